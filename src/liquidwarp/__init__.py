@@ -1,0 +1,1 @@
+"""Liquidwarp: human image synthesis from a few photos (Liquid Warping GAN with Attention)."""
