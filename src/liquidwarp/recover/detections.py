@@ -1,0 +1,88 @@
+"""What the detectors saw of one person in T frames: the input of the fit."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+__all__ = ["BODY_LANDMARKS", "Detections", "PackedMasks"]
+
+BODY_LANDMARKS = (
+    "nose",
+    *(f"{side}_eye{place}" for side in ("left", "right") for place in ("_inner", "", "_outer")),
+    "left_ear",
+    "right_ear",
+    "mouth_left",
+    "mouth_right",
+    *(
+        f"{side}_{name}"
+        for name in ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel", "foot_index")
+        for side in ("left", "right")
+    ),
+)
+"""BlazePose's 33 landmarks in its order."""
+
+
+@dataclass(frozen=True)
+class PackedMasks:
+    """T binary person masks at a small size, one bit a pixel, so that long videos fit in memory."""
+
+    bits: UInt8[np.ndarray, "T N"]
+    height: int
+    width: int
+
+    @staticmethod
+    def pack(masks: Bool[np.ndarray, "T H W"]) -> "PackedMasks":
+        """Pack masks, True = person."""
+        frames, height, width = masks.shape
+        return PackedMasks(np.packbits(masks.reshape(frames, -1), axis=1), height, width)
+
+    def __len__(self) -> int:
+        return self.bits.shape[0]
+
+    def __getitem__(self, frame: int) -> Bool[np.ndarray, "H W"]:
+        flat = np.unpackbits(self.bits[frame], count=self.height * self.width)
+        return flat.reshape(self.height, self.width).astype(bool)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Raw detections (not smoothed). Frames without a detection hold zeros and ``found`` False."""
+
+    found: Bool[Tensor, "T"]
+    """Whether the person was detected in the frame."""
+    xy: Float[Tensor, "T 33 2"]
+    """Image positions [px], centres at +0.5, original pixels."""
+    world: Float[Tensor, "T 33 3"]
+    """BlazePose's world landmarks [m]: OpenCV axes, origin between the hips."""
+    visibility: Float[Tensor, "T 33"]
+    """[0, 1]; low where hidden or outside of the picture."""
+    hands_xy: Float[Tensor, "T 2 21 2"]
+    """(left, right) hand landmarks [px]."""
+    hands_world: Float[Tensor, "T 2 21 3"]
+    """[m], OpenCV axes, origin within the hand."""
+    hands_score: Float[Tensor, "T 2"]
+    """[0, 1]; 0 = not seen."""
+    face_xy: Float[Tensor, "T 468 2"]
+    """Face mesh landmarks [px]."""
+    face_score: Float[Tensor, "T"]
+    """[0, 1]; 0 = not seen."""
+    masks: PackedMasks
+    """Person masks, the image shrunk so that its longer side is 256 px."""
+    image_size: tuple[int, int]
+    """(width, height) of the frames [px]."""
+    fps: float
+    """Frames per second; 0 for unrelated photos."""
+
+    def __len__(self) -> int:
+        return self.xy.shape[0]
+
+    def select(self, frames: Tensor) -> "Detections":
+        """Only these frames (indices)."""
+        changes: dict[str, object] = {
+            f.name: value[frames] for f in fields(self) if isinstance(value := getattr(self, f.name), torch.Tensor)
+        }
+        changes["masks"] = replace(self.masks, bits=self.masks.bits[frames.cpu().numpy()])
+        return replace(self, **changes)  # type: ignore[arg-type]
