@@ -46,8 +46,8 @@ def test_paste_is_the_inverse_of_take() -> None:
     for size in (8, 16, 32):
         crop = Crop(4, 5, 16, size)
         pasted = crop.paste(torch.zeros(3, 24, 24), crop.take(image)[0], torch.ones(1, size, size))
-        inner = pasted[:, 8:18, 7:17]
-        assert torch.allclose(inner, image[0, :, 8:18, 7:17], atol=2e-3)
+        inner = pasted[:, 11:15, 10:14]
+        assert torch.allclose(inner, image[0, :, 11:15, 10:14], atol=2e-3)
         assert pasted[:, :5].max() == 0
 
 

@@ -1,0 +1,1 @@
+"""The parametric body, its parts, and its motion."""

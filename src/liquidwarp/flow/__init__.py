@@ -1,0 +1,1 @@
+"""(b) Flow Composition: where each target pixel comes from in each source."""

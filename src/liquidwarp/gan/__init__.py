@@ -1,0 +1,1 @@
+"""(c) The Liquid Warping GAN."""

@@ -1,0 +1,1 @@
+"""Rotations, the camera, the rasteriser and backward warping."""

@@ -1,0 +1,1 @@
+"""(a) Body Mesh Recovery: photos and video to a parametric body."""

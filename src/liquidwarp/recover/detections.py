@@ -18,7 +18,8 @@ BODY_LANDMARKS = (
     "mouth_right",
     *(
         f"{side}_{name}"
-        for name in ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel", "foot_index")
+        for name in ("shoulder", "elbow", "wrist", "pinky", "index", "thumb")
+        + ("hip", "knee", "ankle", "heel", "foot_index")
         for side in ("left", "right")
     ),
 )

@@ -1,0 +1,1 @@
+"""People rendered by the project itself, for training, evaluation and the demo."""

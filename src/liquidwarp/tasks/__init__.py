@@ -1,0 +1,1 @@
+"""The tasks of the paper: motion imitation, appearance transfer, novel view."""
