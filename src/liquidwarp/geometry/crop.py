@@ -81,11 +81,8 @@ class Crop:
         height, width = picture.shape[-2:]
         layer = torch.cat([colour * opacity, opacity])[None]
         if self.side != self.size:
-            enlarging = self.side > self.size
-            mode = "bicubic" if enlarging else "bilinear"
-            layer = F.interpolate(
-                layer, (self.side, self.side), mode=mode, align_corners=False, antialias=not enlarging
-            )
+            # antialias picks the cubic kernel that reproduces gradients exactly (a = -0.5), also when enlarging
+            layer = F.interpolate(layer, (self.side, self.side), mode="bicubic", align_corners=False, antialias=True)
         x0, x1 = max(self.left, 0), min(self.left + self.side, width)
         y0, y1 = max(self.top, 0), min(self.top + self.side, height)
         if x0 >= x1 or y0 >= y1:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 __all__ = ["BODY_LANDMARKS", "Detections", "PackedMasks"]
 
+_LIMB_POINTS = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel", "foot_index")
+
 BODY_LANDMARKS = (
     "nose",
     *(f"{side}_eye{place}" for side in ("left", "right") for place in ("_inner", "", "_outer")),
@@ -16,12 +18,7 @@ BODY_LANDMARKS = (
     "right_ear",
     "mouth_left",
     "mouth_right",
-    *(
-        f"{side}_{name}"
-        for name in ("shoulder", "elbow", "wrist", "pinky", "index", "thumb")
-        + ("hip", "knee", "ankle", "heel", "foot_index")
-        for side in ("left", "right")
-    ),
+    *(f"{side}_{name}" for name in _LIMB_POINTS for side in ("left", "right")),
 )
 """BlazePose's 33 landmarks in its order."""
 
