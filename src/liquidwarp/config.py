@@ -1,0 +1,230 @@
+"""Every setting of the package: frozen dataclasses, one default each. A field's docstring is its command-line help.
+
+No torch here, so that ``liquidwarp --help`` answers at once.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from liquidwarp.errors import SettingError
+
+__all__ = ["DiscriminatorConfig", "GeneratorConfig", "LossConfig", "TrainConfig"]
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Shape of the Liquid Warping GAN's generator. The defaults are the preset "base"."""
+
+    fusion: Literal["attention", "attention-adain", "add", "average", "soft-gate", "concat", "texture"] = "attention"
+    """How warped source features join the transfer stream. "concat" feeds the sources as extra input channels and
+    "texture" has no network at all: both are baselines."""
+    stem_channels: int = 32
+    """Features at full resolution."""
+    channels: tuple[int, int, int] = (64, 128, 192)
+    """Features at 1/2, 1/4 and 1/8 of the resolution."""
+    num_blocks: int = 5
+    """Residual blocks at 1/8 of the resolution."""
+    modulation_channels: int = 64
+    """Hidden features of SPADE."""
+    modulation_kernel: Literal[1, 3] = 3
+    """Kernel of SPADE's joined gamma and beta convolution."""
+    decoder_convs: int = 2
+    """3x3 convolutions per decoder scale."""
+    background_channels: tuple[int, int, int, int] = (16, 32, 64, 96)
+    """Features of the background network at 1, 1/2, 1/4 and 1/8 of the resolution."""
+    background_blocks: int = 4
+    """Dilated residual blocks of the background network."""
+    copy_gate: bool = True
+    """Let each pixel choose between the network's colour and the warped texture, which keeps sharp detail sharp."""
+    concat_sources: int = 2
+    """How many sources the baseline "concat" takes; it ignores the others."""
+
+    def __post_init__(self) -> None:
+        widths = (self.stem_channels, *self.channels, self.modulation_channels, *self.background_channels)
+        if min(widths) < 1:
+            raise SettingError(f"generator channels: expected at least 1 everywhere, got {widths}.")
+        for name in ("num_blocks", "background_blocks", "decoder_convs", "concat_sources"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"generator.{name}: expected at least 1, got {getattr(self, name)}.")
+
+    @staticmethod
+    def preset(name: str) -> "GeneratorConfig":
+        """A named size: "lite" for CPUs, "base", "paper" (the widths of the published network).
+
+        Raises:
+            SettingError: no such preset.
+        """
+        if name not in _GENERATOR_PRESETS:
+            raise SettingError(
+                f"generator preset {name!r} is not known; expected one of: {', '.join(_GENERATOR_PRESETS)}."
+            )
+        return _GENERATOR_PRESETS[name]
+
+
+_GENERATOR_PRESETS = {
+    "lite": GeneratorConfig(
+        stem_channels=16,
+        channels=(40, 80, 128),
+        num_blocks=4,
+        modulation_channels=32,
+        modulation_kernel=1,
+        decoder_convs=1,
+        background_channels=(12, 24, 48, 64),
+    ),
+    "base": GeneratorConfig(),
+    "paper": GeneratorConfig(
+        stem_channels=64,
+        channels=(64, 128, 256),
+        num_blocks=6,
+        modulation_channels=128,
+        modulation_kernel=3,
+        decoder_convs=2,
+        background_channels=(64, 128, 128, 256),
+        background_blocks=6,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Shape of the discriminators."""
+
+    crops: tuple[Literal["global", "body", "face"], ...] = ("global", "body", "face")
+    """What each discriminator looks at: the whole picture, the box around the person, the box around the head."""
+    channels: int = 48
+    """Features of the first layer; each next one doubles, up to four times as many."""
+    num_layers: int = 4
+    """Convolutions before the last; 4 sees patches of 70 px."""
+    norm: Literal["instance", "spectral"] = "instance"
+    """What keeps the discriminators smooth."""
+    face_size: int = 64
+    """Side of the head's crop [px]."""
+
+    def __post_init__(self) -> None:
+        if not self.crops:
+            raise SettingError("discriminator.crops: expected at least one of global, body, face, got none.")
+        if self.num_layers < 2 or self.channels < 1 or self.face_size < 32:
+            raise SettingError("discriminator: expected num_layers >= 2, channels >= 1 and face_size >= 32.")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses (paper Sec. 3.4); 0 switches one off."""
+
+    reconstruction: float = 6.0
+    """L1 between the composed picture and the truth (lambda_rec)."""
+    person: float = 4.0
+    """L1 inside of the true matte only, so that a small person counts as much as a large one."""
+    source: float = 1.0
+    """L1 and matte error of the source stream's auto-encoder."""
+    background: float = 4.0
+    """L1 of the background network."""
+    perceptual: float = 1.5
+    """Distance of perceptual features (lambda_perc)."""
+    perceptual_features: Literal["efficientnet", "efficientnet+hed", "vgg19"] = "efficientnet+hed"
+    """Which networks judge. "vgg19" is the paper's and needs torchvision's weight file, which may not be shipped."""
+    vgg19_file: Path | None = None
+    """torchvision's vgg19-dcbb9e9d.pth; only read for "vgg19"."""
+    face: float = 0.5
+    """Distance of face identity features (lambda_face)."""
+    mask: float = 2.0
+    """L1 and binary cross-entropy of the matte (lambda_mask)."""
+    smooth_mask: float = 0.1
+    """Total variation of the matte (lambda_tv)."""
+    adversarial: float = 0.12
+    """What the discriminators say (lambda_adv)."""
+    adversarial_kind: Literal["lsgan", "hinge"] = "lsgan"
+    """Form of the adversarial loss."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and value < 0:
+                raise SettingError(f"loss.{field.name}: expected a weight >= 0, got {value}.")
+        if self.perceptual_features == "vgg19" and self.vgg19_file is None:
+            raise SettingError("loss.vgg19_file: perceptual_features vgg19 needs torchvision's vgg19-dcbb9e9d.pth.")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    output: Path = Path("runs/train")
+    """Folder for checkpoints, the log, contact sheets and the weights."""
+    preset: Literal["lite", "base", "paper", "custom"] = "base"
+    """Size of the generator; "custom" takes the settings under generator."""
+    generator: GeneratorConfig = GeneratorConfig()
+    """Shape of the generator for the preset "custom"."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    """Shape of the discriminators."""
+    loss: LossConfig = LossConfig()
+    """Weights of the losses."""
+    minutes: float = 25.0
+    """Stop after this time [min], counted over all resumed parts."""
+    steps: int = 0
+    """Stop after this many steps instead (0: only the time counts). A run by steps can be repeated exactly."""
+    size: int = 256
+    """Height and width of the training pictures [px], a multiple of 8."""
+    people: int = 8
+    """People per step."""
+    num_sources: int = 2
+    """Source views per person."""
+    num_targets: int = 2
+    """Target views per person."""
+    reuse: int = 2
+    """Steps per rendered batch; each chooses other views as sources."""
+    learning_rate: float = 2e-4
+    """Adam's, for both players; it falls to a fiftieth over the last 30 % of the run."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises from 0."""
+    adversarial_start: float = 0.5
+    """Share of the run after which the discriminators begin."""
+    clip_norm: float = 2.0
+    """Largest norm of the generator's gradient."""
+    ema_decay: float = 0.998
+    """Decay of the averaged weights, which are the ones saved."""
+    single_source_share: float = 0.2
+    """Share of people for whom all sources but one are hidden."""
+    seed: int = 0
+    """Of weights, data and order."""
+    device: str = "auto"
+    """"auto", "cpu" or "cuda"."""
+    mixed_precision: bool = True
+    """bfloat16 on CUDA; positions stay in float32."""
+    compile: bool = False
+    """Compile the generator with torch.compile."""
+    data: Literal["synthetic", "boxes"] = "synthetic"
+    """"synthetic" renders people; "boxes" moves coloured boxes, to try the loop out."""
+    data_folder: Path | None = None
+    """Folder with the wardrobe, backgrounds and motions of the synthetic people."""
+    background_thread: bool = True
+    """Render the next batch while this one trains."""
+    init: Path | None = None
+    """Weights to start from (a saved folder); ignored when the output folder holds a checkpoint."""
+    part_minutes: float = 0.0
+    """Leave this part of the run with a checkpoint after this time [min]; 0: never. The same command goes on."""
+    save_every_minutes: float = 4.0
+    """Time between checkpoints [min]."""
+    log_every: int = 50
+    """Steps between lines of the log."""
+    eval_batches: int = 6
+    """Batches of held-out people at the end."""
+    tensorboard: bool = False
+    """Write TensorBoard events too (needs the extra "train")."""
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 8:
+            raise SettingError(f"train.size: expected a multiple of 8, at least 32, got {self.size}.")
+        for name in ("people", "num_sources", "num_targets", "reuse", "log_every"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")
+        if self.steps == 0 and self.minutes <= 0:
+            raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
+        for name in ("adversarial_start", "single_source_share", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
+
+    def generator_config(self) -> GeneratorConfig:
+        """The generator's settings that the preset stands for."""
+        return self.generator if self.preset == "custom" else GeneratorConfig.preset(self.preset)
