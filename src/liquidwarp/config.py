@@ -9,7 +9,7 @@ from typing import Literal
 
 from liquidwarp.errors import SettingError
 
-__all__ = ["DiscriminatorConfig", "GeneratorConfig", "LossConfig", "TrainConfig"]
+__all__ = ["DetectConfig", "DiscriminatorConfig", "GeneratorConfig", "LossConfig", "TrainConfig"]
 
 
 @dataclass(frozen=True)
@@ -228,3 +228,26 @@ class TrainConfig:
     def generator_config(self) -> GeneratorConfig:
         """The generator's settings that the preset stands for."""
         return self.generator if self.preset == "custom" else GeneratorConfig.preset(self.preset)
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """How people are detected in photos and videos."""
+
+    threads: int = 0
+    """CPU threads of each network; 0: as many as there are cores, at most 4."""
+    detection_threshold: float = 0.5
+    """Least score [0, 1] of a place where a person may be."""
+    pose_threshold: float = 0.5
+    """Least score [0, 1] of a pose; below it the person counts as lost."""
+    min_height: float = 64.0
+    """Smaller people [px] are refused: too little can be seen of them."""
+
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise SettingError(f"detect.threads: expected 0 (automatic) or more, got {self.threads}.")
+        for name in ("detection_threshold", "pose_threshold"):
+            if not 0 < getattr(self, name) < 1:
+                raise SettingError(f"detect.{name}: expected a share between 0 and 1, got {getattr(self, name)}.")
+        if self.min_height < 1:
+            raise SettingError(f"detect.min_height: expected at least 1 px, got {self.min_height}.")

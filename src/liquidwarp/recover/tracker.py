@@ -1,0 +1,323 @@
+"""Find one person among several and follow that person through a video."""
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from liquidwarp.config import DetectConfig
+from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
+from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
+from liquidwarp.recover.landmarks import PeopleFinder, Pose, PoseNetwork, load_network
+from liquidwarp.recover.observation import Observation, collect, observe
+from liquidwarp.recover.regions import Region, region_of_picture
+
+__all__ = ["PersonChoice", "PersonDetector", "choose_person", "parse_choice"]
+
+PersonChoice = int | tuple[float, float] | None
+"""Whom to take: None the largest person; N the N-th by size (1 = the largest); (x, y) the one at this place [px]."""
+
+QUARTER_TURNS = (math.pi / 2, -math.pi / 2, math.pi)
+TILE = 0.6
+"""Side of the squares in which small people are looked for, in longer sides of the picture."""
+SAME_PERSON = 0.25
+"""Two poses are one person if their landmarks lie closer than this share of the person's size."""
+MIN_OVERLAP = 0.2
+"""A person whose box overlaps less with the box in the frame before has jumped: a cut, or another person."""
+LOOK_HARDER_EVERY = 10
+"""While nobody is found, every so many frames turned and small people are looked for too."""
+MATCH_COST = 2.0
+"""The worst match that still counts as the person who was lost."""
+
+logger = logging.getLogger(__name__)
+
+
+def parse_choice(text: str) -> PersonChoice:
+    """Read a choice of person: "largest", a number from 1 on (by size), or "x,y" (a place on the person [px]).
+
+    Raises:
+        SettingError: neither of these.
+
+    Example:
+        >>> parse_choice("2"), parse_choice("640,360")
+        (2, (640.0, 360.0))
+    """
+    if text == "largest":
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 2 and all(map(math.isfinite, numbers)):
+        return numbers[0], numbers[1]
+    if len(numbers) == 1 and numbers[0] >= 1 and numbers[0].is_integer():
+        return int(numbers[0])
+    raise SettingError(f'person: expected "largest", a number from 1 on, or "x,y" in pixels; got {text!r}.')
+
+
+def choose_person(people: list[Pose], choice: PersonChoice, min_height: float) -> Pose:
+    """Pick one of the people in a picture.
+
+    Args:
+        people: All of them, largest first.
+        choice: Whom to take.
+        min_height: Smaller people [px] cannot be recovered.
+
+    Raises:
+        NoPersonFoundError: nobody is there, not as many as asked for, nobody at the place, or the person is too small.
+    """
+    if not people:
+        raise NoPersonFoundError(
+            "expected a person, found nobody. The whole body should be in view, not too dark and not too small."
+        )
+    if choice is None:
+        chosen = people[0]
+    elif isinstance(choice, int):
+        if choice > len(people):
+            raise NoPersonFoundError(
+                f"expected person {choice}, found {_people(len(people))}. Choose a number from 1 (the largest) to "
+                f"{len(people)}, or give a place x,y on the person."
+            )
+        chosen = people[choice - 1]
+    else:
+        there = [person for person in people if _distance(person, choice) == 0]
+        if not there:
+            places = ", ".join(f"({x:.0f}, {y:.0f})" for x, y in map(_centre, people))
+            raise NoPersonFoundError(
+                f"expected a person at ({choice[0]:g}, {choice[1]:g}) px, found {_people(len(people))} at {places}. "
+                "Give a place inside of the person."
+            )
+        chosen = min(there, key=lambda person: math.dist(_centre(person), choice))
+    if chosen.height < min_height:
+        raise NoPersonFoundError(
+            f"expected a person at least {min_height:g} px high, found one of {chosen.height:.0f} px. Use a picture or "
+            "video with more pixels, or cut the person out and enlarge it."
+        )
+    return chosen
+
+
+class PersonDetector:
+    """Landmarks, hands, face and mask of one person in photos and videos.
+
+    The networks are opened once and kept; one detector serves one thread at a time.
+    """
+
+    def __init__(self, config: DetectConfig | None = None) -> None:
+        self.config = config = DetectConfig() if config is None else config
+        threads = config.threads or min(4, os.cpu_count() or 1)
+        folder = Path(__file__).parents[1] / "assets" / "detectors"
+        finder, pose, hand, face = (
+            load_network(folder / f"{name}.tflite", threads)
+            for name in ("pose_detection", "pose_landmark_heavy", "hand_landmark_full", "face_landmark")
+        )
+        self.finder = PeopleFinder(finder, config.detection_threshold)
+        self.pose = PoseNetwork(pose)
+        self.hands = HandNetwork(hand)
+        self.face = FaceNetwork(face)
+
+    def detect_people(self, rgb: UInt8[np.ndarray, "H W 3"], thorough: bool = True) -> list[Pose]:
+        """Find everybody in a picture, largest first.
+
+        Args:
+            rgb: The picture.
+            thorough: If nobody stands upright in it, look also for people who lie or stand on their head, and then
+                for small ones in parts of the picture.
+        """
+        height, width = rgb.shape[:2]
+        whole = [region_of_picture(width, height)]
+        turned = [region_of_picture(width, height, angle) for angle in QUARTER_TURNS]
+        for views in (whole, turned, _tiles(width, height)) if thorough else (whole,):
+            people: list[Pose] = []
+            for candidate in (found for view in views for found in self.finder(rgb, view)):
+                pose = self._settle(rgb, candidate.region)
+                if pose is not None:
+                    people = _merge(people, pose)
+            if people:
+                return sorted(people, key=lambda person: -person.height)
+        return []
+
+    def detect_photo(self, rgb: UInt8[np.ndarray, "H W 3"], choice: PersonChoice = None) -> Detections:
+        """Detect one person in a photo.
+
+        Args:
+            rgb: The photo.
+            choice: Whom to take.
+
+        Raises:
+            NoPersonFoundError: see :func:`choose_person`.
+        """
+        size = (rgb.shape[1], rgb.shape[0])
+        pose = choose_person(self.detect_people(rgb), choice, self.config.min_height)
+        return collect([self._observe(rgb, pose, (None, None))], size, fps=0.0)
+
+    def detect_frames(
+        self,
+        frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+        size: tuple[int, int],
+        fps: float,
+        choice: PersonChoice = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Detections:
+        """Follow one person through a video. Frames are read once and not kept.
+
+        The choice is made in the first frame in which it can be made. A person who is lost is looked for again near
+        the last place and by the colours of the clothes; frames in between have ``found`` False. Nothing is smoothed.
+
+        Args:
+            frames: RGB frames.
+            size: (width, height) of every frame [px].
+            fps: Frames per second.
+            choice: Whom to take.
+            progress: Called with the number of frames done after each one.
+
+        Raises:
+            NoPersonFoundError: the person was found in no frame; the message tells of the frame that came closest.
+            ShapeError: a frame has another size.
+        """
+        track = _Track(self, choice)
+        observations: list[Observation | None] = []
+        hands: tuple[Hand | None, Hand | None] = (None, None)
+        for index, frame in enumerate(frames):
+            if (frame.shape[1], frame.shape[0]) != size:
+                raise ShapeError(
+                    f"frame {index}: expected {size[0]} x {size[1]} px, got {frame.shape[1]} x {frame.shape[0]}."
+                )
+            pose = track.step(frame)
+            seen = None if pose is None else self._observe(frame, pose, hands)
+            hands = (None, None) if seen is None else seen.hands
+            observations.append(seen)
+            if progress is not None:
+                progress(index + 1)
+        if not any(observations):
+            raise track.failure
+        return collect(observations, size, fps)
+
+    def _observe(
+        self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose, hands: tuple[Hand | None, Hand | None]
+    ) -> Observation:
+        size = (rgb.shape[1], rgb.shape[0])
+        return observe(pose, self.hands(rgb, pose, hands), self.face(rgb, pose), size)
+
+    def _settle(self, rgb: UInt8[np.ndarray, "H W 3"], region: Region) -> Pose | None:
+        """Look at a roughly placed region, then at the one that its landmarks ask for; None if nobody is there."""
+        pose = self.pose(rgb, region)
+        if pose.score >= self.config.pose_threshold:
+            pose = self.pose(rgb, pose.next_region)
+        return pose if pose.score >= self.config.pose_threshold else None
+
+
+class _Track:
+    """One person from frame to frame."""
+
+    def __init__(self, detector: PersonDetector, choice: PersonChoice) -> None:
+        self._detector = detector
+        self._choice = choice
+        self._last: Pose | None = None
+        self._colours: np.ndarray | None = None
+        self._lost = 0
+        self.failure = NoPersonFoundError(
+            "expected a person, found no frames at all. Check that the video can be played."
+        )
+
+    def step(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
+        """The person in the next frame."""
+        pose = None
+        if self._last is not None and self._lost == 0:
+            pose = self._detector.pose(frame, self._last.next_region)
+            if pose.score < self._detector.config.pose_threshold or _overlap(pose, self._last) < MIN_OVERLAP:
+                pose = None
+        if pose is None:
+            pose = self._find(frame)
+        if pose is None:
+            self._lost += 1
+            return None
+        self._last, self._lost = pose, 0
+        colours = _colours(frame, pose)
+        self._colours = colours if self._colours is None else 0.95 * self._colours + 0.05 * colours
+        return pose
+
+    def _find(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
+        people = self._detector.detect_people(frame, thorough=self._lost % LOOK_HARDER_EVERY == 0)
+        if self._last is None:
+            try:
+                return choose_person(people, self._choice, self._detector.config.min_height)
+            except NoPersonFoundError as failure:
+                if people or self._lost == 0:
+                    self.failure = failure
+                return None
+        costs = [self._mismatch(frame, person) for person in people]
+        if not costs or min(costs) > MATCH_COST:
+            return None
+        return people[costs.index(min(costs))]
+
+    def _mismatch(self, frame: UInt8[np.ndarray, "H W 3"], person: Pose) -> float:
+        """How unlike a person is to the one who was lost: place (less so with time), size and colours."""
+        if self._last is None or self._colours is None:
+            return math.inf
+        moved = math.dist(_centre(person), _centre(self._last)) / self._last.height / (1 + 0.2 * self._lost)
+        grown = abs(math.log(max(person.height, 1.0) / max(self._last.height, 1.0)))
+        likeness = float(np.sqrt(self._colours * _colours(frame, person)).sum())
+        return moved + grown + 3 * (1 - likeness)
+
+
+def _colours(frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> Float[np.ndarray, "64"]:
+    """A coarse histogram of the person's colours; sums to 1."""
+    size = 64
+    step = pose.mask_logits.shape[0] // size
+    matrix = pose.region.affine(size)
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    pixels = cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    inside = pose.mask_logits[::step, ::step] > 0
+    red, green, blue = (pixels[inside].astype(np.int64) // 64).T
+    counts = np.bincount(red * 16 + green * 4 + blue, minlength=64).astype(np.float64) + 1e-3
+    histogram: np.ndarray = counts / counts.sum()
+    return histogram
+
+
+def _tiles(width: int, height: int) -> list[Region]:
+    """Overlapping squares that cover the picture, for people who are too small in the whole of it."""
+    side = TILE * max(width, height)
+    columns, rows = (
+        np.linspace(side / 2, length - side / 2, 2) if length > side else np.array([length / 2])
+        for length in (width, height)
+    )
+    return [Region(float(x), float(y), side) for y in rows for x in columns]
+
+
+def _merge(people: list[Pose], pose: Pose) -> list[Pose]:
+    """Add a person unless already there; of two poses of one person the surer stays."""
+    for index, other in enumerate(people):
+        if np.linalg.norm(other.xy - pose.xy, axis=1).mean() < SAME_PERSON * max(other.height, pose.height):
+            return [*people[:index], max(other, pose, key=lambda person: person.score), *people[index + 1 :]]
+    return [*people, pose]
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
+def _centre(person: Pose) -> tuple[float, float]:
+    left, top, right, bottom = person.extent
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def _distance(person: Pose, place: tuple[float, float]) -> float:
+    """From a place to the person's box, a little enlarged: the landmarks end at eyes and ankles [px]."""
+    left, top, right, bottom = person.extent
+    margin = 0.08 * person.height
+    across = max(left - margin - place[0], 0.0, place[0] - right - margin)
+    down = max(top - margin - place[1], 0.0, place[1] - bottom - margin)
+    return math.hypot(across, down)
+
+
+def _overlap(first: Pose, second: Pose) -> float:
+    """Intersection over union of two people's boxes."""
+    (a, b, c, d), (e, f, g, h) = first.extent, second.extent
+    shared = max(0.0, min(c, g) - max(a, e)) * max(0.0, min(d, h) - max(b, f))
+    return shared / max((c - a) * (d - b) + (g - e) * (h - f) - shared, 1e-9)
