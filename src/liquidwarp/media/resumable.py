@@ -1,0 +1,191 @@
+"""A video that is written in segments, so that a killed run goes on where it stopped."""
+
+import json
+import logging
+import os
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+
+from liquidwarp.files import atomic_path, prepare_target
+from liquidwarp.media.audio import AudioTrack
+from liquidwarp.media.images import save_image
+from liquidwarp.media.writer import ImageSequenceWriter, VideoWriter
+
+__all__ = ["ResumableWriter", "join_segments"]
+
+_log = logging.getLogger(__name__)
+_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+class ResumableWriter:
+    """Frames in order to a video or to a folder of PNG files; finished segments survive an interruption.
+
+    The segments lie in a hidden folder beside the target, together with the ``key`` of what is being made. The
+    target itself appears when all frames are there; then the hidden folder goes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "grey.mp4"
+        >>> with ResumableWriter(path, fps=25, size=(64, 48), key="grey") as video:
+        ...     for _ in range(video.done, 3):
+        ...         video.write(np.full((48, 64, 3), 128, np.uint8))
+        >>> path.exists()
+        True
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float | int,
+        size: tuple[int, int],
+        key: str,
+        audio_from: str | Path | None = None,
+        segment: int = 48,
+    ) -> None:
+        """Check the target and look for an earlier run's segments.
+
+        Args:
+            path: .mp4, .m4v, .mov or .mkv, or a folder for PNG files.
+            fps: Frames per second.
+            size: (width, height) of the frames [px].
+            key: Names what is being made; segments of another key are thrown away.
+            audio_from: Take the sound of this video.
+            segment: Frames per segment.
+
+        Raises:
+            MediaError: unknown suffix, or the place cannot be written.
+        """
+        self.path = Path(path)
+        self._stills = self.path.suffix == "" or self.path.is_dir()
+        if self._stills:
+            ImageSequenceWriter(self.path)  # checks the target
+        else:
+            VideoWriter(self.path, fps, size)
+        prepare_target(self.path)
+        self._fps, self._size, self._audio_from, self._segment = fps, size, audio_from, segment
+        self._folder = self.path.with_name(f".{self.path.name}.parts")
+        self._key = {"key": key, "fps": float(fps), "size": list(size), "segment": segment, "stills": self._stills}
+        self._current: VideoWriter | None = None
+        self.done = self._find_earlier()
+        self._count = self.done
+
+    def _find_earlier(self) -> int:
+        note = self._folder / "key.json"
+        try:
+            known = json.loads(note.read_text()) == self._key
+        except (OSError, ValueError):
+            known = False
+        if not known:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            return 0
+        if self._stills:
+            return self._leading(lambda i: self._folder / f"{i:06d}.png")
+        return self._leading(self._segment_path) * self._segment
+
+    @staticmethod
+    def _leading(name: Any) -> int:
+        count = 0
+        while name(count).exists():
+            count += 1
+        return count
+
+    def _segment_path(self, index: int) -> Path:
+        return self._folder / f"{index:05d}.mp4"
+
+    def __enter__(self) -> "ResumableWriter":
+        self._folder.mkdir(exist_ok=True)
+        (self._folder / "key.json").write_text(json.dumps(self._key))
+        return self
+
+    def write(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Append a frame; the first one is number ``done``."""
+        if self._stills:
+            save_image(self._folder / f"{self._count:06d}.png", rgb)
+        else:
+            if self._current is None:
+                self._current = VideoWriter(self._segment_path(self._count // self._segment), self._fps, self._size)
+                self._current.__enter__()
+            self._current.write(rgb)
+        self._count += 1
+        if self._current is not None and self._count % self._segment == 0:
+            self._close_segment()
+
+    def _close_segment(self) -> None:
+        if self._current is not None:
+            writer, self._current = self._current, None
+            writer.__exit__(None, None, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            if self._current is not None:
+                self._current.__exit__(kind, error, trace)
+            if self._count - self._count % self._segment == 0 and not (self._stills and self._count):
+                shutil.rmtree(self._folder, ignore_errors=True)
+            return
+        self._close_segment()
+        if self._stills:
+            self._publish_stills()
+        else:
+            count = self._leading(self._segment_path)
+            join_segments([self._segment_path(i) for i in range(count)], self.path, self._fps, self._audio_from)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _publish_stills(self) -> None:
+        (self._folder / "key.json").unlink()
+        if self.path.is_dir():
+            shutil.rmtree(self.path)
+        os.replace(self._folder, self.path)
+
+
+def join_segments(segments: list[Path], path: Path, fps: float | int, audio_from: str | Path | None = None) -> None:
+    """Join equally encoded videos without encoding again, with the sound of another video.
+
+    Args:
+        segments: Videos made by the same settings, in order.
+        path: The result; appears whole or not at all.
+        fps: Their frame rate.
+        audio_from: Take the sound of this video, from its beginning, as long as the frames last.
+    """
+    rate = Fraction(float(fps)).limit_denominator(1001)
+    kind = _FORMATS[path.suffix.lower()]
+    options = {"movflags": "faststart"} if kind != "matroska" else {}
+    with atomic_path(path) as partial, av.open(str(partial), "w", format=kind, options=options) as result:
+        stream: Any = None
+        audio: AudioTrack | None = None
+        start = 0
+        for segment in segments:
+            with av.open(str(segment)) as part:
+                given = part.streams.video[0]
+                if stream is None:
+                    stream = result.add_stream_from_template(given)
+                    audio = AudioTrack.open(Path(audio_from), result) if audio_from else None
+                frames = 0
+                for packet in part.demux(given):
+                    if packet.size == 0:
+                        continue
+                    # Counted in whole frames, whatever clock the segments have.
+                    packet.pts, packet.dts = (
+                        start + round(Fraction(t) * packet.time_base * rate) for t in (packet.pts, packet.dts)
+                    )
+                    packet.time_base = 1 / rate
+                    packet.duration = 1
+                    packet.stream = stream
+                    result.mux(packet)
+                    frames += 1
+                start += frames
+            if audio is not None:
+                for packet in audio.packets(until=float(start / rate)):
+                    result.mux(packet)
+        if audio is not None:
+            for packet in audio.flush():
+                result.mux(packet)
+            audio.close()

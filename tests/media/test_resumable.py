@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from liquidwarp.errors import MediaError
+from liquidwarp.media import open_frames
+from liquidwarp.media.resumable import ResumableWriter
+
+
+def frame(index: int) -> np.ndarray:
+    return np.full((48, 64, 3), 10 * index, np.uint8)
+
+
+def write(path: Path, start: int, stop: int, key: str = "a") -> int:
+    """Write frames start..stop of 10; fewer than 10 is an interruption. Gives the frames that were there before."""
+    with ResumableWriter(path, fps=30000 / 1001, size=(64, 48), key=key, segment=4) as video:
+        done = video.done
+        for index in range(max(start, done), 10):
+            if index == stop:
+                raise KeyboardInterrupt
+            video.write(frame(index))
+    return done
+
+
+def levels(path: Path) -> list[int]:
+    return [int(f.mean().round()) for f in open_frames(path)]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out"])
+def test_goes_on_after_an_interruption(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 0, 6)
+    assert not path.exists()
+    done = write(path, 0, 10)
+    assert done == (6 if name == "out" else 4)
+    assert np.abs(np.array(levels(path)) - 10 * np.arange(10)).max() <= 1
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_the_joined_video_has_the_right_rate(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    write(path, 0, 10)
+    frames = open_frames(path)
+    assert len(frames) == 10
+    assert frames.fps == pytest.approx(30000 / 1001, abs=1e-3)
+
+
+def test_another_key_starts_anew(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 0, 6)
+    assert write(path, 0, 10, key="b") == 0
+    assert len(levels(path)) == 10
+
+
+def test_an_early_interruption_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "out.mp4", 0, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_suffix(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="expected a video name"):
+        ResumableWriter(tmp_path / "out.xyz", fps=25, size=(64, 48), key="a")
