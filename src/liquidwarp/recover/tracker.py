@@ -15,8 +15,8 @@ from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import PeopleFinder, Pose, PoseNetwork, load_network
-from liquidwarp.recover.observation import Observation, collect, observe
 from liquidwarp.recover.regions import Region, region_of_picture
+from liquidwarp.recover.sightings import Sighting, collect, sighting
 
 __all__ = ["PersonChoice", "PersonDetector", "choose_person", "parse_choice"]
 
@@ -154,7 +154,7 @@ class PersonDetector:
         """
         size = (rgb.shape[1], rgb.shape[0])
         pose = choose_person(self.detect_people(rgb), choice, self.config.min_height)
-        return collect([self._observe(rgb, pose, (None, None))], size, fps=0.0)
+        return collect([self._sight(rgb, pose, (None, None))], size, fps=0.0)
 
     def detect_frames(
         self,
@@ -181,7 +181,7 @@ class PersonDetector:
             ShapeError: a frame has another size.
         """
         track = _Track(self, choice)
-        observations: list[Observation | None] = []
+        sightings: list[Sighting | None] = []
         hands: tuple[Hand | None, Hand | None] = (None, None)
         for index, frame in enumerate(frames):
             if (frame.shape[1], frame.shape[0]) != size:
@@ -189,20 +189,18 @@ class PersonDetector:
                     f"frame {index}: expected {size[0]} x {size[1]} px, got {frame.shape[1]} x {frame.shape[0]}."
                 )
             pose = track.step(frame)
-            seen = None if pose is None else self._observe(frame, pose, hands)
+            seen = None if pose is None else self._sight(frame, pose, hands)
             hands = (None, None) if seen is None else seen.hands
-            observations.append(seen)
+            sightings.append(seen)
             if progress is not None:
                 progress(index + 1)
-        if not any(observations):
+        if not any(sightings):
             raise track.failure
-        return collect(observations, size, fps)
+        return collect(sightings, size, fps)
 
-    def _observe(
-        self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose, hands: tuple[Hand | None, Hand | None]
-    ) -> Observation:
+    def _sight(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose, hands: tuple[Hand | None, Hand | None]) -> Sighting:
         size = (rgb.shape[1], rgb.shape[0])
-        return observe(pose, self.hands(rgb, pose, hands), self.face(rgb, pose), size)
+        return sighting(pose, self.hands(rgb, pose, hands), self.face(rgb, pose), size)
 
     def _settle(self, rgb: UInt8[np.ndarray, "H W 3"], region: Region) -> Pose | None:
         """Look at a roughly placed region, then at the one that its landmarks ask for; None if nobody is there."""
