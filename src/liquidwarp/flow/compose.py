@@ -1,0 +1,175 @@
+"""Flow Composition: the transformation flow from every target pixel to its place in every source.
+
+Paper: Liu et al. 2021, Sec. 3.2: T_{s->t} from the projected vertices of the source and the map of faces and
+barycentric weights of the target, the correspondence map C_t, and the warped texture that G_TSF starts from.
+
+What differs: there is an extension around the body, so that hair and clothes have a flow too; a flow says how well
+its source sees the point; and a chosen body part may come from another source, here in the flows themselves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from liquidwarp.body.model import BodyParams
+from liquidwarp.errors import ShapeError
+from liquidwarp.flow.condition import correspondence_map
+from liquidwarp.flow.layers import Layer, build_layer, sample_sources
+from liquidwarp.flow.sources import FlowSources, part_weights
+from liquidwarp.flow.surface import ProjectedSurface, project_bodies, rest_coordinates
+from liquidwarp.flow.texture import blend_weights
+from liquidwarp.geometry.raster import Raster, rasterize
+from liquidwarp.types import TargetFlow
+
+__all__ = ["ComposedLayer", "Composition", "compose_flow", "compose_layers", "compose_views"]
+
+Choice = Mapping[str, int] | Float[Tensor, "S P"]
+_SOLID = 0.5
+
+
+@dataclass(frozen=True)
+class ComposedLayer:
+    """One mesh in the targets, with the sources' colours on it."""
+
+    layer: Layer
+    texture: Float[Tensor, "N 3 H W"]
+    """Merged colours; 0 where no source sees."""
+    matte: Float[Tensor, "N 1 H W"]
+    """Merged opacity; 0 where no source sees."""
+    seen: Float[Tensor, "N 1 H W"]
+    """How well the best source sees the point [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Both meshes in the targets, before they become one flow."""
+
+    body: ComposedLayer
+    around: ComposedLayer
+    in_front: Bool[Tensor, "N H W"]
+    """Where the extension is seen: before the body and opaque there, or where the body is not."""
+
+
+def compose_flow(
+    sources: FlowSources,
+    targets: BodyParams,
+    size: tuple[int, int],
+    choice: Choice | None = None,
+    chunk: int = 8,
+) -> TargetFlow:
+    """Flows of one person (G = 1) to T targets.
+
+    Args:
+        sources: The prepared photos.
+        targets: T target bodies, cameras in the target picture's pixels. Any pose, shape and camera: the source's
+            own with the camera turned is a novel view.
+        size: Height and width of the targets [px].
+        choice: Which source gives which part (part or group name to source index), or weights (S, P); None: all
+            sources give what they see.
+        chunk: Targets that are worked on at once.
+
+    Raises:
+        ShapeError: a source index that does not exist, or weights of another shape.
+    """
+    pieces = []
+    for start in range(0, len(targets), chunk):
+        surface = project_bodies(sources.model, sources.extension, targets[slice(start, start + chunk)])
+        pieces.append(compose_views(sources, surface, size, choice))
+    names = ("grid", "valid", "visible", "condition", "texture", "texture_matte")
+    return TargetFlow(**{name: torch.cat([getattr(piece, name) for piece in pieces]) for name in names})
+
+
+def compose_views(
+    sources: FlowSources, targets: ProjectedSurface, size: tuple[int, int], choice: Choice | None = None
+) -> TargetFlow:
+    """The same for G people at once; row ``g * T + t`` of ``targets`` is person g in target t."""
+    return merge_layers(compose_layers(sources, targets, size, choice))
+
+
+def compose_layers(
+    sources: FlowSources, targets: ProjectedSurface, size: tuple[int, int], choice: Choice | None = None
+) -> Composition:
+    """Body and extension apart, as a renderer needs them."""
+    model, extension = sources.model, sources.extension
+    if len(targets) % sources.body.shape[0]:
+        raise ShapeError(f"targets: expected a multiple of {sources.body.shape[0]} people, got {len(targets)}.")
+    weights = _weights(choice, sources)
+    names = rest_coordinates(model)
+    raster = rasterize(targets.body, model.faces, *size)
+    body = _composed(
+        build_layer(raster, model.faces, sources.body, names, targets.normals),
+        model.face_part,
+        weights,
+        torch.cat([sources.colours, sources.mattes], 2),
+    )
+    raster = _rasterize_extension(targets, extension.faces, size)
+    normals = targets.normals.index_select(1, extension.anchor)
+    around = _composed(
+        build_layer(raster, extension.faces, sources.around, names.index_select(0, extension.anchor), normals),
+        extension.part,
+        weights,
+        torch.cat([sources.colours, sources.fringes], 2),
+    )
+    on_body, on_around = body.layer.raster, around.layer.raster
+    nearer = (on_around.depth < on_body.depth) & (around.matte[:, 0] > _SOLID)
+    return Composition(body, around, on_around.covered & (nearer | ~on_body.covered))
+
+
+def _weights(choice: Choice | None, sources: FlowSources) -> Float[Tensor, "S P"] | None:
+    num, device = sources.body.shape[1], sources.body.device
+    if choice is None:
+        return None
+    weights = part_weights(choice, num, device) if isinstance(choice, Mapping) else choice.to(device)
+    if weights.shape[0] != num:
+        raise ShapeError(f"choice: expected weights for {num} sources, got {weights.shape[0]}.")
+    return weights
+
+
+def _rasterize_extension(targets: ProjectedSurface, faces: Int64[Tensor, "M 3"], size: tuple[int, int]) -> Raster:
+    """Without the faces that the pose tore: they differ from target to target, so they get corners of their own."""
+    if not bool((targets.torn > 1).any()):
+        return rasterize(targets.extension, faces, *size)
+    corners = targets.extension.index_select(1, faces.reshape(-1)).reshape(len(targets), -1, 3, 3)
+    whole = (targets.torn <= 1)[..., None, None]
+    corners = torch.where(whole, corners, corners[:, :, :1]).flatten(1, 2)  # no area: never drawn
+    soup = torch.arange(corners.shape[1], device=faces.device).view(-1, 3)
+    return rasterize(corners, soup, *size)
+
+
+def _composed(
+    layer: Layer,
+    face_part: Int64[Tensor, "F"],
+    weights: Float[Tensor, "S P"] | None,
+    images: Float[Tensor, "G S 4 h w"],
+) -> ComposedLayer:
+    covered = layer.raster.covered
+    if weights is not None:
+        part = face_part.index_select(0, layer.raster.pix_to_face.clamp(min=0).view(-1)) if len(face_part) else None
+        chosen = torch.zeros_like(layer.visible) if part is None else weights[:, part].view(-1, *covered.shape)
+        allowed = layer.visible if part is None else layer.visible * chosen.transpose(0, 1)
+        layer = Layer(layer.raster, layer.grid, allowed, layer.preference, layer.coordinates, layer.normals)
+    sampled = sample_sources(images, layer.grid, covered)
+    mixed = (sampled * blend_weights(layer.visible, layer.preference)[:, :, None]).sum(1)
+    return ComposedLayer(layer, mixed[:, :3], mixed[:, 3:], layer.visible.amax(1, keepdim=True))
+
+
+def merge_layers(composition: Composition) -> TargetFlow:
+    """One flow per pixel: the extension's where it is seen, else the body's."""
+    body, around, front = composition.body, composition.around, composition.in_front[:, None]
+    shown = body.layer.raster.covered[:, None]
+    return TargetFlow(
+        grid=torch.where(front[..., None], around.layer.grid, body.layer.grid),
+        valid=shown | front,
+        visible=torch.where(front, around.layer.visible, body.layer.visible),
+        condition=correspondence_map(
+            torch.where(front, around.layer.coordinates, body.layer.coordinates),
+            torch.where(front, around.layer.normals, body.layer.normals),
+            shown & ~front,
+            front,
+        ),
+        texture=torch.where(front, around.texture, body.texture),
+        texture_matte=torch.where(front, around.matte, body.matte),
+    )

@@ -1,0 +1,141 @@
+"""What the person wears beyond the naked body (hair, jackets, skirts, shoes) as a second mesh that moves with it.
+
+An extension hangs on the body: each of its points is a body vertex plus an offset in the rest pose, skinned with
+weights of its own. So one extension fits bodies of any shape, and is posed by the same joints.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel, RestBody
+from liquidwarp.body.parts import PARTS
+from liquidwarp.geometry.mesh import vertex_normals
+
+__all__ = ["SHELL_THICKNESS", "Extension", "inflated_shell", "join_extensions", "no_extension", "smooth_on_mesh"]
+
+SHELL_THICKNESS: Mapping[str, float] = {
+    "head": 0.045,
+    "face": 0.045,
+    "left_hand": 0.012,
+    "right_hand": 0.012,
+    "left_foot": 0.02,
+    "right_foot": 0.02,
+}
+"""Distance of the shell from the skin by part [m]; 0.035 where not named."""
+
+_THICKNESS = 0.035
+_BEHIND_ALL = 10.0
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A mesh outside of the body, bound to it. N points, M faces."""
+
+    anchor: Int64[Tensor, "N"]
+    """The body vertex each point hangs on."""
+    offset: Float[Tensor, "N 3"]
+    """Rest position relative to the anchor's [m]."""
+    weights: Float[Tensor, "N J"]
+    """Skinning weights; rows sum to 1."""
+    faces: Int64[Tensor, "M 3"]
+    """Counter-clockwise seen from outside; a sheet that is seen from both sides has each face twice."""
+    part: Int64[Tensor, "M"]
+    """Body part that each face belongs to, index into ``PARTS``."""
+    owner: Int64[Tensor, "N"]
+    """The only source that knows this point's colour, as a halo is made from one photo; -1: any source."""
+    recess: Float[Tensor, "N"]
+    """Added to the depth [m], so that the extension lies behind the surface that it surrounds."""
+    max_edge: Float[Tensor, "M"]
+    """A face with a longer edge in a pose is torn off [m]; inf: never."""
+
+    def points(self, rest: RestBody) -> Float[Tensor, "B N 3"]:
+        """Rest positions on shaped bodies [m]."""
+        return rest.vertices.index_select(1, self.anchor) + self.offset
+
+    def to(self, device: torch.device | str) -> "Extension":
+        """The same extension on another device."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def no_extension(model: BodyModel) -> Extension:
+    """Nothing but the body."""
+    floats, indices = model.lbs_weights.new_zeros(0), model.faces.new_zeros(0)
+    joints = model.lbs_weights.shape[1]
+    return Extension(
+        anchor=indices,
+        offset=floats.view(0, 3),
+        weights=floats.view(0, joints),
+        faces=indices.view(0, 3),
+        part=indices,
+        owner=indices,
+        recess=floats,
+        max_edge=floats,
+    )
+
+
+def inflated_shell(model: BodyModel, thickness: Mapping[str, float] = SHELL_THICKNESS) -> Extension:
+    """The body's outer skin, pushed out along its normals; the same for every person, so training uses it.
+
+    It always lies behind the body itself: what it shows is the ring around the silhouette, where a source's matte
+    decides how much of it is the person.
+
+    Args:
+        model: The body.
+        thickness: Distance from the skin by part [m]; 0.035 where not named.
+    """
+    rest = model.rest(model.lbs_weights.new_zeros(1, len(model.beta_names)))
+    by_part = [thickness.get(part, _THICKNESS) for part in PARTS]
+    distance = rest.vertices.new_tensor(by_part).index_select(0, model.vertex_part)
+    distance = smooth_on_mesh(distance[None, :, None], model.faces, iterations=6)[0]
+    normals = vertex_normals(rest.vertices, model.faces)[0]
+    num = rest.vertices.shape[1]
+    return Extension(
+        anchor=torch.arange(num, device=normals.device),
+        offset=normals * distance,
+        weights=model.lbs_weights,
+        faces=model.faces,
+        part=model.face_part,
+        owner=torch.full_like(model.vertex_part, -1),
+        recess=distance.new_full((num,), _BEHIND_ALL),
+        max_edge=distance.new_full((len(model.faces),), torch.inf),
+    )
+
+
+def join_extensions(extensions: Sequence[Extension]) -> Extension:
+    """Several extensions as one mesh."""
+    starts = torch.tensor([0] + [len(e.anchor) for e in extensions]).cumsum(0).tolist()
+    joined = {f.name: torch.cat([getattr(e, f.name) for e in extensions]) for f in fields(Extension)}
+    joined["faces"] = torch.cat([e.faces + start for e, start in zip(extensions, starts, strict=False)])
+    return Extension(**joined)
+
+
+def smooth_on_mesh(
+    values: Float[Tensor, "B V C"],
+    faces: Int64[Tensor, "F 3"],
+    iterations: int,
+    fixed: Bool[Tensor, "B V"] | None = None,
+) -> Float[Tensor, "B V C"]:
+    """Average per-vertex values over the mesh: each vertex takes the mean of its faces, again and again.
+
+    Args:
+        values: Anything per vertex.
+        faces: Corner indices.
+        iterations: How far it spreads: about this many edges.
+        fixed: Vertices that keep their values.
+    """
+    batch, _, channels = values.shape
+    corners = faces.reshape(-1)
+    count = values.new_zeros(values.shape[1]).index_add_(0, corners, values.new_ones(corners.shape[0]))
+    alone = count == 0
+    kept = alone[None] if fixed is None else fixed | alone
+    smooth = values
+    for _ in range(iterations):
+        mean = smooth.index_select(1, corners).reshape(batch, -1, 3, channels).mean(2, keepdim=True)
+        spread = mean.expand(-1, -1, 3, -1).flatten(1, 2)
+        total = torch.zeros_like(values).index_add_(1, corners, spread) / count.clamp(min=1)[:, None]
+        smooth = torch.where(kept[..., None], values, total)
+    return smooth

@@ -1,0 +1,166 @@
+"""What flow composition keeps of the source photos: where each surface point lies in them and how well it is seen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.parts import PARTS, parts_of
+from liquidwarp.checks import check_shape
+from liquidwarp.errors import ShapeError
+from liquidwarp.flow.extension import Extension, smooth_on_mesh
+from liquidwarp.flow.surface import ProjectedSurface, project_bodies
+from liquidwarp.flow.texture import erode, grow_colours
+from liquidwarp.flow.visibility import body_visibility, extension_visibility, farthest_nearby
+from liquidwarp.geometry.camera import pixels_to_ndc
+from liquidwarp.geometry.raster import rasterize
+from liquidwarp.geometry.warp import sample_at
+
+__all__ = ["FlowSources", "part_weights", "prepare_source_batch", "prepare_sources"]
+
+_ERODE = 2.5 / 512
+"""How far inside of the matte a colour is surely the person's, relative to the picture's height."""
+_REACH = 14 / 512
+"""How far outside of the matte a body vertex may fall by the fit's error and still count as seen."""
+
+
+@dataclass(frozen=True)
+class FlowSources:
+    """S source photos of G people, ready for :func:`liquidwarp.flow.compose.compose_views`."""
+
+    model: BodyModel
+    extension: Extension
+    colours: Float[Tensor, "G S 3 H W"]
+    """The photos, with the person's own colours grown outward over the background."""
+    mattes: Float[Tensor, "G S 1 H W"]
+    """Opacity of the person."""
+    fringes: Float[Tensor, "G S 1 H W"]
+    """Opacity of what is the person but not the naked body: the matte outside of the body's silhouette."""
+    body: Float[Tensor, "G S V 4"]
+    """Per body vertex: NDC position (x, y), visibility [0, 1] and preference [0, 1]."""
+    around: Float[Tensor, "G S E 4"]
+    """The same per extension point."""
+
+    def to(self, device: torch.device | str) -> "FlowSources":
+        """The same values on another device."""
+        return FlowSources(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+def prepare_sources(
+    model: BodyModel,
+    extension: Extension,
+    bodies: BodyParams | Sequence[BodyParams],
+    images: Float[Tensor, "S 3 H W"],
+    mattes: Float[Tensor, "S 1 H W"],
+) -> FlowSources:
+    """Prepare the photos of one person, or of several people that lend each other parts.
+
+    Args:
+        model: The body.
+        extension: What is around it.
+        bodies: The S fitted bodies, cameras in these images' pixels; a list where shapes differ.
+        images: RGB in [0, 1].
+        mattes: Opacity of the person, 1 = person.
+
+    Raises:
+        ShapeError: the numbers of bodies, images and mattes differ.
+    """
+    sizes = check_shape("images", images, ("S", 3, "H", "W"))
+    check_shape("mattes", mattes, (sizes["S"], 1, sizes["H"], sizes["W"]))
+    surface = project_bodies(model, extension, bodies)
+    if len(surface) != sizes["S"]:
+        raise ShapeError(f"bodies: expected one per image, {sizes['S']}, got {len(surface)}.")
+    return prepare_source_batch(model, extension, surface, images[None], mattes[None])
+
+
+def prepare_source_batch(
+    model: BodyModel,
+    extension: Extension,
+    surface: ProjectedSurface,
+    images: Float[Tensor, "G S 3 H W"],
+    mattes: Float[Tensor, "G S 1 H W"],
+) -> FlowSources:
+    """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s."""
+    people, sources, _, height, width = images.shape
+    raster = rasterize(surface.body, model.faces, height, width)
+    nearest = farthest_nearby(raster)
+    flat_matte = mattes.flatten(0, 1)
+    seen = body_visibility(surface.body, surface.normals, nearest)
+    reach = 2 * round(_REACH * height) + 1
+    near_matte = F.max_pool2d(flat_matte, reach, 1, reach // 2)
+    seen = seen * (_matte_at(near_matte, surface.body) > 0.5)
+    points = surface.extension - F.pad(extension.recess[:, None], (2, 0))
+    normals = surface.normals.index_select(1, extension.anchor)
+    source = torch.arange(sources, device=images.device).repeat(people)
+    around_seen = extension_visibility(points, normals, extension.owner, source, nearest)
+    preference = _preference(model, seen, surface)
+    body = _columns(surface.body, seen, preference, height, width)
+    around = _columns(points, around_seen, preference.index_select(1, extension.anchor), height, width)
+    margin = max(1, round(_ERODE * height))
+    solid = erode(raster.covered[:, None].to(flat_matte.dtype), margin)
+    colours = grow_colours(images.flatten(0, 1), erode((flat_matte > 0.6).to(images.dtype), margin))
+    return FlowSources(
+        model=model,
+        extension=extension,
+        colours=colours.view_as(images),
+        mattes=mattes,
+        fringes=(flat_matte * (1 - solid)).view_as(mattes),
+        body=body.view(people, sources, -1, 4),
+        around=around.view(people, sources, -1, 4),
+    )
+
+
+def _matte_at(matte: Float[Tensor, "N 1 H W"], points: Float[Tensor, "N V 3"]) -> Float[Tensor, "N V"]:
+    ndc = pixels_to_ndc(points[..., :2], *matte.shape[-2:])
+    return sample_at(matte, ndc, nearest=True)[:, 0]
+
+
+def _preference(model: BodyModel, seen: Float[Tensor, "N V"], surface: ProjectedSurface) -> Float[Tensor, "N V"]:
+    """Frontal views at a high resolution are preferred; smooth, so that sources change over at few places."""
+    facing = -surface.normals[..., 2].clamp(max=0)
+    resolution = (surface.scale / surface.scale.amax())[:, None]
+    score = seen * (0.05 + facing.square()) * resolution
+    return smooth_on_mesh(score[..., None], model.faces, iterations=12)[..., 0].clamp(0, 1)
+
+
+def _columns(
+    points: Float[Tensor, "N P 3"],
+    seen: Float[Tensor, "N P"],
+    preference: Float[Tensor, "N P"],
+    height: int,
+    width: int,
+) -> Float[Tensor, "N P 4"]:
+    ndc = pixels_to_ndc(points[..., :2], height, width)
+    return torch.cat([ndc, seen[..., None], preference[..., None]], -1)
+
+
+def part_weights(
+    choice: Mapping[str, int], num_sources: int, device: torch.device | str = "cpu"
+) -> Float[Tensor, "S P"]:
+    """Which source gives which body part, as weights.
+
+    Args:
+        choice: Part or group name (:data:`liquidwarp.body.parts.GROUPS`) to source index; later entries win.
+            Parts that are not named may come from any source.
+        num_sources: S.
+        device: Where the weights are wanted.
+
+    Returns:
+        1 where the source may give the part, else 0.
+
+    Raises:
+        ShapeError: a source index does not exist.
+        SettingError: a part is not known.
+    """
+    weights = torch.ones(num_sources, len(PARTS), device=device)
+    for name, source in choice.items():
+        if not 0 <= source < num_sources:
+            raise ShapeError(f"choice[{name!r}]: expected a source index from 0 to {num_sources - 1}, got {source}.")
+        for part in parts_of(name):
+            weights[:, PARTS.index(part)] = 0
+            weights[source, PARTS.index(part)] = 1
+    return weights

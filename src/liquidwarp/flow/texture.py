@@ -1,0 +1,81 @@
+"""Colours of the surface: taken well inside of the person, merged over the sources without ghosts."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["blend_weights", "erode", "grow_colours"]
+
+_SHARPNESS = 8
+_FILLED = 1e-3
+
+
+def erode(mask: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
+    """Shrink a mask by about ``radius`` pixels (octagon); the picture's border does not count as outside."""
+    eroded = mask
+    for step in range(radius):
+        size = (3, 3) if step % 2 == 0 else None
+        if size is None:  # a plus: every other step keeps the corners round
+            vertical = -F.max_pool2d(-eroded, (3, 1), 1, (1, 0))
+            eroded = torch.minimum(vertical, -F.max_pool2d(-eroded, (1, 3), 1, (0, 1)))
+        else:
+            eroded = -F.max_pool2d(-eroded, 3, 1, 1)
+    return eroded
+
+
+def grow_colours(
+    image: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"], steps: int = 6
+) -> Float[Tensor, "B C H W"]:
+    """Replace everything outside of ``mask`` by colours grown outward from inside of it.
+
+    The nearest pixels take the mean of their known neighbours, one ring after another; beyond them the colours come
+    from coarser and coarser levels of a pyramid. So sampling at the silhouette never meets the background.
+
+    Args:
+        image: Any values.
+        mask: 1 = keep.
+        steps: Number of rings.
+
+    Returns:
+        The filled image; unchanged if the mask is empty.
+    """
+    known = (mask > 0.5).to(image.dtype)
+    colour = image * known
+    for _ in range(steps):
+        total = F.avg_pool2d(colour, 3, 1, 1)
+        share = F.avg_pool2d(known, 3, 1, 1)
+        fill = (known < 0.5) & (share > _FILLED)
+        colour = torch.where(fill, total / share.clamp(min=_FILLED), colour)
+        known = torch.where(fill, torch.ones_like(known), known)
+    filled = _pyramid_fill(colour, known)
+    empty = (mask > 0.5).flatten(1).any(1)[:, None, None, None]
+    return torch.where(empty, filled, image)
+
+
+def _pyramid_fill(colour: Float[Tensor, "B C H W"], known: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B C H W"]:
+    """Fill unknown pixels from a coarser level; ``colour`` is 0 where unknown."""
+    height, width = colour.shape[-2:]
+    if min(height, width) < 2:
+        share = known.mean((2, 3), keepdim=True)
+        mean = colour.mean((2, 3), keepdim=True) / share.clamp(min=1e-6)
+        return colour + (1 - known) * mean
+    half = (-(-height // 2), -(-width // 2))
+    share = F.adaptive_avg_pool2d(known, half)
+    coarse = F.adaptive_avg_pool2d(colour, half) / share.clamp(min=1e-6)
+    has_any = (share > _FILLED).to(colour.dtype)
+    below = _pyramid_fill(coarse * has_any, has_any)
+    fine = F.interpolate(below, (height, width), mode="bilinear", align_corners=False)
+    return colour + (1 - known) * fine
+
+
+def blend_weights(visible: Float[Tensor, "N S H W"], preference: Float[Tensor, "N S H W"]) -> Float[Tensor, "N S H W"]:
+    """How much of each source goes into a pixel's colour; they sum to 1 where any source sees it, else to 0.
+
+    Nearly all goes to the preferred source, so that two photos that do not fit exactly are not averaged into a
+    ghost; the preference is smooth over the surface, so the change-over is a short and soft seam.
+    """
+    best = preference.amax(1, keepdim=True).clamp(min=1e-6)
+    weight = visible * ((preference / best) ** _SHARPNESS + 1e-4)
+    total = weight.sum(1, keepdim=True)
+    return weight / total.clamp(min=1e-6) * (total > 1e-6)

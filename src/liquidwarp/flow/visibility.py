@@ -1,0 +1,122 @@
+"""Which surface points a source photo shows.
+
+Asking whether a target's face is among the faces that the source's pixels show punches holes into a dense mesh:
+most faces are smaller than a pixel. Here every *vertex* is tested against the source's depth, and its answer is
+carried to the faces around it; points seen at a grazing angle count less.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from liquidwarp.geometry.camera import pixels_to_ndc
+from liquidwarp.geometry.raster import Raster, interpolate, rasterize
+from liquidwarp.geometry.warp import sample_at
+
+__all__ = ["body_visibility", "extension_visibility", "farthest_nearby", "visibility_reference"]
+
+DEPTH_TOLERANCE = 0.02
+"""A vertex this far behind the nearest surface still counts as seen [m]."""
+GRAZING = (0.08, 0.30)
+"""Cosine to the line of sight at which a point begins to count, and from which it counts fully."""
+_NOTHING = -1e4
+
+
+def farthest_nearby(raster: Raster) -> Float[Tensor, "N 1 H W"]:
+    """The farthest depth among a pixel and its neighbours [m]; very negative where the body is not near.
+
+    Taking the farthest forgives the half pixel between a vertex and its pixel's centre, also at steep slopes.
+    """
+    depth = torch.where(raster.covered, raster.depth, torch.full_like(raster.depth, _NOTHING))
+    return F.max_pool2d(depth[:, None], 3, 1, 1)
+
+
+def body_visibility(
+    body: Float[Tensor, "N V 3"], normals: Float[Tensor, "N V 3"], nearest: Float[Tensor, "N 1 H W"]
+) -> Float[Tensor, "N V"]:
+    """How well each body vertex is seen [0, 1].
+
+    Args:
+        body: Projected vertices (x, y [px], depth [m]).
+        normals: Unit normals in the camera's frame.
+        nearest: From :func:`farthest_nearby` of the same body.
+    """
+    depth, inside = _depth_at(body, nearest)
+    unoccluded = (depth > _NOTHING / 2) & (body[..., 2] <= depth + DEPTH_TOLERANCE)
+    return (inside & unoccluded) * _smoothstep(-normals[..., 2], *GRAZING)
+
+
+def extension_visibility(
+    points: Float[Tensor, "N E 3"],
+    normals: Float[Tensor, "N E 3"],
+    owner: Int64[Tensor, "E"],
+    source: Int64[Tensor, "N"],
+    nearest: Float[Tensor, "N 1 H W"],
+) -> Float[Tensor, "N E"]:
+    """How well each extension point is seen [0, 1].
+
+    A point that any source may see counts where the body does not hide it and its side of the body does not look
+    away: around the silhouette its normal is at right angles to the line of sight, so there is no grazing cutoff.
+    A point with an owner is seen by this source alone.
+
+    Args:
+        points: Projected points without their recess.
+        normals: Normals of the body vertices that they hang on.
+        owner: The only source that sees the point, or -1.
+        source: Index of the source that each of the N pictures is.
+        nearest: From :func:`farthest_nearby` of the same body.
+    """
+    depth, inside = _depth_at(points, nearest)
+    unoccluded = (depth < _NOTHING / 2) | (points[..., 2] <= depth + DEPTH_TOLERANCE)
+    shared = (inside & unoccluded) * _smoothstep(-normals[..., 2], -0.45, -0.25)
+    owned = (owner[None] == source[:, None]) & inside
+    return torch.where(owner[None] < 0, shared, owned.to(shared.dtype))
+
+
+def _depth_at(
+    points: Float[Tensor, "N P 3"], nearest: Float[Tensor, "N 1 H W"]
+) -> tuple[Float[Tensor, "N P"], Bool[Tensor, "N P"]]:
+    height, width = nearest.shape[-2:]
+    ndc = pixels_to_ndc(points[..., :2], height, width)
+    return sample_at(nearest, ndc, nearest=True)[:, 0], (ndc.abs() <= 1).all(-1)
+
+
+def _smoothstep(value: Float[Tensor, "*B"], low: float, high: float) -> Float[Tensor, "*B"]:
+    t = ((value - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def visibility_reference(
+    target: Raster,
+    source_body: Float[Tensor, "N V 3"],
+    source_normals: Float[Tensor, "N V 3"],
+    faces: Int64[Tensor, "F 3"],
+    size: tuple[int, int],
+    oversampling: int = 4,
+) -> Bool[Tensor, "N H W"]:
+    """The plain answer, pixel by pixel against a large z-buffer. Slow and large: for tests.
+
+    Args:
+        target: What each target pixel shows of the body.
+        source_body: The same bodies' vertices as the sources see them [px, px, m].
+        source_normals: Their unit normals in the source cameras' frames.
+        faces: The body's faces.
+        size: Height and width of the sources [px].
+        oversampling: How many times larger the z-buffer is than the source.
+
+    Returns:
+        Whether the source shows the surface point in each target pixel, at a frontal enough angle.
+    """
+    tolerance = 0.003
+    height, width = size[0] * oversampling, size[1] * oversampling
+    large = torch.cat([source_body[..., :2] * oversampling, source_body[..., 2:]], -1)
+    depth = rasterize(large, faces, height, width).depth
+    point = interpolate(torch.cat([large, source_normals], -1), faces, target)  # N H W 6
+    column, row = point[..., 0].floor().long(), point[..., 1].floor().long()
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    picture = torch.arange(len(point))[:, None, None].expand_as(row)
+    nearest = depth[picture, row.clamp(0, height - 1), column.clamp(0, width - 1)]
+    unoccluded = nearest.isfinite() & (point[..., 2] <= nearest + tolerance)
+    facing = -F.normalize(point[..., 3:], dim=-1)[..., 2]
+    return target.covered & inside & unoccluded & (facing > sum(GRAZING) / 2)
