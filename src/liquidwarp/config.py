@@ -25,9 +25,11 @@ class GeneratorConfig:
     """Features at 1/2, 1/4 and 1/8 of the resolution."""
     num_blocks: int = 5
     """Residual blocks at 1/8 of the resolution."""
+    value_channels: int = 64
+    """Features of the attention's value projection, at most the fused feature's own width."""
     modulation_channels: int = 64
     """Hidden features of SPADE."""
-    modulation_kernel: Literal[1, 3] = 3
+    modulation_kernel: Literal[1, 3] = 1
     """Kernel of SPADE's joined gamma and beta convolution."""
     decoder_convs: int = 2
     """3x3 convolutions per decoder scale."""
@@ -41,7 +43,13 @@ class GeneratorConfig:
     """How many sources the baseline "concat" takes; it ignores the others."""
 
     def __post_init__(self) -> None:
-        widths = (self.stem_channels, *self.channels, self.modulation_channels, *self.background_channels)
+        widths = (
+            self.stem_channels,
+            *self.channels,
+            self.value_channels,
+            self.modulation_channels,
+            *self.background_channels,
+        )
         if min(widths) < 1:
             raise SettingError(f"generator channels: expected at least 1 everywhere, got {widths}.")
         for name in ("num_blocks", "background_blocks", "decoder_convs", "concat_sources"):
@@ -65,8 +73,9 @@ class GeneratorConfig:
 _GENERATOR_PRESETS = {
     "lite": GeneratorConfig(
         stem_channels=16,
-        channels=(40, 80, 128),
+        channels=(32, 76, 128),
         num_blocks=4,
+        value_channels=32,
         modulation_channels=32,
         modulation_kernel=1,
         decoder_convs=1,
@@ -77,6 +86,7 @@ _GENERATOR_PRESETS = {
         stem_channels=64,
         channels=(64, 128, 256),
         num_blocks=6,
+        value_channels=256,
         modulation_channels=128,
         modulation_kernel=3,
         decoder_convs=2,
@@ -251,3 +261,28 @@ class DetectConfig:
                 raise SettingError(f"detect.{name}: expected a share between 0 and 1, got {getattr(self, name)}.")
         if self.min_height < 1:
             raise SettingError(f"detect.min_height: expected at least 1 px, got {self.min_height}.")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How the body is fitted to what the detectors saw."""
+
+    key_frames: int = 32
+    """Frames of a video, or photos, from which the one shape is found."""
+    landmark_steps: int = 12
+    """Levenberg-Marquardt steps on the landmarks."""
+    outline_rounds: int = 4
+    """How often the outline is drawn and matched anew for the shape; 0 fits landmarks only, so girths stay average."""
+    frame_outline_rounds: int = 2
+    """The same for the pose of every frame."""
+    smoothing: float = 1.0
+    """Strength of the temporal smoothing of a video; 0 switches it off. Never moves motion in time."""
+    fingers: bool = True
+    """Pose the fingers from hand landmarks; otherwise they rest in a natural curl."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("key_frames", 1), ("landmark_steps", 1), ("outline_rounds", 0), ("frame_outline_rounds", 0)):
+            if getattr(self, name) < least:
+                raise SettingError(f"fit.{name}: expected at least {least}, got {getattr(self, name)}.")
+        if self.smoothing < 0:
+            raise SettingError(f"fit.smoothing: expected at least 0, got {self.smoothing}.")
