@@ -104,7 +104,7 @@ def decode_boxes(
     kept = np.flatnonzero(scores >= threshold)
     kept = kept[np.argsort(-scores[kept], kind="stable")]
     values, scores = offsets[kept] / size, scores[kept]
-    points = values.reshape(len(kept), -1, 2)
+    points = values.reshape(len(kept), offsets.shape[1] // 2, 2)
     half = points[:, 1] / 2
     points = points + anchors[kept][:, None]
     points[:, 0], points[:, 1] = points[:, 0] - half, points[:, 0] + half

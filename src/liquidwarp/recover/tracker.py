@@ -16,7 +16,7 @@ from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import PeopleFinder, Pose, PoseNetwork, load_network
 from liquidwarp.recover.regions import Region, region_of_picture
-from liquidwarp.recover.sightings import Sighting, collect, sighting
+from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
 
 __all__ = ["PersonChoice", "PersonDetector", "choose_person", "parse_choice"]
 
@@ -24,14 +24,15 @@ PersonChoice = int | tuple[float, float] | None
 """Whom to take: None the largest person; N the N-th by size (1 = the largest); (x, y) the one at this place [px]."""
 
 QUARTER_TURNS = (math.pi / 2, -math.pi / 2, math.pi)
-TILE = 0.6
-"""Side of the squares in which small people are looked for, in longer sides of the picture."""
-SAME_PERSON = 0.25
-"""Two poses are one person if their landmarks lie closer than this share of the person's size."""
+TILES = (0.6, 0.35, 0.2)
+"""Sides of the squares in which small people are looked for, in longer sides of the picture: the detector sees people
+who fill at least a fifth of what it looks at."""
+SAME_PERSON = 0.5
+"""A person whose mask lies more than this share in the masks of people found before is one of them, or a limb."""
 MIN_OVERLAP = 0.2
 """A person whose box overlaps less with the box in the frame before has jumped: a cut, or another person."""
 LOOK_HARDER_EVERY = 10
-"""While nobody is found, every so many frames turned and small people are looked for too."""
+"""While nobody is found, only every so many frames small and turned people are looked for."""
 MATCH_COST = 2.0
 """The worst match that still counts as the person who was lost."""
 
@@ -121,26 +122,35 @@ class PersonDetector:
         self.hands = HandNetwork(hand)
         self.face = FaceNetwork(face)
 
-    def detect_people(self, rgb: UInt8[np.ndarray, "H W 3"], thorough: bool = True) -> list[Pose]:
-        """Find everybody in a picture, largest first.
+    def detect_people(self, rgb: UInt8[np.ndarray, "H W 3"], everybody: bool = True) -> list[Pose]:
+        """Find the people in a picture, largest first.
 
         Args:
             rgb: The picture.
-            thorough: If nobody stands upright in it, look also for people who lie or stand on their head, and then
-                for small ones in parts of the picture.
+            everybody: Look for small people too, and if nobody is there, for people who lie or stand on their heads;
+                up to a hundred times slower than one look at the whole picture.
         """
         height, width = rgb.shape[:2]
-        whole = [region_of_picture(width, height)]
-        turned = [region_of_picture(width, height, angle) for angle in QUARTER_TURNS]
-        for views in (whole, turned, _tiles(width, height)) if thorough else (whole,):
-            people: list[Pose] = []
+        levels = [[region_of_picture(width, height)]]
+        if everybody:
+            levels += [_tiles(width, height, share * max(width, height)) for share in TILES]
+            levels += [[region_of_picture(width, height, angle) for angle in QUARTER_TURNS]]
+        people: list[Pose] = []
+        taken = np.zeros(mask_size((width, height))[::-1], bool)
+        for level, views in enumerate(levels):
+            if people and level >= len(TILES):
+                break  # the smallest squares are many, and turned people are rare
             for candidate in (found for view in views for found in self.finder(rgb, view)):
+                if any(_holds(person, candidate.region) for person in people):
+                    continue
                 pose = self._settle(rgb, candidate.region)
-                if pose is not None:
-                    people = _merge(people, pose)
-            if people:
-                return sorted(people, key=lambda person: -person.height)
-        return []
+                if pose is None:
+                    continue
+                mask = pose.soft_mask((width, height), mask_size((width, height))) >= 0.5
+                if mask.any() and mask[taken].sum() <= SAME_PERSON * mask.sum():
+                    people.append(pose)
+                    taken |= mask
+        return sorted(people, key=lambda person: -person.height)
 
     def detect_photo(self, rgb: UInt8[np.ndarray, "H W 3"], choice: PersonChoice = None) -> Detections:
         """Detect one person in a photo.
@@ -153,7 +163,7 @@ class PersonDetector:
             NoPersonFoundError: see :func:`choose_person`.
         """
         size = (rgb.shape[1], rgb.shape[0])
-        pose = choose_person(self.detect_people(rgb), choice, self.config.min_height)
+        pose = self.find(rgb, choice)
         return collect([self._sight(rgb, pose, (None, None))], size, fps=0.0)
 
     def detect_frames(
@@ -198,6 +208,15 @@ class PersonDetector:
             raise track.failure
         return collect(sightings, size, fps)
 
+    def find(self, rgb: UInt8[np.ndarray, "H W 3"], choice: PersonChoice) -> Pose:
+        """Choose a person in a picture; the largest is found with one look where possible.
+
+        Raises:
+            NoPersonFoundError: see :func:`choose_person`.
+        """
+        people = self.detect_people(rgb, everybody=False) if choice is None else []
+        return choose_person(people or self.detect_people(rgb), choice, self.config.min_height)
+
     def _sight(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose, hands: tuple[Hand | None, Hand | None]) -> Sighting:
         size = (rgb.shape[1], rgb.shape[0])
         return sighting(pose, self.hands(rgb, pose, hands), self.face(rgb, pose), size)
@@ -241,14 +260,18 @@ class _Track:
         return pose
 
     def _find(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
-        people = self._detector.detect_people(frame, thorough=self._lost % LOOK_HARDER_EVERY == 0)
+        look_hard = self._lost % LOOK_HARDER_EVERY == 0
         if self._last is None:
-            try:
-                return choose_person(people, self._choice, self._detector.config.min_height)
-            except NoPersonFoundError as failure:
-                if people or self._lost == 0:
-                    self.failure = failure
+            if not look_hard:
                 return None
+            try:
+                return self._detector.find(frame, self._choice)
+            except NoPersonFoundError as failure:
+                self.failure = failure
+                return None
+        people = self._detector.detect_people(frame, everybody=False)
+        if look_hard and not people:
+            people = self._detector.detect_people(frame)
         costs = [self._mismatch(frame, person) for person in people]
         if not costs or min(costs) > MATCH_COST:
             return None
@@ -278,22 +301,20 @@ def _colours(frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> Float[np.ndarray,
     return histogram
 
 
-def _tiles(width: int, height: int) -> list[Region]:
-    """Overlapping squares that cover the picture, for people who are too small in the whole of it."""
-    side = TILE * max(width, height)
-    columns, rows = (
-        np.linspace(side / 2, length - side / 2, 2) if length > side else np.array([length / 2])
+def _tiles(width: int, height: int, side: float) -> list[Region]:
+    """Squares that cover the picture, each overlapping the next by half."""
+    across, down = (
+        np.linspace(side / 2, length - side / 2, math.ceil(2 * length / side) - 1) if length > side else [length / 2]
         for length in (width, height)
     )
-    return [Region(float(x), float(y), side) for y in rows for x in columns]
+    return [Region(float(x), float(y), side) for y in down for x in across]
 
 
-def _merge(people: list[Pose], pose: Pose) -> list[Pose]:
-    """Add a person unless already there; of two poses of one person the surer stays."""
-    for index, other in enumerate(people):
-        if np.linalg.norm(other.xy - pose.xy, axis=1).mean() < SAME_PERSON * max(other.height, pose.height):
-            return [*people[:index], max(other, pose, key=lambda person: person.score), *people[index + 1 :]]
-    return [*people, pose]
+def _holds(person: Pose, region: Region) -> bool:
+    """Whether a candidate is surely this person again: the same middle and size."""
+    apart = math.dist((person.next_region.x, person.next_region.y), (region.x, region.y))
+    alike = abs(math.log(max(region.side, 1.0) / max(person.next_region.side, 1.0)))
+    return apart < 0.15 * person.next_region.side and alike < 0.3
 
 
 def _people(count: int) -> str:
