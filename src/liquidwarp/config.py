@@ -281,7 +281,12 @@ class FitConfig:
     """Pose the fingers from hand landmarks; otherwise they rest in a natural curl."""
 
     def __post_init__(self) -> None:
-        for name, least in (("key_frames", 1), ("landmark_steps", 1), ("outline_rounds", 0), ("frame_outline_rounds", 0)):
+        for name, least in (
+            ("key_frames", 1),
+            ("landmark_steps", 1),
+            ("outline_rounds", 0),
+            ("frame_outline_rounds", 0),
+        ):
             if getattr(self, name) < least:
                 raise SettingError(f"fit.{name}: expected at least {least}, got {getattr(self, name)}.")
         if self.smoothing < 0:

@@ -1,131 +1,188 @@
-"""From what the networks saw in single frames to :class:`Detections`; little memory per frame."""
+"""What the fit takes from the detections: normalised positions, weights, and which joints were seen at all."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import cv2
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
+from torch import Tensor
 
-from liquidwarp.recover.detections import BODY_LANDMARKS, Detections, PackedMasks
-from liquidwarp.recover.hands_face import Face, Hand
-from liquidwarp.recover.landmarks import Pose
+from liquidwarp.body.model import BodyModel
+from liquidwarp.recover.detections import BODY_LANDMARKS, Detections
+from liquidwarp.recover.skeleton import Skeleton
 
-__all__ = ["Observation", "collect", "faces_away", "largest_component", "mask_size", "observe"]
+__all__ = ["Observation", "observe", "seen_joints", "swapped_sides", "unflip"]
 
-MASK_SIDE = 256
-UNSURE_FACE = 0.5
-"""A back of the head has a face score below this."""
-HIDDEN = 0.1
-"""Visibility that a facial landmark gets when the face cannot be seen."""
+_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
-_INDEX = {name: index for index, name in enumerate(BODY_LANDMARKS)}
-_FACIAL = [index for name, index in _INDEX.items() if "eye" in name or "mouth" in name or name == "nose"]
+
+def _partner(name: str) -> str:
+    """The landmark on the other side of the body; the same for one in the middle."""
+    if "left" in name:
+        return name.replace("left", "right")
+    return name.replace("right", "left")
+
+
+_MIRROR = [BODY_LANDMARKS.index(_partner(name)) for name in BODY_LANDMARKS]
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One person in one frame."""
+    """T frames with a person, ready for the fit."""
 
-    xy: Float[np.ndarray, "33 2"]
+    image: Float[Tensor, "T 33 2"]
+    """Landmarks, (pixel - centre) / pixels_per_metre."""
+    world: Float[Tensor, "T 33 3"]
+    """[m]."""
+    weight: Float[Tensor, "T 33"]
+    """0 outside of the picture, lower where hidden or ill-defined."""
+    world_weight: Float[Tensor, "T 33"]
+    """The same for ``world``."""
+    anchors: Float[Tensor, "T 33"]
+    """Shares in the origin of ``world``; rows sum to 1."""
+    centre: Float[Tensor, "T 2"]
     """[px]."""
-    world: Float[np.ndarray, "33 3"]
-    """[m], OpenCV axes, origin between the hips."""
-    visibility: Float[np.ndarray, "33"]
-    """[0, 1]."""
-    hands: tuple[Hand | None, Hand | None]
-    """(left, right)."""
-    face: Face | None
-    mask_bits: UInt8[np.ndarray, "N"]
-    """The mask, packed."""
+    pixels_per_metre: Float[Tensor, "T"]
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    def frames(self, index: Tensor | slice) -> "Observation":
+        """Only these frames."""
+        return Observation(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
-def observe(
-    pose: Pose, hands: tuple[Hand | None, Hand | None], face: Face | None, size: tuple[int, int]
-) -> Observation:
-    """Keep of one frame what the fit needs.
-
-    A landmark outside of the picture gets visibility 0. Where the person faces away and no face was found, the
-    landmarks of eyes, nose and mouth are guesses and lose their visibility.
+def observe(detections: Detections, doubtful: Bool[Tensor, "T"] | None = None) -> Observation:
+    """Weigh and normalise the landmarks.
 
     Args:
-        pose: The person's pose.
-        hands: (left, right) hand.
-        face: The face.
-        size: (width, height) of the frame [px].
+        detections: Frames that all hold a person.
+        doubtful: Frames whose landmarks in space are not to be trusted.
+
+    Returns:
+        What the terms of the fit compare with.
     """
-    inside = ((pose.xy >= 0) & (pose.xy <= size)).all(1)
-    visibility = np.where(inside, pose.visibility, 0.0)
-    if faces_away(pose.world) and (face is None or face.score < UNSURE_FACE):
-        visibility[_FACIAL] = np.minimum(visibility[_FACIAL], HIDDEN)
-        face = None
-    mask = largest_component(pose.soft_mask(size, mask_size(size)) >= 0.5)
-    return Observation(pose.xy, pose.world, visibility, hands, face, np.packbits(mask))
+    base = torch.ones(len(BODY_LANDMARKS))
+    for index, name in enumerate(BODY_LANDMARKS):
+        if "eye" in name:
+            base[index] = 0.4  # six of them say the same
+        elif name.endswith(("pinky", "index", "thumb")) and "foot" not in name:
+            base[index] = 0.4  # fingers move, the body's landmarks there do not
+    inside = _inside(detections)
+    weight = base * (0.15 + 0.85 * detections.visibility.clamp(0, 1)) * inside
+    world_weight = weight
+    if doubtful is not None:
+        world_weight = weight * torch.where(doubtful, 0.1, 1.0)[:, None]
+    trunk = torch.zeros(len(BODY_LANDMARKS))
+    trunk[[BODY_LANDMARKS.index(name) for name in _TRUNK]] = 1
+    anchors = trunk * inside + 1e-3 * weight + 1e-6
+    anchors = anchors / anchors.sum(1, keepdim=True)
+    scale = _pixels_per_metre(detections, weight)
+    centre = (anchors[..., None] * detections.xy).sum(1)
+    world = detections.world - (anchors[..., None] * detections.world).sum(1, keepdim=True)
+    image = (detections.xy - centre[:, None]) / scale[:, None, None]
+    return Observation(image, world, weight, world_weight, anchors, centre, scale)
 
 
-def faces_away(world: Float[np.ndarray, "33 3"], margin: float = 0.3) -> bool:
-    """Whether the chest points away from the camera; ``margin`` is the cosine that side views must exceed."""
-    left, right = world[_INDEX["left_shoulder"]], world[_INDEX["right_shoulder"]]
-    hips = (world[_INDEX["left_hip"]] + world[_INDEX["right_hip"]]) / 2
-    forward = np.cross(left - right, (left + right) / 2 - hips)
-    return bool(forward[2] > margin * np.linalg.norm(forward))
+def _inside(detections: Detections) -> Float[Tensor, "T 33"]:
+    """1 where a landmark is inside of the picture (with a small margin), else 0: beyond it the detector guesses."""
+    size = torch.tensor(detections.image_size, dtype=detections.xy.dtype)
+    margin = 0.01 * float(size.max())
+    return ((detections.xy > -margin) & (detections.xy < size + margin)).all(-1).to(detections.xy)
 
 
-def mask_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of the masks of frames of ``size``: the longer side has 256 px, no side is empty."""
-    scale = MASK_SIDE / max(size)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def _pixels_per_metre(detections: Detections, weight: Float[Tensor, "T 33"]) -> Float[Tensor, "T"]:
+    """Regress image on world positions; in a video the running median, because a person does not jump in size."""
+    share = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6))[..., None]
+    flat = detections.world[..., :2]
+    flat = flat - (share * flat).sum(1, keepdim=True)
+    image = detections.xy - (share * detections.xy).sum(1, keepdim=True)
+    scale = (share * flat * image).sum((1, 2)) / (share * flat.square()).sum((1, 2)).clamp(min=1e-8)
+    scale = scale.clamp(min=1e-3 * max(detections.image_size))
+    if detections.fps <= 0 or len(scale) < 3:
+        return scale
+    reach = min(int(detections.fps), (len(scale) - 1) // 2)
+    padded = torch.cat([scale[:1].expand(reach), scale, scale[-1:].expand(reach)])
+    return padded.unfold(0, 2 * reach + 1, 1).median(-1).values
 
 
-def largest_component(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
-    """The largest connected part of a mask."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    if count <= 2:
-        return mask
-    largest: np.ndarray = labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return largest
+def swapped_sides(detections: Detections, frames: Bool[Tensor, "T"]) -> Detections:
+    """Exchange left and right in some frames."""
+    mirror = torch.tensor(_MIRROR)
 
+    def swap(values: Tensor, order: Tensor) -> Tensor:
+        return torch.where(frames.view(-1, *[1] * (values.dim() - 1)), values[:, order], values)
 
-def collect(observations: Sequence[Observation | None], size: tuple[int, int], fps: float) -> Detections:
-    """Lay the frames side by side; a frame without an observation holds zeros.
-
-    Args:
-        observations: One entry a frame.
-        size: (width, height) of the frames [px].
-        fps: Frames per second; 0 for a photo.
-    """
-    frames = len(observations)
-    width, height = mask_size(size)
-    found = np.zeros(frames, bool)
-    xy, world = np.zeros((frames, 33, 2), np.float32), np.zeros((frames, 33, 3), np.float32)
-    visibility = np.zeros((frames, 33), np.float32)
-    hands_xy, hands_world = np.zeros((frames, 2, 21, 2), np.float32), np.zeros((frames, 2, 21, 3), np.float32)
-    hands_score = np.zeros((frames, 2), np.float32)
-    face_xy, face_score = np.zeros((frames, 468, 2), np.float32), np.zeros(frames, np.float32)
-    bits = np.zeros((frames, -(-width * height // 8)), np.uint8)
-    for frame, seen in enumerate(observations):
-        if seen is None:
-            continue
-        found[frame] = True
-        xy[frame], world[frame], visibility[frame], bits[frame] = seen.xy, seen.world, seen.visibility, seen.mask_bits
-        for side, hand in enumerate(seen.hands):
-            if hand is not None:
-                hands_xy[frame, side], hands_world[frame, side] = hand.xy, hand.world
-                hands_score[frame, side] = hand.score
-        if seen.face is not None:
-            face_xy[frame], face_score[frame] = seen.face.xy, seen.face.score
-    return Detections(
-        found=torch.from_numpy(found),
-        xy=torch.from_numpy(xy),
-        world=torch.from_numpy(world),
-        visibility=torch.from_numpy(visibility),
-        hands_xy=torch.from_numpy(hands_xy),
-        hands_world=torch.from_numpy(hands_world),
-        hands_score=torch.from_numpy(hands_score),
-        face_xy=torch.from_numpy(face_xy),
-        face_score=torch.from_numpy(face_score),
-        masks=PackedMasks(bits, height, width),
-        image_size=size,
-        fps=fps,
+    sides = torch.tensor([1, 0])
+    return replace(
+        detections,
+        xy=swap(detections.xy, mirror),
+        world=swap(detections.world, mirror),
+        visibility=swap(detections.visibility, mirror),
+        hands_xy=swap(detections.hands_xy, sides),
+        hands_world=swap(detections.hands_world, sides),
+        hands_score=swap(detections.hands_score, sides),
     )
+
+
+def unflip(detections: Detections) -> tuple[Detections, Bool[Tensor, "T"]]:
+    """Repair frames of a video in which the detector took left for right (it does so on backs).
+
+    A two-state Viterbi path: keep or swap each frame so that the landmarks move least from frame to frame, with a
+    small price for each swapped frame, so that a stable view from behind is left alone.
+
+    Returns:
+        The repaired detections, and which frames were swapped.
+    """
+    num_frames = len(detections)
+    swapped = torch.zeros(num_frames, dtype=torch.bool)
+    if num_frames < 3 or detections.fps <= 0:
+        return detections, swapped
+    size = detections.xy.std(1).norm(dim=-1).clamp(min=1.0)
+    both = torch.stack([detections.xy, detections.xy[:, _MIRROR]], 1)  # T 2 33 2
+    moved = (both[1:, None, :] - both[:-1, :, None]).norm(dim=-1).mean(-1) / size[1:, None, None]  # T-1 from to
+    moved = moved.clamp(max=1.0)
+    total = torch.tensor([0.0, 0.05])
+    back: list[Int64[Tensor, 2]] = []
+    for step in moved:
+        best = (total[:, None] + step).min(0)
+        back.append(best.indices)
+        total = best.values + torch.tensor([0.0, 0.01])
+    state = int(total.argmin())
+    for frame in range(num_frames - 1, -1, -1):
+        swapped[frame] = bool(state)
+        if frame:
+            state = int(back[frame - 1][state])
+    return (swapped_sides(detections, swapped) if bool(swapped.any()) else detections), swapped
+
+
+def seen_joints(detections: Detections, model: BodyModel, skeleton: Skeleton) -> Bool[Tensor, "T J"]:
+    """Which of the model's joints the landmarks speak about: what they turn is inside of the picture.
+
+    A joint that nothing speaks about stays at the pose prior (its rest rotation).
+    """
+    inside = _inside(detections).bool() & (detections.visibility > 0.05)
+
+    def any_of(*names: str) -> Bool[Tensor, "T"]:
+        return inside[:, [BODY_LANDMARKS.index(name) for name in names]].any(1)
+
+    roles = model.roles
+    seen = torch.zeros(len(detections), len(skeleton.parents), dtype=torch.bool)
+    seen[:, skeleton.index(roles.root)] = any_of("left_hip", "right_hip")
+    seen[:, [skeleton.index(joint) for joint in roles.spine]] = any_of("left_shoulder", "right_shoulder")[:, None]
+    seen[:, [skeleton.index(joint) for joint in roles.neck]] = any_of("nose", "left_ear", "right_ear")[:, None]
+    for side, name in enumerate(("left", "right")):
+        seen[:, [skeleton.index(joint) for joint in roles.shoulder[side]]] = any_of(f"{name}_shoulder")[:, None]
+        for joint, landmarks in (
+            (roles.upper_arm, ("elbow",)),
+            (roles.lower_arm, ("wrist",)),
+            (roles.hand, ("index", "pinky")),
+            (roles.upper_leg, ("knee",)),
+            (roles.lower_leg, ("ankle",)),
+            (roles.foot, ("heel", "foot_index")),
+        ):
+            seen[:, skeleton.index(joint[side])] = any_of(*(f"{name}_{landmark}" for landmark in landmarks))
+    full = seen[:, skeleton.owner]
+    for side in (0, 1):
+        fingers = [joint for chain in roles.fingers[side] for joint in chain]
+        full[:, fingers] = (detections.hands_score[:, side] > 0.5)[:, None]
+    return full

@@ -1,0 +1,91 @@
+"""The fit on detections made from a known body."""
+
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.config import FitConfig
+from liquidwarp.errors import NoPersonFoundError
+from liquidwarp.recover.fit import BodyFit, fit_body
+from liquidwarp.recover.observation import swapped_sides, unflip
+
+from .people import Truth, landmarks_of, make_person
+
+LANDMARKS_ONLY = FitConfig(outline_rounds=0, frame_outline_rounds=0, smoothing=0.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> AnnyBody:
+    return AnnyBody.load()
+
+
+def joint_error(model: AnnyBody, truth: Truth, fit: BodyFit) -> torch.Tensor:
+    """Mean distance of the landmarks on both bodies, relative to the hips' middle [mm], per frame."""
+    true, found = landmarks_of(model, truth.body), landmarks_of(model, fit.body)
+    hips = [23, 24]
+    difference = (true - true[:, hips].mean(1, keepdim=True)) - (found - found[:, hips].mean(1, keepdim=True))
+    return difference.norm(dim=-1).mean(1) * 1e3
+
+
+def test_a_known_body_is_found_again(model: AnnyBody) -> None:
+    truth = make_person(model, frames=12)
+    fit = fit_body(truth.detections, model, LANDMARKS_ONLY)
+    assert float(joint_error(model, truth, fit).mean()) < 8  # [mm]
+    pixels = fit.body.camera.project(landmarks_of(model, fit.body))[..., :2]
+    assert float((pixels - truth.detections.xy).norm(dim=-1).mean()) < 2  # of about 400 px of height
+    assert bool(fit.seen[:, model.roles.foot[0]].all())
+    assert bool(fit.fitted.all())
+    assert not bool(fit.swapped.any())
+
+
+def test_noise_and_outliers_do_not_break_it(model: AnnyBody) -> None:
+    truth = make_person(model, frames=12, image_noise=2.0, world_noise=0.02)
+    clean = joint_error(model, truth, fit_body(truth.detections, model, LANDMARKS_ONLY)).mean()
+    torch.manual_seed(1)
+    bad = torch.rand(12, 33) < 0.05
+    truth.detections.xy[bad] += 60 * torch.randn(int(bad.sum()), 2)
+    truth.detections.world[bad] += 0.25 * torch.randn(int(bad.sum()), 3)
+    spoilt = joint_error(model, truth, fit_body(truth.detections, model, LANDMARKS_ONLY)).mean()
+    assert float(clean) < 25
+    assert float(spoilt) < 1.5 * float(clean) + 3
+
+
+def test_all_frames_share_the_shape_and_a_given_shape_is_kept(model: AnnyBody) -> None:
+    truth = make_person(model, frames=6, video=False)
+    fit = fit_body(truth.detections, model, LANDMARKS_ONLY)
+    assert fit.body.betas.shape == (44,)
+    assert float(joint_error(model, truth, fit).mean()) < 10
+    given = fit_body(truth.detections, model, LANDMARKS_ONLY, shared_betas=truth.body.betas)
+    assert torch.equal(given.body.betas, truth.body.betas)
+
+
+def test_half_a_body_leaves_the_rest_at_the_prior_and_says_so(model: AnnyBody) -> None:
+    truth = make_person(model, frames=4, video=False)
+    waist = float(truth.detections.xy[:, 23:25, 1].min()) - 2
+    cut = truth.detections.image_size[0], int(waist)
+    fit = fit_body(type(truth.detections)(**{**vars(truth.detections), "image_size": cut}), model, LANDMARKS_ONLY)
+    for side in (0, 1):
+        for joint in (model.roles.upper_leg[side], model.roles.lower_leg[side], model.roles.foot[side]):
+            assert not bool(fit.seen[:, joint].any())
+            angle = torch.arccos(((fit.body.rel_rotmats[:, joint].diagonal(0, 1, 2).sum(-1) - 1) / 2).clamp(-1, 1))
+            assert float(angle.max()) < 0.1
+        assert bool(fit.seen[:, model.roles.upper_arm[side]].all())
+
+
+def test_flipped_frames_are_swapped_back(model: AnnyBody) -> None:
+    truth = make_person(model, frames=20)
+    wrong = torch.zeros(20, dtype=torch.bool)
+    wrong[[5, 6, 13]] = True
+    repaired, swapped = unflip(swapped_sides(truth.detections, wrong))
+    assert torch.equal(swapped, wrong)
+    assert torch.equal(repaired.xy, truth.detections.xy)
+
+
+def test_frames_without_a_person(model: AnnyBody) -> None:
+    truth = make_person(model, frames=5)
+    truth.detections.found[2] = False
+    fit = fit_body(truth.detections, model, LANDMARKS_ONLY)
+    assert fit.fitted.tolist() == [True, True, False, True, True]
+    truth.detections.found[:] = False
+    with pytest.raises(NoPersonFoundError, match="no person"):
+        fit_body(truth.detections, model, LANDMARKS_ONLY)
