@@ -16,6 +16,7 @@ from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import PeopleFinder, Pose, PoseNetwork, load_network
 from liquidwarp.recover.regions import Region, region_of_picture
+from liquidwarp.recover.sides import untangle
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
 
 __all__ = ["PersonChoice", "PersonDetector", "choose_person", "parse_choice"]
@@ -206,7 +207,7 @@ class PersonDetector:
                 progress(index + 1)
         if not any(sightings):
             raise track.failure
-        return collect(sightings, size, fps)
+        return untangle(collect(sightings, size, fps))
 
     def find(self, rgb: UInt8[np.ndarray, "H W 3"], choice: PersonChoice) -> Pose:
         """Choose a person in a picture; the largest is found with one look where possible.
