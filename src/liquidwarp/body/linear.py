@@ -68,12 +68,12 @@ class LinearBody:
         self.roles = roles
         self.landmarks: Mapping[str, LandmarkTable] = dict(landmarks)
         self.tensors = tensors
-        self.faces: Int64[Tensor, "F 3"] = tensors.faces
-        self.face_part: Int64[Tensor, "F"] = tensors.face_part
-        self.vertex_part: Int64[Tensor, "V"] = tensors.vertex_part
-        self.uv: Float[Tensor, "U 2"] = tensors.uv
-        self.face_uv: Int64[Tensor, "F 3"] = tensors.face_uv
-        self.lbs_weights: Float[Tensor, "V J"] = tensors.lbs_weights
+        self.faces = tensors.faces
+        self.face_part = tensors.face_part
+        self.vertex_part = tensors.vertex_part
+        self.uv = tensors.uv
+        self.face_uv = tensors.face_uv
+        self.lbs_weights = tensors.lbs_weights
         self._levels = _tree_levels(self.parents)
 
     @property
@@ -114,9 +114,9 @@ class LinearBody:
         """
         check_shape("betas", betas, ("B", len(self.beta_names)))
         t = self.tensors
-        vertices = torch.addmm(t.template.reshape(1, -1), betas, t.vertex_basis.flatten(1)).unflatten(1, (-1, 3))
-        joints = torch.addmm(t.joints.reshape(1, -1), betas, t.joint_basis.flatten(1)).unflatten(1, (-1, 3))
-        return RestBody(vertices, joints)
+        vertices = torch.addmm(t.template.reshape(1, -1), betas, t.vertex_basis.flatten(1))
+        joints = torch.addmm(t.joints.reshape(1, -1), betas, t.joint_basis.flatten(1))
+        return RestBody(vertices.view(-1, *t.template.shape), joints.view(-1, *t.joints.shape))
 
     def pose(self, rest: RestBody, rel_rotmats: Float[Tensor, "T J 3 3"]) -> PosedBody:
         """Pose ``rest`` by forward kinematics and linear blend skinning.

@@ -49,8 +49,8 @@ class BodyFit:
 
 
 def shape_weights(model: BodyModel) -> Float[Tensor, "K"]:
-    """Strength of the shape's prior per beta: local directions may move less than principal components."""
-    return torch.tensor([0.09 if name.startswith(("pc", "beta")) else 0.22 for name in model.beta_names])
+    """Strength of the shape's prior per beta; shoes are not to be read off landmarks."""
+    return torch.tensor([1.0 if name.startswith("shoe") else 0.08 for name in model.beta_names])
 
 
 def landmark_terms(
