@@ -1,0 +1,136 @@
+"""The losses of training and personalization (paper Sec. 3.4)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from liquidwarp.config import LossConfig
+from liquidwarp.gan.crops import FACE_CHIP, align_faces
+from liquidwarp.gan.features import EfficientNetFeatures, FaceIdentityNet, FeatureNet, HedFeatures, Vgg19Features
+
+__all__ = [
+    "FaceIdentityLoss",
+    "PerceptualDistance",
+    "discriminator_loss",
+    "generator_loss",
+    "masked_l1",
+    "matte_loss",
+    "total_variation",
+]
+
+
+class PerceptualDistance(nn.Module):
+    """L1 between the feature maps of frozen networks, each map's divided by its typical activation (L_perc).
+
+    The paper takes VGG19; the default here is EfficientNet-Lite0 for what is shown and the edge network HED for fine
+    detail, which may both be shipped.
+    """
+
+    def __init__(self, networks: list[FeatureNet]) -> None:
+        super().__init__()
+        self.networks = networks
+        self.registered = nn.ModuleList(networks)  # so that .to() moves them
+
+    @staticmethod
+    def load(config: LossConfig) -> "PerceptualDistance":
+        """The networks that the settings name."""
+        if config.perceptual_features == "vgg19":
+            return PerceptualDistance([Vgg19Features.from_torchvision(str(config.vgg19_file))])
+        networks: list[FeatureNet] = [EfficientNetFeatures.load()]
+        if config.perceptual_features == "efficientnet+hed":
+            networks.append(HedFeatures.load())
+        return PerceptualDistance(networks)
+
+    def forward(self, image: Float[Tensor, "B 3 H W"], truth: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"]:
+        """The distance of each picture from its truth; RGB in [0, 1], no gradient for ``truth``."""
+        distances = []
+        for network in self.networks:
+            distances += _map_distances(network, image, truth)
+        return torch.stack(distances).mean(0)
+
+
+class FaceIdentityLoss(nn.Module):
+    """L1 between face identity features of aligned chips (L_face), weighted by how large the face is in the picture."""
+
+    def __init__(self, network: FeatureNet) -> None:
+        super().__init__()
+        self.network = network
+
+    @staticmethod
+    def load() -> "FaceIdentityLoss":
+        """With dlib's network."""
+        return FaceIdentityLoss(FaceIdentityNet.load())
+
+    def forward(
+        self,
+        image: Float[Tensor, "B 3 H W"],
+        truth: Float[Tensor, "B 3 H W"],
+        landmarks: Float[Tensor, "B 5 2"],
+        seen: Float[Tensor, "B"],
+    ) -> Float[Tensor, ""]:
+        """The mean over the faces that are seen; 0 if there is none.
+
+        Args:
+            image: RGB in [0, 1].
+            truth: RGB in [0, 1]; no gradient.
+            landmarks: See :func:`liquidwarp.gan.crops.align_faces`.
+            seen: 1 where the face looks at the camera, 0 where it is turned away or hidden.
+        """
+        span = (landmarks[:, 0] - landmarks[:, 2]).norm(dim=1)
+        weight = seen * (span / (FACE_CHIP / 4)).clamp(max=1)
+        chips, true_chips = align_faces(image, landmarks), align_faces(truth, landmarks)
+        distances = _map_distances(self.network, chips, true_chips)
+        total: Tensor = (torch.stack(distances).mean(0) * weight).sum()
+        return total / weight.sum().clamp(min=1)
+
+
+def _map_distances(network: FeatureNet, image: Tensor, truth: Tensor) -> list[Float[Tensor, "B"]]:
+    """L1 of each feature map per picture, over the map's typical activation."""
+    with torch.no_grad():
+        expected = network(truth.contiguous(memory_format=torch.channels_last))
+    found = network(image.contiguous(memory_format=torch.channels_last))
+    return [
+        (a.float() - b.float()).abs().mean((1, 2, 3)) / size
+        for size, a, b in zip(network.typical, found, expected, strict=True)
+    ]
+
+
+def masked_l1(
+    image: Float[Tensor, "*B 3 H W"], truth: Float[Tensor, "*B 3 H W"], mask: Float[Tensor, "*B 1 H W"]
+) -> Float[Tensor, ""]:
+    """Mean absolute difference inside of a mask."""
+    return ((image - truth).abs() * mask).sum() / (3 * mask.sum()).clamp(min=1)
+
+
+def matte_loss(matte: Float[Tensor, "*B 1 H W"], truth: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:
+    """Binary cross-entropy plus L1 of the opacity (L_mask; the L1 keeps soft edges soft)."""
+    cross_entropy = F.binary_cross_entropy(matte.float().clamp(1e-4, 1 - 1e-4), truth.float())
+    return cross_entropy + (matte - truth).abs().mean()
+
+
+def total_variation(matte: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:
+    """Mean absolute difference of neighbours (L_tv)."""
+    return matte.diff(dim=-1).abs().mean() + matte.diff(dim=-2).abs().mean()
+
+
+def generator_loss(scores: dict[str, Tensor], kind: Literal["lsgan", "hinge"]) -> Float[Tensor, ""]:
+    """The adversarial loss of the generator, the mean over the critics (L_adv): fakes should score 1."""
+    terms = [(s - 1).square().mean() if kind == "lsgan" else -s.mean() for s in scores.values()]
+    return torch.stack(terms).mean()
+
+
+def discriminator_loss(
+    real: dict[str, Tensor], fake: dict[str, Tensor], kind: Literal["lsgan", "hinge"]
+) -> Float[Tensor, ""]:
+    """The loss of the discriminators, the mean over the critics: real 1, fake 0 (hinge: margins at 1 and -1)."""
+    terms = []
+    for name, score in real.items():
+        other = fake[name]
+        if kind == "lsgan":
+            terms.append(((score - 1).square().mean() + other.square().mean()) / 2)
+        else:
+            terms.append((F.relu(1 - score).mean() + F.relu(1 + other).mean()) / 2)
+    return torch.stack(terms).mean()

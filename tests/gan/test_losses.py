@@ -1,0 +1,103 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from liquidwarp.config import LossConfig
+from liquidwarp.errors import SettingError
+from liquidwarp.gan.losses import (
+    FaceIdentityLoss,
+    PerceptualDistance,
+    discriminator_loss,
+    generator_loss,
+    masked_l1,
+    matte_loss,
+    total_variation,
+)
+
+
+def checks(size: int = 96) -> torch.Tensor:
+    """A picture with edges at several scales."""
+    unit = torch.arange(size)
+    board = ((unit[:, None] // 6 + unit // 9) % 2).float()
+    waves = (unit[:, None] / 11).sin() * 0.3 + 0.5
+    return torch.stack([board * 0.8 + 0.1, waves.expand(size, size), board.T * waves])[None]
+
+
+def blurred(image: torch.Tensor, radius: int) -> torch.Tensor:
+    return F.avg_pool2d(F.pad(image, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1) if radius else image
+
+
+@pytest.fixture(scope="module")
+def perceptual() -> PerceptualDistance:
+    return PerceptualDistance.load(LossConfig())
+
+
+def test_perceptual_distance_orders_blur(perceptual):
+    truth = checks()
+    levels = torch.cat([blurred(truth, radius) for radius in (0, 1, 2, 4, 7)])
+    distances = perceptual(levels, truth.expand_as(levels))
+    assert distances[0] == 0
+    assert (distances.diff() > 0).all()
+
+
+def test_perceptual_distance_dislikes_blur_more_than_a_shift_of_colour(perceptual):
+    """L1 says the opposite: this is what the loss is for."""
+    truth = checks()
+    soft, tinted = blurred(truth, 2), (truth + 0.15).clamp(max=1)
+    assert (soft - truth).abs().mean() < (tinted - truth).abs().mean() * 1.6
+    distances = perceptual(torch.cat([soft, tinted]), truth.expand(2, -1, -1, -1))
+    assert distances[0] > 2 * distances[1]
+
+
+def test_perceptual_distance_has_a_gradient_for_the_picture_only(perceptual):
+    image, truth = blurred(checks(64), 2).requires_grad_(), checks(64).requires_grad_()
+    perceptual(image, truth).sum().backward()
+    assert image.grad.abs().sum() > 0
+    assert truth.grad is None
+
+
+def test_face_loss_weighs_by_size_and_visibility():
+    loss = FaceIdentityLoss.load()
+    truth, image = checks(160), blurred(checks(160), 3)
+    large = torch.tensor([[[110.0, 60], [90, 62], [40, 60], [60, 62], [75, 105]]])
+    assert loss(truth, truth, large, torch.ones(1)) == 0
+    assert loss(image, truth, large, torch.ones(1)) > 0.1
+    assert loss(image, truth, large, torch.zeros(1)) == 0
+    small = (large - 75) * 0.1 + 75
+    assert loss(image, truth, small, torch.ones(1)) < 0.5 * loss(image, truth, large, torch.ones(1))
+
+
+def test_masked_l1_looks_inside_only():
+    image, mask = torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)
+    mask[..., :2] = 1
+    truth = torch.where(mask > 0, 0.25, 1.0).expand(1, 3, 4, 4)
+    assert masked_l1(image, truth, mask).item() == pytest.approx(0.25)
+    assert masked_l1(image, truth, mask * 0).item() == 0
+
+
+def test_matte_loss_is_cross_entropy_and_l1():
+    matte, truth = torch.full((1, 1, 2, 2), 0.25), torch.ones(1, 1, 2, 2)
+    assert matte_loss(matte, truth).item() == pytest.approx(math.log(4) + 0.75, rel=1e-4)
+
+
+def test_total_variation_of_a_step():
+    matte = torch.zeros(1, 1, 4, 4)
+    matte[..., 2:] = 1
+    assert total_variation(matte).item() == pytest.approx(1 / 3)
+
+
+def test_adversarial_losses():
+    real, fake = {"global": torch.full((1, 1, 2, 2), 0.5)}, {"global": torch.full((1, 1, 2, 2), -0.5)}
+    assert generator_loss(fake, "lsgan").item() == pytest.approx(2.25)
+    assert discriminator_loss(real, fake, "lsgan").item() == pytest.approx(0.25)
+    assert generator_loss(fake, "hinge").item() == pytest.approx(0.5)
+    assert discriminator_loss(real, fake, "hinge").item() == pytest.approx(0.5)
+
+
+def test_wrong_weights_are_named():
+    with pytest.raises(SettingError, match="perceptual"):
+        LossConfig(perceptual=-1.0)
+    with pytest.raises(SettingError, match="vgg19_file"):
+        LossConfig(perceptual_features="vgg19")
