@@ -2,7 +2,7 @@
 
 from liquidwarp.media.frames import FrameSource, open_frames
 from liquidwarp.media.images import IMAGE_SUFFIXES, Photo, find_images, read_image, save_image
-from liquidwarp.media.writer import FrameWriter, ImageSequenceWriter, VideoWriter, open_writer
+from liquidwarp.media.writer import FrameWriter, ImageSequenceWriter, VideoWriter, check_output, open_writer
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -11,6 +11,7 @@ __all__ = [
     "ImageSequenceWriter",
     "Photo",
     "VideoWriter",
+    "check_output",
     "find_images",
     "open_frames",
     "open_writer",

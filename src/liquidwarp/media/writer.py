@@ -21,7 +21,7 @@ from liquidwarp.files import atomic_path, prepare_target, write_error
 from liquidwarp.media.audio import AudioTrack
 from liquidwarp.media.images import save_image
 
-__all__ = ["FrameWriter", "ImageSequenceWriter", "VideoWriter", "open_writer"]
+__all__ = ["FrameWriter", "ImageSequenceWriter", "VideoWriter", "check_output", "open_writer"]
 
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
@@ -59,6 +59,15 @@ def open_writer(
     if path.suffix == "" or path.is_dir():
         return ImageSequenceWriter(path)
     return VideoWriter(path, fps, size, audio_from)
+
+
+def check_output(path: str | Path) -> None:
+    """Raise now what :func:`open_writer` would raise after hours of work.
+
+    Raises:
+        MediaError: unknown suffix, or the place cannot be written.
+    """
+    open_writer(path, fps=25, size=(2, 2))
 
 
 class VideoWriter:

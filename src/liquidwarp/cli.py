@@ -1,0 +1,305 @@
+"""The command line. Reading it imports neither torch nor a network, so that ``--help`` answers at once.
+
+Exit codes: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted. A bug keeps its traceback and exits
+with 1.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+
+from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
+
+__all__ = ["COMMANDS", "Demo", "Doctor", "Evaluate", "Imitate", "Recover", "main", "parse"]
+
+Device = str
+Size = Literal[256, 512, 1024]
+
+
+@dataclass(frozen=True)
+class Imitate:
+    """Motion imitation: the person of the photos moves like the driving video, photo or motion file."""
+
+    source: tuple[Path, ...]
+    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
+    driving: Path
+    """What moves: a video, a folder of frames, a photo, or a motion file (.bvh, .npz)."""
+    out: Path
+    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files."""
+    layout: Literal["clean", "strip"] = "clean"
+    """clean: the result alone, in the first photo's frame. strip: source, driving and result side by side."""
+    camera: Literal["natural", "follow", "fixed"] = "natural"
+    """natural: the source's place and size, the driving's relative motion, feet on the ground. follow: as in the
+    driving video. fixed: the person stays in place."""
+    size: Size = 512
+    """Side of the square in which the person is rendered [px]; smaller is faster."""
+    fps: float | None = None
+    """Frames per second of the result; the driving video's rate if not given."""
+    frames: int | None = None
+    """Only the first frames; handy to try things out."""
+    person: str | None = None
+    """Who, if there are several people in the sources: 0, 1, 2... from large to small, or a point "x,y" [px]."""
+    background: str | None = None
+    """Another background: an image, or a colour like "#00b140"."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    resume: bool = True
+    """Go on where an interrupted run with the same inputs and settings stopped."""
+    cache: bool = True
+    """Keep what was found in photos and videos for the next run (see `liquidwarp doctor` for the folder)."""
+
+    def run(self) -> None:
+        """Make the video."""
+        from liquidwarp.media import check_output
+
+        person, background = parse_person(self.person), parse_background(self.background)
+        _check_inputs("source", self.source)
+        _check_inputs("driving", (self.driving,))
+        check_output(self.out)
+        from liquidwarp.api import LiquidWarper
+
+        warper = LiquidWarper.from_pretrained(device=self.device, size=self.size, cache=self.cache)
+        prepared = warper.prepare(list(self.source), person=person, background=background)
+        result = warper.imitate(
+            prepared, driving=self.driving, camera=self.camera, fps=self.fps, frames=self.frames, layout=self.layout
+        )
+        result.save(self.out, resume=self.resume)
+        print(f"Written: {self.out}")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Make a video of a person whom the project rendered itself: no photos, no network needed."""
+
+    out: Path = Path("out/demo.mp4")
+    """The video to make."""
+    size: Size = 256
+    """Side of the square in which the person is rendered [px]."""
+    frames: int | None = None
+    """Only the first frames."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+
+    def run(self) -> None:
+        """Imitate with the photos and the motion inside the package."""
+        from liquidwarp.weights import asset, list_assets
+
+        names = [record.name for record in list_assets() if record.name.startswith("demo/")]
+        photos = tuple(asset(name) for name in names if Path(name).suffix in (".png", ".jpg", ".webp"))
+        Imitate(
+            source=photos,
+            driving=asset("demo/motion.bvh"),
+            out=self.out,
+            size=self.size,
+            frames=self.frames,
+            device=self.device,
+        ).run()
+
+
+@dataclass(frozen=True)
+class Recover:
+    """Body Mesh Recovery alone: the 3-D body of a person in a video or in photos."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """One video, or photos of one person."""
+    out: Path = Path("recovered")
+    """The folder for the results."""
+    fps: float | None = None
+    """Frames per second at which a video is read; its own rate if not given."""
+    frames: int | None = None
+    """Only the first frames."""
+    person: str | None = None
+    """Who, if there are several people: 0, 1, 2... from large to small, or a point "x,y" [px]."""
+    cache: bool = True
+    """Keep what was found for the next run."""
+
+    def run(self) -> None:
+        """Recover and write everything."""
+        _check_inputs("path", self.path)
+        person = parse_person(self.person)
+        from liquidwarp.recover.digitize import recover_photos, recover_video
+        from liquidwarp.recover.overlay import save_recovery
+
+        _log_progress("Looking for the person ...")
+        if len(self.path) == 1 and not _is_photo(self.path[0]):
+            recovery = recover_video(
+                self.path[0], fps=self.fps, max_frames=self.frames, person=person, use_cache=self.cache
+            )
+        else:
+            recovery = recover_photos(list(self.path), person=person, use_cache=self.cache)
+        for written in save_recovery(recovery, list(self.path), self.out):
+            print(f"Written: {written}")
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Print versions, devices, checked weights, codecs and folders; exit with 2 if something is broken."""
+
+    def run(self) -> None:
+        """Print the report."""
+        from liquidwarp.doctor import report
+
+        lines, broken = report()
+        print("\n".join(lines))
+        if broken:
+            raise LiquidWarpError(f"{len(broken)} of these are broken: {', '.join(broken)}.")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure how good a stage is on your own files: landmark error, outline overlap, jitter, speed."""
+
+    protocol: tyro.conf.Positional[str]
+    """What to measure: recover (Body Mesh Recovery)."""
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """Videos and photos."""
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        if self.protocol != "recover":
+            raise SettingError(f'protocol: expected "recover", got "{self.protocol}".')
+        _check_inputs("path", self.path)
+        from liquidwarp.evaluate.recover import evaluate_recover
+
+        print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
+
+
+Command = Imitate | Demo | Recover | Evaluate | Doctor
+
+COMMANDS: dict[str, tuple[type[Command], str]] = {
+    "imitate": (
+        Imitate,
+        """
+  liquidwarp imitate --source front.jpg back.jpg --driving dance.mp4 --out out.mp4
+  liquidwarp imitate --source photos/ --driving walk.bvh --out walk.mp4 --background "#00b140"
+  liquidwarp imitate --source me.mp4 --driving dance.mp4 --frames 48 --size 256 --out quick.mp4""",
+    ),
+    "demo": (
+        Demo,
+        """
+  liquidwarp demo
+  liquidwarp demo --out try.mp4 --frames 24""",
+    ),
+    "recover": (
+        Recover,
+        """
+  liquidwarp recover clip.mp4 --out recovered
+  liquidwarp recover front.jpg back.jpg --out recovered
+
+It writes NAME.mp4 (for photos NAME.png): the body drawn over the picture, NAME.npz: parameters,
+NAME.bvh: skeleton and motion for Blender and others, NAME.glb: the skinned mesh.""",
+    ),
+    "evaluate": (
+        Evaluate,
+        """
+  liquidwarp evaluate recover clip.mp4 photo.jpg --out evaluation""",
+    ),
+    "doctor": (
+        Doctor,
+        """
+  liquidwarp doctor    (please add its output to every bug report)""",
+    ),
+}
+"""Name: class, examples."""
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Arguments to a command; exits with 2 and a hint on a typing error, with 0 after ``--help``."""
+    choices = [
+        Annotated[
+            kind, tyro.conf.subcommand(name, description=f"{(kind.__doc__ or '').strip()}\n\nexamples:{examples}")
+        ]
+        for name, (kind, examples) in COMMANDS.items()
+    ]
+    union: Any = Union[tuple(choices)]  # noqa: UP007 (made at run time)
+    command: Command = tyro.cli(
+        union,
+        prog="liquidwarp",
+        args=list(arguments),
+        description="From a few photos of a person, make a video of that person in new motion.\n\n"
+        "'liquidwarp COMMAND --help' explains each command with examples.",
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
+    )
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``liquidwarp``."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        parse(sys.argv[1:] if arguments is None else arguments).run()
+    except LiquidWarpError as error:
+        print(f"liquidwarp: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where it stopped.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def parse_person(text: str | None) -> int | tuple[float, float] | None:
+    """Who is meant.
+
+    Example:
+        >>> parse_person("1"), parse_person("320, 200.5"), parse_person(None)
+        (1, (320.0, 200.5), None)
+
+    Raises:
+        SettingError: neither a number nor a point.
+    """
+    if text is None:
+        return None
+    if re.fullmatch(r"\d+", text.strip()):
+        return int(text)
+    point = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*,\s*(\d+(?:\.\d*)?)\s*", text)
+    if point is None:
+        raise SettingError(f'person: expected a number such as 0 or a point such as "320,200", got "{text}".')
+    return float(point[1]), float(point[2])
+
+
+def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:
+    """A colour or an image.
+
+    Example:
+        >>> parse_background("#00b140")
+        (0, 177, 64)
+
+    Raises:
+        SettingError: a broken colour.
+        MediaError: no such image.
+    """
+    if text is None:
+        return None
+    if not text.startswith("#"):
+        _check_inputs("background", [Path(text)])
+        return Path(text)
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise SettingError(f'background: expected a colour such as "#00b140" or an image, got "{text}".')
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def _check_inputs(name: str, paths: Sequence[Path]) -> None:
+    if not paths:
+        raise SettingError(f"{name}: expected at least one file, got none.")
+    for path in paths:
+        if not path.exists():
+            raise MediaError(f"{name}: {path}: no such file or folder. Check the spelling.")
+
+
+def _is_photo(path: Path) -> bool:
+    from liquidwarp.media import IMAGE_SUFFIXES
+
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _log_progress(text: str) -> None:
+    logging.getLogger(__name__).info(text)

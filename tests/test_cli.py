@@ -1,0 +1,167 @@
+import subprocess
+import sys
+
+import pytest
+
+from liquidwarp import cli
+from liquidwarp.cli import COMMANDS, Evaluate, Imitate, main, parse, parse_background, parse_person
+from liquidwarp.errors import MediaError, SettingError
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_teaches(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"] if name else ["--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"liquidwarp {name or 'imitate'}" in shown
+    assert "examples:" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_in_the_help_can_be_parsed(name):
+    import shlex
+
+    lines = [line.strip() for line in COMMANDS[name][1].splitlines() if line.strip().startswith("liquidwarp ")]
+    assert lines
+    for line in lines:
+        words = shlex.split(line.split("    ")[0])
+        assert isinstance(parse(words[1:]), COMMANDS[name][0])
+
+
+def test_options_of_imitate(tmp_path):
+    given = parse(
+        [
+            "imitate",
+            "--source",
+            "a.jpg",
+            "b.jpg",
+            "--driving",
+            "d.mp4",
+            "--out",
+            "o.mp4",
+            "--size",
+            "256",
+            "--no-cache",
+            "--camera",
+            "follow",
+        ]
+    )
+    assert isinstance(given, Imitate)
+    assert [path.name for path in given.source] == ["a.jpg", "b.jpg"]
+    assert (given.size, given.cache, given.resume, given.camera, given.layout) == (256, False, True, "follow", "clean")
+
+
+def test_two_words_of_evaluate():
+    given = parse(["evaluate", "recover", "a.mp4"])
+    assert isinstance(given, Evaluate)
+    assert (given.protocol, [path.name for path in given.path]) == ("recover", ["a.mp4"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("imitate --source no.jpg --driving no.mp4 --out o.mp4", "source: no.jpg: no such file"),
+        ("imitate --source --driving no.mp4 --out o.mp4", "source: expected at least one file"),
+        ("recover", "path: expected at least one file"),
+        ("evaluate typo x.mp4", 'expected "recover"'),
+    ],
+)
+def test_users_mistake_is_one_line_and_exit_2(line, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(line.split())
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("liquidwarp: ")
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_is_checked_before_the_work(tmp_path, capsys):
+    (tmp_path / "a.jpg").write_text("")
+    photo = str(tmp_path / "a.jpg")
+    with pytest.raises(SystemExit) as stop:
+        main(["imitate", "--source", photo, "--driving", photo, "--out", str(tmp_path / "o.avi")])
+    assert stop.value.code == 2
+    assert "expected a video name" in capsys.readouterr().err
+
+
+def test_wrong_option_is_explained(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["imitate", "--source", "a.jpg", "--driving", "d.mp4", "--out", "o.mp4", "--sise", "256"])
+    assert stop.value.code == 2
+    assert "--size" in capsys.readouterr().err
+
+
+def raise_in(monkeypatch, error):
+    def run(self):
+        raise error
+
+    monkeypatch.setattr(cli.Doctor, "run", run)
+
+
+def test_interruption_says_how_to_go_on(monkeypatch, capsys):
+    raise_in(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor"])
+    assert stop.value.code == 130
+    assert "goes on where it stopped" in capsys.readouterr().err
+
+
+def test_bug_keeps_its_traceback(monkeypatch):
+    raise_in(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["doctor"])
+
+
+def test_persons():
+    assert parse_person(None) is None
+    assert parse_person("2") == 2
+    assert parse_person("10, 20.5") == (10, 20.5)
+    for text in ("left", "1,2,3", "-1", ""):
+        with pytest.raises(SettingError, match="person: expected"):
+            parse_person(text)
+
+
+def test_backgrounds(tmp_path):
+    assert parse_background(None) is None
+    assert parse_background("#00B140") == (0, 177, 64)
+    (tmp_path / "a.png").touch()
+    assert parse_background(str(tmp_path / "a.png")) == tmp_path / "a.png"
+    with pytest.raises(SettingError, match="background: expected"):
+        parse_background("#00b1")
+    with pytest.raises(MediaError, match="no such file"):
+        parse_background("green")
+
+
+def test_doctor(capsys):
+    main(["doctor"])
+    shown = capsys.readouterr().out
+    for word in ("torch", "cpu:", "whole, Apache-2.0", "writes with", "cache:"):
+        assert word in shown
+
+
+def test_doctor_finishes_and_fails_when_something_is_broken(monkeypatch, capsys):
+    from liquidwarp import doctor
+
+    def broken():
+        raise OSError("no codec")
+
+    monkeypatch.setattr(doctor, "_codecs", broken)
+    with pytest.raises(SystemExit) as stop:
+        main(["doctor"])
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert "BROKEN: OSError: no codec" in shown.out
+    assert "cache:" in shown.out
+    assert "codecs" in shown.err
+
+
+def test_reading_the_command_line_needs_no_torch():
+    code = (
+        "import sys, liquidwarp.cli as c; c.parse(['doctor']); sys.exit('torch' in sys.modules or 'av' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
