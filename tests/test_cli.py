@@ -53,6 +53,14 @@ def test_options_of_imitate(tmp_path):
 
 
 def test_two_words_of_evaluate():
+    line = "imitate --source a.jpg b.jpg --driving d.mp4 --out o.mp4 --size 256 --no-cache --camera follow"
+    given = parse(line.split())
+    assert isinstance(given, Imitate)
+    assert [path.name for path in given.source] == ["a.jpg", "b.jpg"]
+    assert (given.size, given.cache, given.resume, given.camera, given.layout) == (256, False, True, "follow", "clean")
+
+
+def test_two_words_of_evaluate():
     given = parse(["evaluate", "recover", "a.mp4"])
     assert isinstance(given, Evaluate)
     assert (given.protocol, [path.name for path in given.path]) == ("recover", ["a.mp4"])
