@@ -8,9 +8,10 @@ its source sees the point; and a chosen body part may come from another source, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -24,7 +25,16 @@ from liquidwarp.flow.texture import blend_weights
 from liquidwarp.geometry.raster import Raster, rasterize
 from liquidwarp.types import TargetFlow
 
-__all__ = ["ComposedLayer", "Composition", "compose_flow", "compose_layers", "compose_views"]
+__all__ = [
+    "Choice",
+    "ComposedLayer",
+    "Composition",
+    "colour_layer",
+    "compose_flow",
+    "compose_layers",
+    "compose_views",
+    "merge_layers",
+]
 
 Choice = Mapping[str, int] | Float[Tensor, "S P"]
 _SOLID = 0.5
@@ -96,36 +106,49 @@ def compose_layers(
     model, extension = sources.model, sources.extension
     if len(targets) % sources.body.shape[0]:
         raise ShapeError(f"targets: expected a multiple of {sources.body.shape[0]} people, got {len(targets)}.")
-    weights = _weights(choice, sources)
     names = rest_coordinates(model)
     raster = rasterize(targets.body, model.faces, *size)
-    body = _composed(
-        build_layer(raster, model.faces, sources.body, names, targets.normals),
-        model.face_part,
-        weights,
-        torch.cat([sources.colours, sources.mattes], 2),
-    )
-    raster = _rasterize_extension(targets, extension.faces, size)
+    layer = build_layer(raster, model.faces, sources.body, names, targets.normals)
+    body = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
+    raster = _rasterize_extension(_rank_halos(sources, targets, choice), extension.faces, size)
     normals = targets.normals.index_select(1, extension.anchor)
-    around = _composed(
-        build_layer(raster, extension.faces, sources.around, names.index_select(0, extension.anchor), normals),
-        extension.part,
-        weights,
-        torch.cat([sources.colours, sources.fringes], 2),
-    )
+    layer = build_layer(raster, extension.faces, sources.around, names.index_select(0, extension.anchor), normals)
+    around = colour_layer(layer, extension.part, choice, torch.cat([sources.colours, sources.fringes], 2))
     on_body, on_around = body.layer.raster, around.layer.raster
     nearer = (on_around.depth < on_body.depth) & (around.matte[:, 0] > _SOLID)
     return Composition(body, around, on_around.covered & (nearer | ~on_body.covered))
 
 
-def _weights(choice: Choice | None, sources: FlowSources) -> Float[Tensor, "S P"] | None:
-    num, device = sources.body.shape[1], sources.body.device
+def _weights(choice: Choice | None, num_sources: int, device: torch.device) -> Float[Tensor, "S P"] | None:
     if choice is None:
         return None
-    weights = part_weights(choice, num, device) if isinstance(choice, Mapping) else choice.to(device)
-    if weights.shape[0] != num:
-        raise ShapeError(f"choice: expected weights for {num} sources, got {weights.shape[0]}.")
+    weights = part_weights(choice, num_sources, device) if isinstance(choice, Mapping) else choice.to(device)
+    if weights.shape[0] != num_sources:
+        raise ShapeError(f"choice: expected weights for {num_sources} sources, got {weights.shape[0]}.")
     return weights
+
+
+def _rank_halos(sources: FlowSources, targets: ProjectedSurface, choice: Choice | None) -> ProjectedSurface:
+    """Halos of different photos overlap: the one whose photo looks from the most similar side lies in front.
+
+    The others step back behind the body, and a halo's faces on parts that another source gives are left out.
+    """
+    owner = sources.extension.owner
+    people, num = sources.body.shape[:2]
+    if num == 1 or not bool((owner >= 0).any()):
+        return targets
+    seen_from = sources.normals.repeat_interleave(len(targets) // people, 0)  # N S V 3
+    similar = (seen_from * targets.normals[:, None]).sum(-1).mean(-1)  # N S
+    step_back = (similar.amax(1, keepdim=True) - similar > 1e-6) * (1 + (1 - similar) / 2)
+    behind = step_back[:, owner.clamp(min=0)] * (owner >= 0)
+    extension = targets.extension + F.pad(behind[..., None], (2, 0))
+    weights = _weights(choice, num, owner.device)
+    torn = targets.torn
+    if weights is not None:
+        giver = owner[sources.extension.faces[:, 0]]
+        refused = (giver >= 0) & (weights[giver.clamp(min=0), sources.extension.part] == 0)
+        torn = torch.where(refused, torch.full_like(torn, 2), torn)
+    return replace(targets, extension=extension, torn=torn)
 
 
 def _rasterize_extension(targets: ProjectedSurface, faces: Int64[Tensor, "M 3"], size: tuple[int, int]) -> Raster:
@@ -139,18 +162,23 @@ def _rasterize_extension(targets: ProjectedSurface, faces: Int64[Tensor, "M 3"],
     return rasterize(corners, soup, *size)
 
 
-def _composed(
-    layer: Layer,
-    face_part: Int64[Tensor, "F"],
-    weights: Float[Tensor, "S P"] | None,
-    images: Float[Tensor, "G S 4 h w"],
+def colour_layer(
+    layer: Layer, face_part: Int64[Tensor, "F"], choice: Choice | None, images: Float[Tensor, "G S 4 h w"]
 ) -> ComposedLayer:
+    """Put the sources' merged colours on a layer.
+
+    Args:
+        layer: Where its pixels lie in the sources.
+        face_part: Part of each face of the layer's mesh.
+        choice: See :func:`compose_flow`.
+        images: RGB and opacity of the sources.
+    """
     covered = layer.raster.covered
-    if weights is not None:
-        part = face_part.index_select(0, layer.raster.pix_to_face.clamp(min=0).view(-1)) if len(face_part) else None
-        chosen = torch.zeros_like(layer.visible) if part is None else weights[:, part].view(-1, *covered.shape)
-        allowed = layer.visible if part is None else layer.visible * chosen.transpose(0, 1)
-        layer = Layer(layer.raster, layer.grid, allowed, layer.preference, layer.coordinates, layer.normals)
+    weights = _weights(choice, images.shape[1], images.device)
+    if weights is not None and len(face_part):
+        part = face_part.index_select(0, layer.raster.pix_to_face.clamp(min=0).view(-1))
+        chosen = weights[:, part].view(-1, *covered.shape).transpose(0, 1)
+        layer = replace(layer, visible=layer.visible * chosen)
     sampled = sample_sources(images, layer.grid, covered)
     mixed = (sampled * blend_weights(layer.visible, layer.preference)[:, :, None]).sum(1)
     return ComposedLayer(layer, mixed[:, :3], mixed[:, 3:], layer.visible.amax(1, keepdim=True))

@@ -44,6 +44,8 @@ class FlowSources:
     """Per body vertex: NDC position (x, y), visibility [0, 1] and preference [0, 1]."""
     around: Float[Tensor, "G S E 4"]
     """The same per extension point."""
+    normals: Float[Tensor, "G S V 3"]
+    """Unit normals of the body in the sources' camera frames."""
 
     def to(self, device: torch.device | str) -> "FlowSources":
         """The same values on another device."""
@@ -111,6 +113,7 @@ def prepare_source_batch(
         fringes=(flat_matte * (1 - solid)).view_as(mattes),
         body=body.view(people, sources, -1, 4),
         around=around.view(people, sources, -1, 4),
+        normals=surface.normals.view(people, sources, -1, 3),
     )
 
 

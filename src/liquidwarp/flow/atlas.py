@@ -1,0 +1,163 @@
+"""The person's texture: the sources' colours merged in the body's UV layout, and what no source saw made up.
+
+Paper: Liu et al. 2021, Sec. 3.2: the sources' textures are merged in UV space by visibility.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.compose import Choice, colour_layer
+from liquidwarp.flow.extension import smooth_on_mesh
+from liquidwarp.flow.layers import build_layer
+from liquidwarp.flow.sources import FlowSources
+from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.texture import grow_colours
+from liquidwarp.geometry.camera import pixels_to_ndc
+from liquidwarp.geometry.raster import Raster, rasterize
+from liquidwarp.geometry.warp import sample_at
+
+__all__ = ["TextureAtlas", "fill_atlas", "merge_texture"]
+
+_TWIN_PARTS = tuple(part for part in PARTS if part.endswith(("arm", "leg")))
+"""Parts whose hidden side looks like the side that is seen; a face or a shirt's front must not be copied behind."""
+_SQUASH = 0.25
+_SEEN = 0.5
+_TOO_FEW = 0.05
+_SPREAD = 400
+
+
+@dataclass(frozen=True)
+class TextureAtlas:
+    """One person's colours in the UV layout; row 0 is v = 0."""
+
+    colours: Float[Tensor, "1 3 U U"]
+    """RGB in [0, 1]."""
+    confidence: Float[Tensor, "1 1 U U"]
+    """How well the best source saw the place [0, 1]; 0: made up, or not yet known."""
+    covered: Bool[Tensor, "1 1 U U"]
+    """Where the body's surface is laid out."""
+
+    def sample(self, uv: Float[Tensor, "N 2 H W"]) -> Float[Tensor, "N 3 H W"]:
+        """Colours at UV positions (u, v down) in [0, 1]."""
+        pictures, _, height, width = uv.shape
+        ndc = uv.permute(0, 2, 3, 1).reshape(1, -1, 2) * 2 - 1
+        return sample_at(self.colours, ndc).view(3, pictures, height, width).transpose(0, 1)
+
+
+def merge_texture(sources: FlowSources, size: int = 1024, choice: Choice | None = None) -> TextureAtlas:
+    """Merge what the sources saw into one texture.
+
+    Args:
+        sources: Photos of one person (G = 1), or of several that lend each other parts.
+        size: U [px].
+        choice: Which source gives which part; see :func:`liquidwarp.flow.compose.compose_flow`.
+
+    Returns:
+        The texture; where no source sees, its colour is 0 and its confidence 0.
+    """
+    model = sources.model
+    raster = _unwrap(model, size)
+    normals = model.lbs_weights.new_zeros(1, model.lbs_weights.shape[0], 3)
+    layer = build_layer(raster, model.faces, sources.body, rest_coordinates(model), normals)
+    merged = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
+    return TextureAtlas(merged.texture, merged.seen, raster.covered[:, None])
+
+
+def _unwrap(model: BodyModel, size: int) -> Raster:
+    """The body laid out flat: which face is at each place of the texture."""
+    flat = torch.cat([model.uv * size, torch.zeros_like(model.uv[:, :1])], 1)
+    return rasterize(flat[None], model.face_uv, size, size, cull_backfaces=False)
+
+
+def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
+    """Make up what no source saw.
+
+    Hidden sides of limbs copy the nearest seen place at the same height; a limb that is hidden altogether copies its
+    mirror image. Everything else takes colours that spread over the surface from its seen neighbours: the back of a
+    jacket from its sides, the back of a head from the hair around the face.
+
+    Args:
+        model: The body.
+        atlas: From :func:`merge_texture`.
+
+    Returns:
+        The same atlas with a colour everywhere; its confidence tells what was seen.
+    """
+    if not bool((atlas.confidence > _SEEN).any()):
+        return atlas
+    size = atlas.colours.shape[-1]
+    raster = _unwrap(model, size)
+    spread = _spread_over_surface(model, atlas, raster)
+    copied, found = _copy_twins(model, atlas, raster)
+    made_up = torch.where(found, copied, spread)
+    known = ((atlas.confidence - 0.2) / 0.5).clamp(0, 1)
+    colours = known * atlas.colours + (1 - known) * made_up
+    outside = grow_colours(colours, atlas.covered.to(colours.dtype), steps=8)
+    return TextureAtlas(outside, atlas.confidence, atlas.covered)
+
+
+def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) -> Float[Tensor, "1 3 U U"]:
+    """Seen vertices keep their colours, the others take the mean of their neighbours until it is smooth."""
+    num = model.lbs_weights.shape[0]
+    uv_of = model.uv.new_zeros(num, 2)
+    uv_of[model.faces.reshape(-1)] = model.uv[model.face_uv.reshape(-1)]
+    place = pixels_to_ndc(uv_of[None], 1, 1)
+    colour = sample_at(atlas.colours, place)[0].T
+    known = sample_at(atlas.confidence, place)[0, 0] > 0.9 * _SEEN
+    start = torch.where(known[:, None], colour, _part_means(model, colour, known))
+    smooth = smooth_on_mesh(start[None], model.faces, _SPREAD, fixed=known[None])[0]
+    corner = model.faces[raster.pix_to_face.clamp(min=0)]
+    mixed = (smooth[corner] * raster.bary[..., None]).sum(-2)
+    return mixed.permute(0, 3, 1, 2)
+
+
+def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
+    """Mean colour of the seen vertices of each vertex's part; of all, where a part was not seen."""
+    means = colour[known].mean(0) if bool(known.any()) else colour.mean(0)
+    table = means.repeat(len(PARTS), 1)
+    for part in range(len(PARTS)):
+        chosen = known & (model.vertex_part == part)
+        if int(chosen.sum()) > 20:
+            table[part] = colour[chosen].mean(0)
+    return table[model.vertex_part]
+
+
+def _copy_twins(
+    model: BodyModel, atlas: TextureAtlas, raster: Raster
+) -> tuple[Float[Tensor, "1 3 U U"], Bool[Tensor, "1 1 U U"]]:
+    """Colours of the nearest seen place on the same limb, depth counting little; and where there is one."""
+    names = rest_coordinates(model)
+    face = raster.pix_to_face[0]
+    part = torch.where(face >= 0, model.face_part[face.clamp(min=0)], -1)
+    place = (names[model.faces[face.clamp(min=0)]] * raster.bary[0][..., None]).sum(-2)
+    place = place * place.new_tensor([1, 1, _SQUASH])
+    seen = (atlas.confidence[0, 0] > _SEEN) & (face >= 0)
+    colours = atlas.colours[0].permute(1, 2, 0).clone()
+    found = torch.zeros_like(seen)
+    for name in _TWIN_PARTS:
+        own = part == PARTS.index(name)
+        hidden = own & ~seen
+        mirror = float((own & seen).sum()) < _TOO_FEW * float(own.sum())
+        lender = own & seen
+        if mirror:
+            other = name.replace("left", "right") if name.startswith("left") else name.replace("right", "left")
+            lender = (part == PARTS.index(other)) & seen
+        if int(lender.sum()) < 50 or not bool(hidden.any()):
+            continue
+        flip = place.new_tensor([-1.0 if mirror else 1.0, 1, 1])
+        nearest = _nearest(place[lender], place[hidden] * flip)
+        colours[hidden] = colours[lender][nearest]
+        found |= hidden
+    return colours.permute(2, 0, 1)[None], found[None, None]
+
+
+def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"]) -> Int64[Tensor, "N"]:
+    index = cKDTree(known.cpu().numpy()).query(wanted.cpu().numpy())[1]
+    return torch.as_tensor(np.asarray(index), device=known.device)

@@ -1,0 +1,259 @@
+"""The halo: what a photo shows of the person outside of the naked body, lifted to a mesh that moves with the body.
+
+A grid is laid over the matte minus the body's silhouette; each of its nodes hangs on the nearest body pixel: the
+same skinning weights (blurred, so that cloth bends softly) and a depth just behind it. Carried back to the rest
+pose, it is a second mesh beside the body that any pose can move.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.extension import Extension, join_extensions, no_extension
+from liquidwarp.geometry.raster import Raster, rasterize
+
+__all__ = ["HALO_REACH", "halo"]
+
+HALO_REACH: Mapping[str, float] = {
+    "head": 0.22,
+    "face": 0.15,
+    "torso": 0.30,
+    "upper_arm": 0.18,
+    "lower_arm": 0.15,
+    "hand": 0.025,
+    "upper_leg": 0.30,
+    "lower_leg": 0.16,
+    "foot": 0.04,
+}
+"""How far from its silhouette a part may have hair or cloth [m]: little at hands, so that held things stay away."""
+
+_LIFT = 0.015
+_STEP = 4 / 512
+_STRETCH = 2.2
+_SKIRT_GAP = 0.05
+_WEIGHT_BLUR = 1.5
+_SKIRT_BLUR = 6.0
+_CHAINS = (
+    ("torso", "head", "face", "left_upper_leg", "right_upper_leg"),
+    ("left_upper_arm", "left_lower_arm"),
+    ("left_hand",),
+    ("right_upper_arm", "right_lower_arm"),
+    ("right_hand",),
+    ("left_lower_leg", "left_foot"),
+    ("right_lower_leg", "right_foot"),
+)
+"""Parts between which cloth may hang; :data:`_LINKS` says which groups touch."""
+_LINKS = ((1, 2), (3, 4), (0, 5), (0, 6))
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One source's body and matte on the CPU, and the nearest body pixel of every pixel."""
+
+    matte: Float[np.ndarray, "H W"]
+    raster: Raster
+    distance: Float[np.ndarray, "H W"]
+    """To the silhouette [px]; 0 on the body."""
+    row: Int[np.ndarray, "H W"]
+    column: Int[np.ndarray, "H W"]
+    part: Int[np.ndarray, "H W"]
+    """Part of the nearest body pixel."""
+    scale: float
+    """Pixels per metre."""
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Nodes of the halo's grid."""
+
+    index: Int[np.ndarray, "GH GW"]
+    """Number of each grid position's node; -1 where there is none."""
+    x: Int[np.ndarray, "N"]
+    y: Int[np.ndarray, "N"]
+    skirt: Bool[np.ndarray, "N"]
+    """Whether cloth hangs from both legs here."""
+    step: int
+    """[px]"""
+
+
+def halo(model: BodyModel, bodies: BodyParams | Sequence[BodyParams], mattes: Float[Tensor, "S 1 H W"]) -> Extension:
+    """Make each source's halo and join them; each halo is coloured by its own source only.
+
+    Args:
+        model: The body.
+        bodies: The S fitted bodies, cameras in the mattes' pixels; a list where shapes differ.
+        mattes: Opacity of the person, 1 = person.
+    """
+    singles = [bodies[slice(i, i + 1)] for i in range(len(bodies))] if isinstance(bodies, BodyParams) else bodies
+    halos = [_halo_of(model, body, mattes[s, 0], s) for s, body in enumerate(singles)]
+    return join_extensions(halos) if halos else no_extension(model)
+
+
+def _halo_of(model: BodyModel, body: BodyParams, matte: Float[Tensor, "H W"], source: int) -> Extension:
+    rest = model.rest(body.betas[None])
+    posed = model.pose(rest, body.rel_rotmats)
+    height, width = matte.shape
+    raster = rasterize(body.camera.project(posed.vertices), model.faces, height, width)
+    if not bool(raster.covered.any()):
+        return no_extension(model)
+    picture = _picture(model, raster, matte, float(body.camera.scale[0]))
+    nodes = _grid_nodes(picture)
+    if len(nodes.x) == 0:
+        return no_extension(model)
+    return _lift(model, body, rest, posed, picture, nodes, source)
+
+
+def _picture(model: BodyModel, raster: Raster, matte: Float[Tensor, "H W"], scale: float) -> _Picture:
+    body = raster.covered[0].cpu().numpy()
+    distance, label = cv2.distanceTransformWithLabels(
+        1 - body.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(body)
+    of_label = np.zeros((label.max() + 1, 2), np.int64)
+    of_label[label[rows, columns]] = np.stack([rows, columns], 1)
+    row, column = of_label[label].transpose(2, 0, 1)
+    face_part = model.face_part.cpu().numpy()
+    part = face_part[raster.pix_to_face[0].cpu().numpy()[row, column]]
+    return _Picture(matte.float().cpu().numpy(), raster, distance, row, column, part, scale)
+
+
+def _grid_nodes(picture: _Picture) -> _Nodes:
+    """Grid positions on and around what is the person but not the body."""
+    height, width = picture.matte.shape
+    step = max(2, round(_STEP * height))
+    reach = np.array([next(r for name, r in HALO_REACH.items() if part.endswith(name)) for part in PARTS])
+    near = picture.distance < reach[picture.part] * picture.scale
+    between_legs = _skirt(picture)
+    outside = (picture.matte > 0.5) & (picture.distance > 0) & (near | between_legs)
+    count, label, stats, _ = cv2.connectedComponentsWithStats(outside.astype(np.uint8), connectivity=4)
+    # Thin slivers along the silhouette are errors of the fit, not cloth.
+    farthest = np.zeros(count)
+    np.maximum.at(farthest, label.ravel(), picture.distance.ravel())
+    kept = (farthest > 3 * height / 512) & (stats[:, cv2.CC_STAT_AREA] >= 12 * (height / 512) ** 2)
+    kept[0] = False
+    around = cv2.dilate(kept[label].astype(np.uint8), np.ones((2 * step + 1, 2 * step + 1), np.uint8)) > 0
+    y, x = np.mgrid[0:height:step, 0:width:step]
+    on = around[y, x]
+    index = np.full(y.shape, -1)
+    index[on] = np.arange(on.sum())
+    return _Nodes(index, x[on], y[on], between_legs[y[on], x[on]], step)
+
+
+def _skirt(picture: _Picture) -> Bool[np.ndarray, "H W"]:
+    """Gaps between the legs that are wide, but filled by the matte: a skirt, a dress, a long coat."""
+    legs = np.array(
+        [1 if p.startswith("left") and "leg" in p else 2 if p.startswith("right") and "leg" in p else 0 for p in PARTS]
+    )
+    body = picture.distance == 0
+    side = legs[picture.part] * body
+    skirt = np.zeros_like(body)
+    for y in np.flatnonzero((side == 1).any(1) & (side == 2).any(1)):
+        left, right = np.flatnonzero(side[y] == 1), np.flatnonzero(side[y] == 2)
+        start, stop = sorted((left.max(), right.min()) if left.mean() < right.mean() else (right.max(), left.min()))
+        gap = slice(start + 1, stop)
+        if stop - start > _SKIRT_GAP * picture.scale and (picture.matte[y, gap] > 0.5).mean() > 0.9:
+            skirt[y, gap] = True
+    empty: Bool[np.ndarray, "H W"] = skirt & ~body
+    return empty
+
+
+def _lift(
+    model: BodyModel,
+    body: BodyParams,
+    rest: RestBody,
+    posed: PosedBody,
+    picture: _Picture,
+    nodes: _Nodes,
+    source: int,
+) -> Extension:
+    """Give the nodes weights and depth, and carry them back to the rest pose."""
+    device = rest.vertices.device
+    at = torch.as_tensor(np.stack([picture.row[nodes.y, nodes.x], picture.column[nodes.y, nodes.x]]), device=device)
+    face = picture.raster.pix_to_face[0, at[0], at[1]]
+    bary = picture.raster.bary[0, at[0], at[1]]
+    corner = model.faces[face]  # N 3
+    weights = (model.lbs_weights[corner] * bary[..., None]).sum(1)
+    depth = picture.raster.depth[0, at[0], at[1]]
+    blurred = _blur_on_grid(torch.cat([weights, depth[:, None]], 1).cpu().numpy(), nodes)
+    mixed = torch.as_tensor(blurred, device=device)
+    weights, depth = mixed[:, :-1] / mixed[:, :-1].sum(1, keepdim=True), mixed[:, -1]
+    pixel = torch.as_tensor(np.stack([nodes.x, nodes.y], 1) + 0.5, dtype=depth.dtype, device=device)
+    point = body.camera.unproject(torch.cat([pixel, depth[:, None] + _LIFT], 1)[None])[0]
+    blend = torch.einsum("nj,jk->nk", weights, posed.transforms[0].flatten(1)).view(-1, 3, 4)
+    unposed = torch.linalg.solve(blend[..., :3], (point - blend[..., 3])[..., None])[..., 0]
+    anchor = corner.gather(1, bary.argmax(1, keepdim=True))[:, 0]
+    faces, part, tears = _grid_faces(picture, nodes)
+    longest = _STRETCH * 1.5 * nodes.step / picture.scale
+    return Extension(
+        anchor=anchor,
+        offset=unposed - rest.vertices[0, anchor],
+        weights=weights,
+        faces=torch.as_tensor(faces, device=device),
+        part=torch.as_tensor(part, device=device),
+        owner=torch.full_like(anchor, source),
+        recess=torch.zeros_like(depth),
+        max_edge=torch.as_tensor(np.where(tears, longest, np.inf), dtype=depth.dtype, device=device),
+    )
+
+
+def _blur_on_grid(values: Float[np.ndarray, "N C"], nodes: _Nodes) -> Float[np.ndarray, "N C"]:
+    """Average over neighbouring nodes; widely where cloth hangs from both legs, so that it sticks to neither."""
+    on = nodes.index >= 0
+    share = on.astype(np.float32)
+    mixed = np.empty_like(values)
+    narrow_share = cv2.GaussianBlur(share, (0, 0), _WEIGHT_BLUR)[on]
+    wide_share = cv2.GaussianBlur(share, (0, 0), _SKIRT_BLUR)[on]
+    far = np.zeros(nodes.index.shape, np.float32)
+    far[on] = nodes.skirt
+    hang = cv2.GaussianBlur(far, (0, 0), 2)[on] * 1.5
+    for channel in range(values.shape[1]):
+        if not values[:, channel].any():
+            mixed[:, channel] = 0
+            continue
+        grid = np.zeros(nodes.index.shape, np.float32)
+        grid[on] = values[:, channel]
+        narrow = cv2.GaussianBlur(grid, (0, 0), _WEIGHT_BLUR)[on] / narrow_share
+        wide = cv2.GaussianBlur(grid, (0, 0), _SKIRT_BLUR)[on] / wide_share
+        mixed[:, channel] = narrow + hang.clip(0, 1) * (wide - narrow)
+    return mixed
+
+
+def _grid_faces(
+    picture: _Picture, nodes: _Nodes
+) -> tuple[Int[np.ndarray, "M 3"], Int[np.ndarray, "M"], Bool[np.ndarray, "M"]]:
+    """Two triangles per grid cell, from both sides; none between parts that cloth does not join."""
+    together = _parts_together()
+    part = picture.part[nodes.y, nodes.x]
+    a, b = nodes.index[:-1, :-1], nodes.index[:-1, 1:]
+    c, d = nodes.index[1:, :-1], nodes.index[1:, 1:]
+    whole = (a >= 0) & (b >= 0) & (c >= 0) & (d >= 0)
+    a, b, c, d = a[whole], b[whole], c[whole], d[whole]
+
+    def joined(p: Int[np.ndarray, "Q"], q: Int[np.ndarray, "Q"]) -> Bool[np.ndarray, "Q"]:
+        either: Bool[np.ndarray, "Q"] = together[part[p], part[q]] | nodes.skirt[p] | nodes.skirt[q]
+        return either
+
+    keep = joined(a, b) & joined(a, c) & joined(b, c) & joined(b, d) & joined(c, d)
+    a, b, c, d = a[keep], b[keep], c[keep], d[keep]
+    front = np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])
+    faces = np.concatenate([front, front[:, ::-1]])
+    return faces, part[faces[:, 0]], ~nodes.skirt[faces].any(1)
+
+
+def _parts_together() -> Bool[np.ndarray, "P P"]:
+    """Which parts cloth may join; a sleeve also reaches the torso."""
+    group = {part: g for g, chain in enumerate(_CHAINS) for part in chain}
+    links = {(g, g) for g in range(len(_CHAINS))} | set(_LINKS) | {(b, a) for a, b in _LINKS}
+    together = np.array([[(group[p], group[q]) in links for q in PARTS] for p in PARTS])
+    torso = PARTS.index("torso")
+    for side in ("left", "right"):
+        sleeve = PARTS.index(f"{side}_upper_arm")
+        together[sleeve, torso] = together[torso, sleeve] = True
+    return together

@@ -1,0 +1,90 @@
+"""Texture warping: pictures of a person in a new pose without any network.
+
+This is the paper's texture-warping baseline and the draft quality of the product. Networks start from the same flow
+and mend what warping cannot know: new folds, fingers, shoes seen from a new side.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from liquidwarp.body.model import BodyParams
+from liquidwarp.flow.atlas import TextureAtlas
+from liquidwarp.flow.compose import Choice, Composition, compose_layers
+from liquidwarp.flow.sources import FlowSources
+from liquidwarp.flow.surface import project_bodies
+from liquidwarp.geometry.raster import Raster
+
+__all__ = ["render_warp"]
+
+_RIM = 7 / 512
+
+
+def render_warp(
+    sources: FlowSources,
+    targets: BodyParams,
+    atlas: TextureAtlas,
+    background: Float[Tensor, "B 3 H W"],
+    choice: Choice | None = None,
+) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+    """Draw one person in T poses before a background.
+
+    Args:
+        sources: The prepared photos.
+        targets: T bodies, cameras in the background's pixels.
+        atlas: The filled texture (:func:`liquidwarp.flow.atlas.fill_atlas`), for what no source shows.
+        background: One picture, or one for each target, RGB in [0, 1].
+        choice: Which source gives which part.
+
+    Returns:
+        The pictures and the person's opacity in them.
+    """
+    pictures, mattes = [], []
+    for t in range(len(targets)):
+        surface = project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)])
+        behind = background[t : t + 1] if len(background) > 1 else background
+        composition = compose_layers(sources, surface, (behind.shape[-2], behind.shape[-1]), choice)
+        picture, matte = _draw(sources, composition, atlas, behind)
+        pictures.append(picture)
+        mattes.append(matte)
+    return torch.cat(pictures), torch.cat(mattes)
+
+
+def _draw(
+    sources: FlowSources, composition: Composition, atlas: TextureAtlas, background: Float[Tensor, "1 3 H W"]
+) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
+    """Background, then what is around the body behind it, then the body, then what hangs before the body."""
+    body, around = composition.body, composition.around
+    covered = body.layer.raster.covered[:, None]
+    seen = (body.seen * 1.6 - 0.3).clamp(0, 1)
+    made_up = atlas.sample(_uv(sources, body.layer.raster))
+    colour = seen * body.texture + (1 - seen) * made_up
+    alpha = _body_opacity(covered, seen * (1 - body.matte))
+    before = composition.in_front[:, None] & covered
+    behind = around.matte * ~before
+    picture = background + behind * (around.texture - background)
+    picture = picture + alpha * (colour - picture)
+    front = around.matte * before
+    picture = picture + front * (around.texture - picture)
+    matte = 1 - (1 - behind) * (1 - alpha) * (1 - front)
+    return picture.clamp(0, 1), matte.clamp(0, 1)
+
+
+def _uv(sources: FlowSources, raster: Raster) -> Float[Tensor, "N 2 H W"]:
+    model = sources.model
+    pixel = raster.covered.view(-1).nonzero()[:, 0]
+    corner = model.face_uv.index_select(0, raster.pix_to_face.view(-1).index_select(0, pixel))
+    mixed = (model.uv[corner] * raster.bary.view(-1, 3).index_select(0, pixel)[..., None]).sum(1)
+    uv = mixed.new_zeros(raster.covered.numel(), 2).index_copy_(0, pixel, mixed)
+    return uv.view(*raster.covered.shape, 2).permute(0, 3, 1, 2)
+
+
+def _body_opacity(covered: Bool[Tensor, "N 1 H W"], transparent: Float[Tensor, "N 1 H W"]) -> Float[Tensor, "N 1 H W"]:
+    """Opaque within; at the rim as transparent as the source's matte was, with a soft edge of one pixel."""
+    solid = covered.to(transparent.dtype)
+    radius = max(1, round(_RIM * covered.shape[-2]))
+    rim = F.max_pool2d(1 - solid, 2 * radius + 1, 1, radius)
+    rim = F.avg_pool2d(rim, 3, 1, 1)
+    soft = (F.avg_pool2d(solid, 3, 1, 1, count_include_pad=False) * 2 - 1).clamp(0, 1)
+    return torch.minimum(soft, solid) * (1 - rim * transparent)
