@@ -270,6 +270,6 @@ def write_bvh(path: Path | str, motion: BvhMotion) -> None:
     lines += ["MOTION", f"Frames: {frames}", f"Frame Time: {1 / motion.fps:.8f}"]
     angles = np.degrees(_zyx_angles(motion.rotations[:, order])).reshape(frames, -1)
     for row in np.concatenate([motion.positions[:, order[0]], angles], 1):
-        lines.append(" ".join(f"{value:.5f}" for value in row))
+        lines.append(" ".join(f"{value:.4f}".rstrip("0").rstrip(".") for value in row))
     with atomic_path(Path(path)) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="ascii", errors="replace")

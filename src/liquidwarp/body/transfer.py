@@ -134,7 +134,9 @@ def standing_axes(zero: Float[Tensor, "N 3"], r: SkeletonRoles) -> Float[Tensor,
     toes = [way([foot], [toe]) for foot, toe in zip(r.foot, r.toe, strict=True) if toe >= 0]
     if any(float(toe @ axes[:, 2]) > 0.2 for toe in toes):
         return None
-    return axes
+    # Files are drawn along their axes: a lean of the figure is the figure's, not the axes'.
+    snapped = axes.round()
+    return snapped if float((axes - snapped).abs().max()) < 0.3 else axes
 
 
 def _trunk(
