@@ -15,6 +15,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyRoles, LandmarkTable, PosedBody, RestBody, skin
 from liquidwarp.checks import check_shape
+from liquidwarp.errors import ShapeError
 
 __all__ = ["BodyTensors", "LinearBody"]
 
@@ -60,7 +61,7 @@ class LinearBody:
         check_shape("joints", tensors.joints, (num_joints, 3))
         check_shape("vertex_basis", tensors.vertex_basis, (num_betas, "V", 3))
         if len(parents) != num_joints or any(parent >= joint for joint, parent in enumerate(parents)):
-            raise ValueError("parents: expected one per joint, each before its children.")
+            raise ShapeError(f"parents: expected one per joint, each before its children, got {tuple(parents)}.")
         self.name = name
         self.joint_names = tuple(joint_names)
         self.parents = tuple(parents)
