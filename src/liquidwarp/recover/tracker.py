@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from liquidwarp.config import DetectConfig
 from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
-from liquidwarp.recover.landmarks import PeopleFinder, Pose, PoseNetwork, load_network
-from liquidwarp.recover.regions import Region, region_of_picture
+from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, PeopleFinder, Pose, PoseNetwork, load_network
+from liquidwarp.recover.matte import CoarseMask
+from liquidwarp.recover.regions import Region, region_around, region_of_picture
 from liquidwarp.recover.sides import untangle
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
 
@@ -24,6 +26,8 @@ __all__ = ["PersonChoice", "PersonDetector", "choose_person", "parse_choice"]
 PersonChoice = int | tuple[float, float] | None
 """Whom to take: None the largest person; N the N-th by size (1 = the largest); (x, y) the one at this place [px]."""
 
+MASK_VIEWS = ((1.0, 0.0), (0.92, 0.06), (1.08, -0.06))
+"""Growth and turn [rad] of the regions whose masks are averaged."""
 QUARTER_TURNS = (math.pi / 2, -math.pi / 2, math.pi)
 TILES = (0.6, 0.35, 0.2)
 """Sides of the squares in which small people are looked for, in longer sides of the picture: the detector sees people
@@ -208,6 +212,30 @@ class PersonDetector:
         if not any(sightings):
             raise track.failure
         return untangle(collect(sightings, size, fps))
+
+    def coarse_mask(self, rgb: UInt8[np.ndarray, "H W 3"], detections: Detections, frame: int = 0) -> CoarseMask:
+        """A finer and less certain mask than the one in ``detections``, for :func:`~liquidwarp.recover.matte.matte`.
+
+        The mean over slightly different views of the person, mirrored ones among them: where they disagree, the mask
+        says so.
+
+        Args:
+            rgb: The photo or frame.
+            detections: What was detected in it.
+            frame: Which of the detections belongs to it.
+        """
+        size = (rgb.shape[1], rgb.shape[0])
+        rows, columns = np.nonzero(detections.masks[frame])
+        corners = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]]) * size[0]
+        around = region_around(corners / detections.masks.width, np.array([0.0, -1.0]), REGION_SCALE)
+        best = self.pose(rgb, around).next_region
+        mirrored, total = np.ascontiguousarray(rgb[:, ::-1]), np.zeros(rgb.shape[:2], np.float32)
+        for grow, turn in MASK_VIEWS:
+            view = replace(best, side=best.side * grow, angle=best.angle + turn)
+            total += self.pose(rgb, view).soft_mask(size, size)
+            view = replace(view, x=size[0] - view.x, angle=-view.angle)
+            total += self.pose(mirrored, view).soft_mask(size, size)[:, ::-1]
+        return CoarseMask(total / (2 * len(MASK_VIEWS)), best.side / POSE_SIZE)
 
     def find(self, rgb: UInt8[np.ndarray, "H W 3"], choice: PersonChoice) -> Pose:
         """Choose a person in a picture; the largest is found with one look where possible.
