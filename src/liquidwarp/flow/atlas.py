@@ -30,7 +30,9 @@ _TWIN_PARTS = tuple(part for part in PARTS if part.endswith(("arm", "leg")))
 _SQUASH = 0.25
 _SEEN = 0.5
 _TOO_FEW = 0.05
-_SPREAD = 400
+_SPREAD = 12
+_RIM_NEIGHBOURS = 4
+_REGIONS = (("head", "face"), ("torso",), *((part,) for part in PARTS if part not in ("head", "face", "torso")))
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,10 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
 
 
 def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) -> Float[Tensor, "1 3 U U"]:
-    """Seen vertices keep their colours, the others take the mean of their neighbours until it is smooth."""
+    """Seen vertices keep their colours; the others take those of the nearest place where the seen surface ends.
+
+    Nearest at the same height, so that a hem or a collar goes on around the body; then smoothed a little.
+    """
     num = model.lbs_weights.shape[0]
     uv_of = model.uv.new_zeros(num, 2)
     uv_of[model.faces.reshape(-1)] = model.uv[model.face_uv.reshape(-1)]
@@ -112,10 +117,27 @@ def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) 
     colour = sample_at(atlas.colours, place)[0].T
     known = sample_at(atlas.confidence, place)[0, 0] > 0.9 * _SEEN
     start = torch.where(known[:, None], colour, _part_means(model, colour, known))
+    start = _continue_rims(model, start, known)
     smooth = smooth_on_mesh(start[None], model.faces, _SPREAD, fixed=known[None])[0]
     corner = model.faces[raster.pix_to_face.clamp(min=0)]
     mixed = (smooth[corner] * raster.bary[..., None]).sum(-2)
     return mixed.permute(0, 3, 1, 2)
+
+
+def _continue_rims(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
+    """Hidden vertices take the mean of the nearest seen vertices that border on hidden ones."""
+    hidden = ~known
+    rim = known & (smooth_on_mesh(hidden[None, :, None].to(colour.dtype), model.faces, 3)[0, :, 0] > 0.02)
+    place = rest_coordinates(model) * colour.new_tensor([1.0, 3.0, 1.0])
+    result = colour.clone()
+    for region in _REGIONS:
+        member = torch.isin(model.vertex_part, torch.tensor([PARTS.index(p) for p in region], device=colour.device))
+        lender, wanted = rim & member, hidden & member
+        if int(lender.sum()) < _RIM_NEIGHBOURS or not bool(wanted.any()):
+            continue
+        nearest = _nearest(place[lender], place[wanted], _RIM_NEIGHBOURS)
+        result[wanted] = colour[lender][nearest].mean(1)
+    return result
 
 
 def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
@@ -152,12 +174,13 @@ def _copy_twins(
         if int(lender.sum()) < 50 or not bool(hidden.any()):
             continue
         flip = place.new_tensor([-1.0 if mirror else 1.0, 1, 1])
-        nearest = _nearest(place[lender], place[hidden] * flip)
+        nearest = _nearest(place[lender], place[hidden] * flip, 1)[:, 0]
         colours[hidden] = colours[lender][nearest]
         found |= hidden
     return colours.permute(2, 0, 1)[None], found[None, None]
 
 
-def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"]) -> Int64[Tensor, "N"]:
-    index = cKDTree(known.cpu().numpy()).query(wanted.cpu().numpy())[1]
-    return torch.as_tensor(np.asarray(index), device=known.device)
+def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:
+    """Indices of the nearest ``count`` known places."""
+    index = cKDTree(known.cpu().numpy()).query(wanted.cpu().numpy(), count)[1]
+    return torch.as_tensor(np.asarray(index), device=known.device).view(-1, count)

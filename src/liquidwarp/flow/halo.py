@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -33,6 +34,8 @@ HALO_REACH: Mapping[str, float] = {
     "foot": 0.04,
 }
 """How far from its silhouette a part may have hair or cloth [m]: little at hands, so that held things stay away."""
+
+BoolArray = npt.NDArray[np.bool_]
 
 _LIFT = 0.015
 _STEP = 4 / 512
@@ -160,7 +163,7 @@ def _skirt(picture: _Picture) -> Bool[np.ndarray, "H W"]:
         gap = slice(start + 1, stop)
         if stop - start > _SKIRT_GAP * picture.scale and (picture.matte[y, gap] > 0.5).mean() > 0.9:
             skirt[y, gap] = True
-    empty: Bool[np.ndarray, "H W"] = skirt & ~body
+    empty: BoolArray = skirt & ~body
     return empty
 
 
@@ -237,7 +240,7 @@ def _grid_faces(
     a, b, c, d = a[whole], b[whole], c[whole], d[whole]
 
     def joined(p: Int[np.ndarray, "Q"], q: Int[np.ndarray, "Q"]) -> Bool[np.ndarray, "Q"]:
-        either: Bool[np.ndarray, "Q"] = together[part[p], part[q]] | nodes.skirt[p] | nodes.skirt[q]
+        either: BoolArray = together[part[p], part[q]] | nodes.skirt[p] | nodes.skirt[q]
         return either
 
     keep = joined(a, b) & joined(a, c) & joined(b, c) & joined(b, d) & joined(c, d)

@@ -83,8 +83,10 @@ def _uv(sources: FlowSources, raster: Raster) -> Float[Tensor, "N 2 H W"]:
 def _body_opacity(covered: Bool[Tensor, "N 1 H W"], transparent: Float[Tensor, "N 1 H W"]) -> Float[Tensor, "N 1 H W"]:
     """Opaque within; at the rim as transparent as the source's matte was, with a soft edge of one pixel."""
     solid = covered.to(transparent.dtype)
-    radius = max(1, round(_RIM * covered.shape[-2]))
-    rim = F.max_pool2d(1 - solid, 2 * radius + 1, 1, radius)
-    rim = F.avg_pool2d(rim, 3, 1, 1)
+    outside = 1 - solid
+    for _ in range(max(1, round(_RIM * covered.shape[-2]))):
+        # Only what is transparent all the way from outside: no slits between a limb and its made-up edge.
+        outside = torch.maximum(outside, torch.minimum(F.max_pool2d(outside, 3, 1, 1), transparent))
+    rim = outside
     soft = (F.avg_pool2d(solid, 3, 1, 1, count_include_pad=False) * 2 - 1).clamp(0, 1)
-    return torch.minimum(soft, solid) * (1 - rim * transparent)
+    return torch.minimum(soft, solid) * (1 - rim * solid)

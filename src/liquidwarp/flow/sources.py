@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
@@ -24,6 +24,8 @@ __all__ = ["FlowSources", "part_weights", "prepare_source_batch", "prepare_sourc
 
 _ERODE = 2.5 / 512
 """How far inside of the matte a colour is surely the person's, relative to the picture's height."""
+_SLIVER = 1.5 / 512
+"""Half the width of the thinnest cloth that counts, relative to the picture's height."""
 _REACH = 14 / 512
 """How far outside of the matte a body vertex may fall by the fit's error and still count as seen."""
 
@@ -103,18 +105,29 @@ def prepare_source_batch(
     body = _columns(surface.body, seen, preference, height, width)
     around = _columns(points, around_seen, preference.index_select(1, extension.anchor), height, width)
     margin = max(1, round(_ERODE * height))
-    solid = erode(raster.covered[:, None].to(flat_matte.dtype), margin)
     colours = grow_colours(images.flatten(0, 1), erode((flat_matte > 0.6).to(images.dtype), margin))
     return FlowSources(
         model=model,
         extension=extension,
         colours=colours.view_as(images),
         mattes=mattes,
-        fringes=(flat_matte * (1 - solid)).view_as(mattes),
+        fringes=_fringe(flat_matte, raster.covered[:, None], margin).view_as(mattes),
         body=body.view(people, sources, -1, 4),
         around=around.view(people, sources, -1, 4),
         normals=surface.normals.view(people, sources, -1, 3),
     )
+
+
+def _fringe(matte: Float[Tensor, "N 1 H W"], body: Bool[Tensor, "N 1 H W"], margin: int) -> Float[Tensor, "N 1 H W"]:
+    """The matte outside of the body, and a margin within it, so that there is no gap at the silhouette.
+
+    Slivers along the silhouette are errors of the fit, not cloth: what is too thin is left out.
+    """
+    solid = body.to(matte.dtype)
+    thin = max(1, round(_SLIVER * matte.shape[-2]))
+    core = erode((matte > 0.5) * (1 - solid), thin)
+    kept = -erode(-core, thin + margin)
+    return matte * kept * (1 - erode(solid, margin))
 
 
 def _matte_at(matte: Float[Tensor, "N 1 H W"], points: Float[Tensor, "N V 3"]) -> Float[Tensor, "N V"]:
