@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from liquidwarp import cli
-from liquidwarp.cli import COMMANDS, Evaluate, Imitate, main, parse, parse_background, parse_person
+from liquidwarp.cli import COMMANDS, Evaluate, Imitate, main, parse, parse_background
 from liquidwarp.errors import MediaError, SettingError
 
 
@@ -29,30 +29,7 @@ def test_examples_in_the_help_can_be_parsed(name):
         assert isinstance(parse(words[1:]), COMMANDS[name][0])
 
 
-def test_options_of_imitate(tmp_path):
-    given = parse(
-        [
-            "imitate",
-            "--source",
-            "a.jpg",
-            "b.jpg",
-            "--driving",
-            "d.mp4",
-            "--out",
-            "o.mp4",
-            "--size",
-            "256",
-            "--no-cache",
-            "--camera",
-            "follow",
-        ]
-    )
-    assert isinstance(given, Imitate)
-    assert [path.name for path in given.source] == ["a.jpg", "b.jpg"]
-    assert (given.size, given.cache, given.resume, given.camera, given.layout) == (256, False, True, "follow", "clean")
-
-
-def test_two_words_of_evaluate():
+def test_options_of_imitate():
     line = "imitate --source a.jpg b.jpg --driving d.mp4 --out o.mp4 --size 256 --no-cache --camera follow"
     given = parse(line.split())
     assert isinstance(given, Imitate)
@@ -123,15 +100,6 @@ def test_bug_keeps_its_traceback(monkeypatch):
     raise_in(monkeypatch, ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         main(["doctor"])
-
-
-def test_persons():
-    assert parse_person(None) is None
-    assert parse_person("2") == 2
-    assert parse_person("10, 20.5") == (10, 20.5)
-    for text in ("left", "1,2,3", "-1", ""):
-        with pytest.raises(SettingError, match="person: expected"):
-            parse_person(text)
 
 
 def test_backgrounds(tmp_path):

@@ -7,7 +7,7 @@ with 1.
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
@@ -43,8 +43,8 @@ class Imitate:
     """Frames per second of the result; the driving video's rate if not given."""
     frames: int | None = None
     """Only the first frames; handy to try things out."""
-    person: str | None = None
-    """Who, if there are several people in the sources: 0, 1, 2... from large to small, or a point "x,y" [px]."""
+    person: str = "largest"
+    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px]."""
     background: str | None = None
     """Another background: an image, or a colour like "#00b140"."""
     device: Device = "auto"
@@ -58,12 +58,14 @@ class Imitate:
         """Make the video."""
         from liquidwarp.media import check_output
 
-        person, background = parse_person(self.person), parse_background(self.background)
+        background = parse_background(self.background)
         _check_inputs("source", self.source)
         _check_inputs("driving", (self.driving,))
         check_output(self.out)
         from liquidwarp.api import LiquidWarper
+        from liquidwarp.recover.tracker import parse_choice
 
+        person = parse_choice(self.person)
         warper = LiquidWarper.from_pretrained(device=self.device, size=self.size, cache=self.cache)
         prepared = warper.prepare(list(self.source), person=person, background=background)
         result = warper.imitate(
@@ -114,26 +116,32 @@ class Recover:
     """Frames per second at which a video is read; its own rate if not given."""
     frames: int | None = None
     """Only the first frames."""
-    person: str | None = None
-    """Who, if there are several people: 0, 1, 2... from large to small, or a point "x,y" [px]."""
+    person: str = "largest"
+    """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]."""
     cache: bool = True
     """Keep what was found for the next run."""
 
     def run(self) -> None:
         """Recover and write everything."""
         _check_inputs("path", self.path)
-        person = parse_person(self.person)
+        from liquidwarp.body.anny import AnnyBody
+        from liquidwarp.cache import Cache
+        from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
         from liquidwarp.recover.digitize import recover_photos, recover_video
-        from liquidwarp.recover.overlay import save_recovery
+        from liquidwarp.recover.tracker import parse_choice
+        from liquidwarp.tasks.recover import RecoveryFiles, export_recovery
 
-        _log_progress("Looking for the person ...")
-        if len(self.path) == 1 and not _is_photo(self.path[0]):
-            recovery = recover_video(
-                self.path[0], fps=self.fps, max_frames=self.frames, person=person, use_cache=self.cache
-            )
+        person, cache, first = parse_choice(self.person), Cache(enabled=self.cache), self.path[0]
+        pictures: Iterable[Any]
+        if len(self.path) > 1 or first.suffix.lower() in IMAGE_SUFFIXES:
+            recovery = recover_photos(list(self.path), person=person, cache=cache)
+            pictures = (read_image(path).rgb for path in self.path)
         else:
-            recovery = recover_photos(list(self.path), person=person, use_cache=self.cache)
-        for written in save_recovery(recovery, list(self.path), self.out):
+            recovery = recover_video(first, fps=self.fps, max_frames=self.frames, person=person, cache=cache)
+            pictures = open_frames(first, self.fps, self.frames)
+        files = RecoveryFiles(self.out, tuple(path.stem for path in self.path))
+        masks = recovery.detections.masks
+        for written in export_recovery(recovery.body, AnnyBody.load(), pictures, files, recovery.fps, masks):
             print(f"Written: {written}")
 
 
@@ -246,26 +254,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def parse_person(text: str | None) -> int | tuple[float, float] | None:
-    """Who is meant.
-
-    Example:
-        >>> parse_person("1"), parse_person("320, 200.5"), parse_person(None)
-        (1, (320.0, 200.5), None)
-
-    Raises:
-        SettingError: neither a number nor a point.
-    """
-    if text is None:
-        return None
-    if re.fullmatch(r"\d+", text.strip()):
-        return int(text)
-    point = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*,\s*(\d+(?:\.\d*)?)\s*", text)
-    if point is None:
-        raise SettingError(f'person: expected a number such as 0 or a point such as "320,200", got "{text}".')
-    return float(point[1]), float(point[2])
-
-
 def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:
     """A colour or an image.
 
@@ -293,13 +281,3 @@ def _check_inputs(name: str, paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise MediaError(f"{name}: {path}: no such file or folder. Check the spelling.")
-
-
-def _is_photo(path: Path) -> bool:
-    from liquidwarp.media import IMAGE_SUFFIXES
-
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _log_progress(text: str) -> None:
-    logging.getLogger(__name__).info(text)

@@ -1,0 +1,87 @@
+"""Body Mesh Recovery as a result of its own: the body drawn over the pictures, and files for other programs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from liquidwarp.body.export import save_bvh, save_glb, save_npz
+from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.motion import motion_of
+from liquidwarp.media import VideoWriter, save_image
+from liquidwarp.recover.detections import PackedMasks
+from liquidwarp.recover.overlay import draw_body
+
+__all__ = ["RecoveryFiles", "export_recovery"]
+
+_PHOTOS_FPS = 1.0
+"""Photos have no rate: in the motion files each stands for a second."""
+
+
+@dataclass(frozen=True)
+class RecoveryFiles:
+    """Where to write what was recovered."""
+
+    folder: Path
+    """Made if need be."""
+    names: tuple[str, ...]
+    """A name for each photo, or one for a video; the first also names the body's files."""
+
+    @property
+    def stem(self) -> Path:
+        """The body's files without their suffix."""
+        return self.folder / self.names[0]
+
+
+def export_recovery(
+    body: BodyParams,
+    model: BodyModel,
+    pictures: Iterable[UInt8[np.ndarray, "H W 3"]],
+    files: RecoveryFiles,
+    fps: float = 0.0,
+    masks: PackedMasks | None = None,
+) -> list[Path]:
+    """Write overlay, .npz, .bvh and .glb.
+
+    Args:
+        body: T fitted bodies, cameras in the pictures' pixels.
+        model: The body model.
+        pictures: The T frames or photos, RGB.
+        files: Where to.
+        fps: Frames per second of the video; 0 for photos.
+        masks: Outlines to draw, one per picture.
+
+    Returns:
+        The files in the order in which they were written.
+
+    Raises:
+        MediaError: a file cannot be written.
+    """
+    drawn = (
+        draw_body(picture, body[slice(index, index + 1)], model, None if masks is None else masks[index])
+        for index, picture in zip(range(len(body)), pictures, strict=False)
+    )
+    if fps > 0:
+        written = [_overlay_video(files.stem.with_name(f"{files.stem.name}.mp4"), drawn, fps)]
+    else:
+        written = [
+            save_image(files.folder / f"{name}.png", picture) for name, picture in zip(files.names, drawn, strict=True)
+        ]
+    motion = motion_of(body, model, fps or _PHOTOS_FPS, files.names[0])
+    npz, bvh, glb = (files.stem.with_name(f"{files.stem.name}.{suffix}") for suffix in ("npz", "bvh", "glb"))
+    save_npz(npz, motion, model)
+    save_bvh(bvh, motion, model, body.betas)
+    save_glb(glb, motion, model, body.betas)
+    return [*written, npz, bvh, glb]
+
+
+def _overlay_video(path: Path, frames: Iterable[UInt8[np.ndarray, "H W 3"]], fps: float) -> Path:
+    pictures = iter(frames)
+    first = next(pictures)
+    with VideoWriter(path, fps, (first.shape[1], first.shape[0])) as video:
+        video.write(first)
+        for picture in pictures:
+            video.write(picture)
+    return path
