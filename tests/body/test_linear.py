@@ -68,6 +68,21 @@ def test_right_angles_go_where_trigonometry_says():
     torch.testing.assert_close(posed.vertices[0, 5], torch.tensor([-0.25, 0.75, 0]), atol=1e-6, rtol=0)
 
 
+def test_levels_equal_a_plain_walk_down_the_tree():
+    torch.manual_seed(0)
+    body = small_body()
+    rest = body.rest(torch.randn(1, 1))
+    rel_rotmats = rotvec_to_matrix(torch.randn(2, 4, 3))
+    posed = body.pose(rest, rel_rotmats)
+    for frame in range(2):
+        rotations, positions = [rel_rotmats[frame, 0]], [rest.joints[0, 0]]
+        for joint, parent in enumerate(PARENTS[1:], start=1):
+            rotations.append(rotations[parent] @ rel_rotmats[frame, joint])
+            positions.append(positions[parent] + rotations[parent] @ (rest.joints[0, joint] - rest.joints[0, parent]))
+        torch.testing.assert_close(posed.glob_rotmats[frame], torch.stack(rotations))
+        torch.testing.assert_close(posed.joints[frame], torch.stack(positions))
+
+
 def test_batch_equals_single_frames():
     torch.manual_seed(0)
     body = small_body()
