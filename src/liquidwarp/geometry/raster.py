@@ -5,13 +5,14 @@ one integer ``scatter_reduce(amin)`` over ``depth bits << 32 | face`` is the z-t
 to the lower face index. :func:`rasterize_reference` is the plain double loop that the tests compare with.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-__all__ = ["Raster", "interpolate", "rasterize", "rasterize_reference"]
+__all__ = ["Fragments", "Raster", "interpolate", "rasterize", "rasterize_reference"]
 
 _EMPTY = torch.iinfo(torch.int64).max
 _PIXELS_PER_CHUNK = 1 << 22
@@ -34,12 +35,24 @@ class Raster:
         return self.pix_to_face >= 0
 
 
+@dataclass(frozen=True)
+class Fragments:
+    """Pixels covered by a face, before the z-test."""
+
+    image: Int64[Tensor, "N"]
+    face: Int64[Tensor, "N"]
+    bary: Float[Tensor, "N 3"]
+    row: Float[Tensor, "N"]
+    column: Float[Tensor, "N"]
+
+
 def rasterize(
     vertices: Float[Tensor, "B V 3"],
     faces: Int64[Tensor, "F 3"],
     height: int,
     width: int,
     cull_backfaces: bool = True,
+    keep: Callable[[Fragments], Bool[Tensor, "N"]] | None = None,
 ) -> Raster:
     """Rasterise one mesh in B poses.
 
@@ -54,6 +67,7 @@ def rasterize(
         height: Image height [px].
         width: Image width [px].
         cull_backfaces: Drop faces that look away.
+        keep: Asked for every covered pixel of every face whether it counts (a test of the texture's opacity).
 
     Returns:
         Face index, barycentric weights and depth per pixel.
@@ -74,7 +88,7 @@ def rasterize(
     image = torch.div(kept, num_faces, rounding_mode="floor")
     box = torch.stack([left, top, right - left + 1, bottom - top + 1], 1).index_select(0, kept)
     triangles = corners.index_select(0, kept)
-    keys = _nearest_keys(triangles, box, image, kept - image * num_faces, batch, height, width)
+    keys = _nearest_keys(triangles, box, image, kept - image * num_faces, batch, height, width, keep)
     return _resolve(keys, corners, num_faces, nearest, (batch, height, width))
 
 
@@ -111,6 +125,7 @@ def _nearest_keys(
     batch: int,
     height: int,
     width: int,
+    keep: Callable[[Fragments], Bool[Tensor, "N"]] | None = None,
 ) -> Int64[Tensor, "N"]:
     """For every pixel of every image the smallest ``depth bits << 32 | face``."""
     device = triangles.device
@@ -140,6 +155,11 @@ def _nearest_keys(
         w2 = torch.addcmul(p[:, 5], p[:, 3], column).addcmul_(p[:, 4], row)
         inside = (torch.minimum(torch.minimum(w1, w2), 1 - w1 - w2) >= 0).nonzero()[:, 0]
         owner, row, column = (t.index_select(0, inside) for t in (owner, row, column))
+        if keep is not None:
+            w1, w2 = w1.index_select(0, inside), w2.index_select(0, inside)
+            bary = torch.stack([1 - w1 - w2, w1, w2], 1)
+            chosen = keep(Fragments(image[owner], face[owner], bary, row + box[owner, 1], column + box[owner, 0]))
+            owner, row, column = owner[chosen], row[chosen], column[chosen]
         q, at = depth.index_select(0, owner), place.index_select(0, owner)
         z = torch.addcmul(q[:, 2], q[:, 0], column).addcmul_(q[:, 1], row).clamp_(min=0)
         key = (z.view(torch.int32).long() << 32) | at[:, 1]
