@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^(<!-- run -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.
 
 
 def each_document(function):
-    return pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)(function)
+    return pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())(function)
 
 
 def blocks(path: Path, language: str) -> list[tuple[bool, str]]:
@@ -76,6 +76,24 @@ def test_named_files_exist(path):
         and not (ROOT / "src" / "liquidwarp" / name).exists()
         and not (path.parent / name).exists()
         and not list(ROOT.glob(f"src/liquidwarp/**/{name}"))
+    ]
+    assert not missing
+
+
+def test_paper_map_names_exist():
+    """Classes, functions and fields in the paper map are in the source."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    text = (ROOT / "docs" / "paper_map.md").read_text(encoding="utf-8")
+    names = {
+        part
+        for name in re.findall(r"`([A-Za-z_][\w.]*)`", text)
+        if not name.endswith(".py")
+        for part in name.split(".")
+    }
+    missing = [
+        name
+        for name in sorted(names)
+        if not re.search(rf"^(?:class|def|    def|   ) ?{name}\b[(:]", source, re.MULTILINE)
     ]
     assert not missing
 
