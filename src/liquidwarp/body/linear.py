@@ -138,8 +138,15 @@ class LinearBody:
         glob_rotmats, joints = self.forward_kinematics(rest.joints, rel_rotmats)
         shift = joints - (glob_rotmats @ rest.joints[..., None]).squeeze(-1)
         transforms = torch.cat([glob_rotmats, shift[..., None]], -1)
-        vertices = skin(rest.vertices, self.lbs_weights, transforms)
+        vertices = skin(self.corrected(rest.vertices, rel_rotmats), self.lbs_weights, transforms)
         return PosedBody(vertices, joints, glob_rotmats, transforms)
+
+    def corrected(
+        self, vertices: Float[Tensor, "B V 3"], rel_rotmats: Float[Tensor, "T J 3 3"]
+    ) -> Float[Tensor, "#T V 3"]:
+        """Rest vertices with the pose's corrective shapes, for models that have them."""
+        del rel_rotmats
+        return vertices
 
     def forward_kinematics(
         self, joints: Float[Tensor, "B J 3"], rel_rotmats: Float[Tensor, "T J 3 3"]
