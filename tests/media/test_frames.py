@@ -82,6 +82,16 @@ def test_pixels_that_are_not_square(tmp_path):
     assert next(iter(frames)).shape == (48, 96, 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.avi", "libx264"), ("b.webm", "libvpx-vp9"), ("c.ts", "libx264"), ("d.wmv", "wmv2")]
+)
+def test_other_containers(tmp_path, name, codec):
+    """AVI knows no time stamps, although frames are stored in another order than shown."""
+    path = write_video(tmp_path / name, [solid(8 * index) for index in range(30)], codec=codec)
+    assert greys(open_frames(path)) == list(range(30))
+    assert greys(open_frames(path, fps=15)) == list(range(0, 30, 2))
+
+
 def test_gif(tmp_path):
     from PIL import Image
 

@@ -125,6 +125,8 @@ class _Video:
     start: Fraction
     end: Fraction
     has_audio: bool
+    stored_rate: Fraction | None
+    """Set where the frames have no time stamps."""
 
     @property
     def name(self) -> str:
@@ -144,9 +146,10 @@ class _Video:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 for frame in container.decode(stream):
-                    if frame.pts is None or frame.time_base is None:
-                        continue
-                    yield float(frame.pts * frame.time_base - self.start), (frame, stream)
+                    if self.stored_rate is not None:
+                        yield float(good / self.stored_rate), (frame, stream)
+                    elif frame.pts is not None:
+                        yield float(frame.pts * frame.time_base - self.start), (frame, stream)
                     good += 1
         except av.error.FFmpegError as error:
             if not good:
@@ -166,7 +169,9 @@ def _open_video(path: Path, fps: float | int | None, max_frames: int | None) -> 
     num_frames = max(1, int(float(facts.end - facts.start) * rate + 0.5 - 1e-3))
     if max_frames is not None:
         num_frames = min(num_frames, max_frames)
-    return _Video(path, (facts.width, facts.height), rate, num_frames, facts.start, facts.end, facts.has_audio)
+    stored_rate = None if facts.stamped else facts.rate
+    size = facts.width, facts.height
+    return _Video(path, size, rate, num_frames, facts.start, facts.end, facts.has_audio, stored_rate)
 
 
 def _resample(decoded: Iterator[tuple[float, Any]], video: _Video) -> Iterator[UInt8[np.ndarray, "H W 3"]]:

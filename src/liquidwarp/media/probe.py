@@ -33,6 +33,8 @@ class VideoFacts:
     height: int
     """Upright, with square pixels [px]."""
     has_audio: bool
+    stamped: bool
+    """Whether every frame has a time stamp of its own (AVI knows none)."""
 
 
 def probe_video(path: Path, seconds: float | None = None) -> VideoFacts:
@@ -45,12 +47,12 @@ def probe_video(path: Path, seconds: float | None = None) -> VideoFacts:
         with av.open(str(path), metadata_errors="ignore") as container:
             if not container.streams.video:
                 raise MediaError(f"{path}: expected a video, but there is no video stream in it.")
-            facts = _read_packets(path, container, seconds)
-            width, height = _upright_size(path)
+            start, end, rate, stamped = _read_packets(path, container, seconds)
+            has_audio = bool(container.streams.audio)
+        width, height = _upright_size(path)
     except av.error.FFmpegError as error:
         raise not_readable(path, error) from error
-    start, end, rate, has_audio = facts
-    return VideoFacts(start, end, rate, width, height, has_audio)
+    return VideoFacts(start, end, rate, width, height, has_audio, stamped)
 
 
 def not_readable(path: Path, error: Exception) -> MediaError:
@@ -70,6 +72,7 @@ def _read_packets(path: Path, container: Any, seconds: float | None) -> tuple[Fr
     low = high = last_duration = None
     count = packets = corrupt = 0
     heard = Fraction(0)
+    stamped = container.format.name != "avi"  # its time stamps are the demuxer's guesses
     for packet in container.demux():
         if packet.size == 0 or packet.time_base is None:
             continue
@@ -79,6 +82,7 @@ def _read_packets(path: Path, container: Any, seconds: float | None) -> tuple[Fr
                 heard = max(heard, (stamp + (packet.duration or 0)) * packet.time_base)
             continue
         packets += 1
+        stamped &= packet.pts is not None
         corrupt += bool(packet.is_corrupt)
         if stamp is None or packet.is_discard:
             continue
@@ -89,17 +93,17 @@ def _read_packets(path: Path, container: Any, seconds: float | None) -> tuple[Fr
         if len(first) < 256:
             first.append(stamp)
         if seconds is not None and (stamp - low) * stream.time_base > seconds:
-            return _facts(container, stream, (low, high, last_duration, count), first)
+            return *_facts(stream, (low, high, last_duration, count), first), stamped
     if low is None or high is None:
         raise MediaError(f"{path}: the video has no frames. Copy or export it again.")
-    facts = _facts(container, stream, (low, high, last_duration, count), first)
+    facts = _facts(stream, (low, high, last_duration, count), first)
     _check_whole(path, container, max(facts[1], heard), count - corrupt, (packets - corrupt, max(indexed, packets)))
-    return facts
+    return *facts, stamped
 
 
 def _facts(
-    container: Any, stream: Any, stamps: tuple[int, int, int | None, int], first: list[int]
-) -> tuple[Fraction, Fraction, Fraction, bool]:
+    stream: Any, stamps: tuple[int, int, int | None, int], first: list[int]
+) -> tuple[Fraction, Fraction, Fraction]:
     low, high, last_duration, count = stamps
     base = Fraction(stream.time_base)
     steps = [b - a for a, b in itertools.pairwise(sorted(first)) if b > a]
@@ -108,7 +112,7 @@ def _facts(
     span = (high - low) * base
     rate = _plausible(stream.average_rate, span, count) or (Fraction(count - 1) / span if span > 0 else 1 / length)
     rate = min(max(Fraction(rate).limit_denominator(1001), Fraction(1)), Fraction(_MAX_RATE))
-    return low * base, high * base + min(length, Fraction(1)), rate, bool(container.streams.audio)
+    return low * base, high * base + min(length, Fraction(1)), rate
 
 
 def _plausible(declared: Fraction | None, span: Fraction, count: int) -> Fraction | None:
