@@ -124,7 +124,9 @@ def test_robust_weight_is_the_derivative() -> None:
 @pytest.mark.parametrize("with_shape", [False, True])
 def test_adjust_never_raises_the_cost(model: AnnyBody, skeleton: Skeleton, with_shape: bool) -> None:
     terms = random_terms(skeleton, model)
-    problem = Problem(skeleton, (terms["image"], terms["world"], terms["prior"]), torch.full((44,), 0.1))
+    problem = Problem(
+        skeleton, (terms["image"], terms["world"], terms["prior"]), torch.full((skeleton.basis.shape[0],), 0.1)
+    )
 
     def cost(state: FitState) -> float:
         data = sum(float(term.cost(View.of(state, skeleton)).sum()) for term in problem.terms)

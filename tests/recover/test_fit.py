@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.parts import PARTS
 from liquidwarp.config import FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.recover.fit import BodyFit, fit_body
 from liquidwarp.recover.observation import swapped_sides, unflip
 
-from .people import Truth, landmarks_of, make_person
+from .people import Truth, detections_of, landmarks_of, make_person
 
 LANDMARKS_ONLY = FitConfig(outline_rounds=0, frame_outline_rounds=0, smoothing=0.0)
 
@@ -53,7 +54,7 @@ def test_noise_and_outliers_do_not_break_it(model: AnnyBody) -> None:
 def test_all_frames_share_the_shape_and_a_given_shape_is_kept(model: AnnyBody) -> None:
     truth = make_person(model, frames=6, video=False)
     fit = fit_body(truth.detections, model, LANDMARKS_ONLY)
-    assert fit.body.betas.shape == (44,)
+    assert fit.body.betas.shape == truth.body.betas.shape
     assert float(joint_error(model, truth, fit).mean()) < 10
     given = fit_body(truth.detections, model, LANDMARKS_ONLY, shared_betas=truth.body.betas)
     assert torch.equal(given.body.betas, truth.body.betas)
@@ -89,3 +90,29 @@ def test_frames_without_a_person(model: AnnyBody) -> None:
     truth.detections.found[:] = False
     with pytest.raises(NoPersonFoundError, match="no person"):
         fit_body(truth.detections, model, LANDMARKS_ONLY)
+
+
+def test_outlines_find_a_fatter_body(model: AnnyBody) -> None:
+    """Landmarks do not show girth; the mask does."""
+    betas = torch.zeros(len(model.beta_names))
+    for name in ("waist-girth", "hips-girth", "belly", "thigh-girth", "bust-girth"):
+        betas[model.beta_names.index(name)] = 4.0
+    truth = make_person(model, frames=6, video=False, betas=betas)
+
+    def girth_error(fit: BodyFit) -> float:
+        """Difference of the torso's mean radius [mm]."""
+        found, true = (model.rest(b[None]).vertices[0][:, [0, 2]].norm(dim=-1) for b in (fit.body.betas, betas))
+        torso = model.vertex_part == PARTS.index("torso")
+        return abs(float((found - true)[torso].mean())) * 1e3
+
+    thin = fit_body(truth.detections, model, LANDMARKS_ONLY)
+    fat = fit_body(truth.detections, model, FitConfig())
+    assert girth_error(fat) < 0.6 * girth_error(thin)
+    assert overlap(model, truth, fat) > 0.95 > overlap(model, truth, thin)
+
+
+def overlap(model: AnnyBody, truth: Truth, fit: BodyFit) -> float:
+    """Intersection over union of the fitted bodies' and the true masks."""
+    drawn = detections_of(model, fit.body, 0.0).masks
+    pairs = [(drawn[frame], truth.detections.masks[frame]) for frame in range(len(drawn))]
+    return min(float((a & b).sum() / (a | b).sum()) for a, b in pairs)

@@ -8,7 +8,7 @@ Method: closed form (initial.py); Levenberg-Marquardt on key frames for the shar
 camera (bundle.py, terms.py); the same with the mask's outline (silhouette.py), because joints do not show girths.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -21,10 +21,13 @@ from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.recover.bundle import FitState, Problem, Term, adjust
 from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.fingers import relaxed_fingers
 from liquidwarp.recover.initial import first_camera, first_pose, first_shape
-from liquidwarp.recover.observation import Observation, observe, seen_joints, unflip
+from liquidwarp.recover.observation import Observation, joint_trust, observe, unflip
+from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines
 from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.terms import ImageLandmarks, PosePrior, WorldLandmarks
+from liquidwarp.recover.smooth import bridge_gaps, smooth_body
+from liquidwarp.recover.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
 
 __all__ = ["BodyFit", "fit_body", "landmark_terms", "shape_weights"]
 
@@ -32,7 +35,10 @@ IMAGE_SIGMA = 0.012
 """Trusted accuracy of image landmarks, on the body [m]."""
 WORLD_SIGMA = (0.09, 0.09, 0.048)
 """The same of world landmarks per axis [m]: x and y are known better from the image."""
-_FRAMES_PER_CHUNK = 256
+_FRAMES_PER_CHUNK = 128
+_STEPS_PER_ROUND = 3
+_PULL = 3.0
+"""Levenberg-Marquardt steps on one matching of the outlines."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ class BodyFit:
 
 
 def shape_weights(model: BodyModel) -> Float[Tensor, "K"]:
-    """Strength of the shape's prior per beta; shoes are not to be read off landmarks."""
-    return torch.tensor([1.0 if name.startswith("shoe") else 0.08 for name in model.beta_names])
+    """Strength of the shape's prior per beta: local directions may move less than principal components."""
+    return torch.tensor([0.2 if name.startswith(("pc", "beta")) else 0.3 for name in model.beta_names])
 
 
 def landmark_terms(
@@ -93,39 +99,108 @@ def fit_body(
     skeleton = Skeleton.of(model)
     present, swapped = unflip(detections.select(index))
     observation = observe(present, swapped)
-    seen = seen_joints(present, model, skeleton)
-    prior = PosePrior.of(model, skeleton)
-    state = _first_state(observation, model, skeleton, seen)
-    keys = key_frames(observation, config.key_frames)
+    trust = joint_trust(present, model, skeleton)
+    surface = Surface.of(model, skeleton, relaxed_fingers(model))
+    outlines = MaskOutlines.of(present.masks, present.image_size, observation)
+    task = _Task(model, skeleton, surface, observation, outlines)
+    state = _first_state(observation, model, skeleton, trust > 0)
     if shared_betas is None:
-        problem = Problem(
-            skeleton, (*landmark_terms(observation.frames(keys), model, skeleton), prior), shape_weights(model)
-        )
-        start = adjust(problem, state.frames(keys), config.landmark_steps // 2, with_shape=False)
-        betas = adjust(problem, start, config.landmark_steps, with_shape=True).betas
-    else:
-        betas = shared_betas
-    state = FitState(state.rel_rotmats, betas, state.camera)
-    state = fit_poses(observation, state, model, skeleton, config.landmark_steps)
-    return _result(state, observation, seen, swapped, detections, model, skeleton)
+        keys = key_frames(observation, config.key_frames)
+        shared_betas = _fit_shape(task.frames(keys), state.frames(keys), config).betas
+    state = FitState(state.rel_rotmats, shared_betas, state.camera)
+    state = _fit_poses(task, state, index, detections.fps, config)
+    body = _spread(_denormalised(state, task), detections.found, model, skeleton)
+    all_trust = torch.zeros(len(detections), len(model.parents))
+    all_trust[index] = trust
+    if detections.fps > 0:
+        body = bridge_gaps(body, detections.found)
+        body = smooth_body(body, detections.fps, config.smoothing, all_trust)
+    all_swapped = torch.zeros(len(detections), dtype=torch.bool)
+    all_swapped[index] = swapped
+    return BodyFit(body, all_trust > 0, detections.found, all_swapped)
 
 
-def fit_poses(
-    observation: Observation,
-    state: FitState,
-    model: BodyModel,
-    skeleton: Skeleton,
-    steps: int,
-    extra: tuple[Term, ...] = (),
-) -> FitState:
-    """Pose and camera of every frame for a fixed shape; frames are independent, so in chunks."""
-    prior, weights = PosePrior.of(model, skeleton), shape_weights(model)
+@dataclass(frozen=True)
+class _Task:
+    """Everything about T frames that the fit needs."""
+
+    model: BodyModel
+    skeleton: Skeleton
+    surface: Surface
+    observation: Observation
+    outlines: MaskOutlines
+
+    def frames(self, index: Tensor | slice) -> "_Task":
+        return replace(self, observation=self.observation.frames(index), outlines=self.outlines.frames(index))
+
+    def adjusted(
+        self, state: FitState, steps: int, with_shape: bool, with_outline: bool, pull: float = 0.0
+    ) -> FitState:
+        """Some Levenberg-Marquardt steps; the outline, if wanted, is drawn and matched once before.
+
+        ``pull`` holds poses and cameras near ``state`` [1/rad].
+        """
+        terms: list[Term] = [
+            *landmark_terms(self.observation, self.model, self.skeleton),
+            PosePrior.of(self.model, self.skeleton),
+        ]
+        if with_outline:
+            terms.append(
+                match_outlines(state, self.skeleton, self.surface, self.observation, self.outlines, with_shape)
+            )
+        if pull:
+            weight = torch.full((len(self.observation),), pull)
+            terms.append(PosePull(state.rel_rotmats, state.camera, weight, 5 * weight))
+        return adjust(Problem(self.skeleton, terms, shape_weights(self.model)), state, steps, with_shape)
+
+
+def _fit_shape(task: _Task, state: FitState, config: FitConfig) -> FitState:
+    """One shape for all of some frames: on landmarks, then with outlines drawn anew in every round."""
+    state = task.adjusted(state, config.landmark_steps // 2, with_shape=False, with_outline=False)
+    state = task.adjusted(state, config.landmark_steps // 2, with_shape=True, with_outline=False)
+    for _ in range(config.outline_rounds):
+        state = task.adjusted(state, _STEPS_PER_ROUND, with_shape=True, with_outline=True)
+    return state
+
+
+def _fit_poses(task: _Task, state: FitState, found: Int64[Tensor, "T"], fps: float, config: FitConfig) -> FitState:
+    """Pose and camera of every frame for a fixed shape.
+
+    In a video, frames speak to each other by being smoothed between rounds and held near the smooth pose: what a
+    frame alone cannot tell (the twist of a straight limb) comes from its neighbours.
+
+    Args:
+        task: T frames.
+        state: Start.
+        found: Their numbers in the video, which may have gaps.
+        fps: 0 for photos.
+        config: Settings.
+    """
+    state = _in_chunks(task, state, config.landmark_steps, with_outline=False, pull=0.0)
+    for _ in range(config.frame_outline_rounds):
+        pull = 0.0
+        if fps > 0 and config.smoothing > 0 and len(found) > 3:
+            state, pull = smooth_state(state, found, fps, config.smoothing), _PULL * config.smoothing
+        state = _in_chunks(task, state, _STEPS_PER_ROUND, with_outline=True, pull=pull)
+    return state
+
+
+def _in_chunks(task: _Task, state: FitState, steps: int, with_outline: bool, pull: float) -> FitState:
+    """Frames are independent once the shape is fixed, so memory stays small."""
     parts = []
-    for start in range(0, len(observation), _FRAMES_PER_CHUNK):
-        part = slice(start, start + _FRAMES_PER_CHUNK)
-        terms: list[Term] = [*landmark_terms(observation.frames(part), model, skeleton), prior, *extra]
-        parts.append(adjust(Problem(skeleton, terms, weights), state.frames(part), steps, with_shape=False))
+    for start in range(0, len(task.observation), _FRAMES_PER_CHUNK):
+        index = slice(start, start + _FRAMES_PER_CHUNK)
+        part = task.frames(index)
+        parts.append(part.adjusted(state.frames(index), steps, False, with_outline, pull))
     return FitState(torch.cat([p.rel_rotmats for p in parts]), state.betas, torch.cat([p.camera for p in parts]))
+
+
+def smooth_state(state: FitState, found: Int64[Tensor, "T"], fps: float, strength: float) -> FitState:
+    """The state smoothed over time; normalised cameras are left alone, they follow the detector's scale."""
+    del found
+    body = BodyParams(state.betas, state.rel_rotmats, WeakPerspective(state.camera[:, 0], state.camera[:, 1:]))
+    body = smooth_body(body, fps, strength)
+    return FitState(body.rel_rotmats, state.betas, state.camera)
 
 
 def key_frames(observation: Observation, count: int) -> Int64[Tensor, "M"]:
@@ -152,28 +227,19 @@ def _first_state(observation: Observation, model: BodyModel, skeleton: Skeleton,
     return FitState(rotations, betas, first_camera(positions, observation.image, observation.weight))
 
 
-def _result(
-    state: FitState,
-    observation: Observation,
-    seen: Bool[Tensor, "T J"],
-    swapped: Bool[Tensor, "T"],
-    detections: Detections,
-    model: BodyModel,
-    skeleton: Skeleton,
-) -> BodyFit:
-    """Back to original pixels, all joints and all frames."""
-    num_frames, num_joints = len(detections), len(model.parents)
-    found = detections.found
-    scale = observation.pixels_per_metre[:, None]
-    camera = torch.cat([state.camera[:, :1] * scale, state.camera[:, 1:] * scale + observation.centre], 1)
-    rotations = torch.eye(3).repeat(num_frames, num_joints, 1, 1)
+def _denormalised(state: FitState, task: _Task) -> BodyParams:
+    """Cameras in original pixels; still only the movable joints."""
+    scale = task.observation.pixels_per_metre
+    camera = WeakPerspective(state.camera[:, 0] * scale, state.camera[:, 1:] * scale[:, None] + task.observation.centre)
+    return BodyParams(state.betas, state.rel_rotmats, camera)
+
+
+def _spread(body: BodyParams, found: Bool[Tensor, "T"], model: BodyModel, skeleton: Skeleton) -> BodyParams:
+    """All joints (fingers relaxed) and all frames; those without a person hold the median camera."""
     index = found.nonzero()[:, 0]
-    rotations[index[:, None], skeleton.joints[None]] = state.rel_rotmats
-    cameras = camera.median(0).values.repeat(num_frames, 1)
-    cameras[index] = camera
-    all_seen = torch.zeros(num_frames, num_joints, dtype=torch.bool)
-    all_seen[index] = seen
-    all_swapped = torch.zeros(num_frames, dtype=torch.bool)
-    all_swapped[index] = swapped
-    body = BodyParams(state.betas, rotations, WeakPerspective(cameras[:, 0], cameras[:, 1:]))
-    return BodyFit(body, all_seen, found, all_swapped)
+    rotations = relaxed_fingers(model).repeat(len(found), 1, 1, 1)
+    rotations[index[:, None], skeleton.joints[None]] = body.rel_rotmats
+    scale = body.camera.scale.median().repeat(len(found))
+    translation = body.camera.translation.median(0).values.repeat(len(found), 1)
+    scale[index], translation[index] = body.camera.scale, body.camera.translation
+    return BodyParams(body.betas, rotations, WeakPerspective(scale, translation))

@@ -10,8 +10,10 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.recover.detections import BODY_LANDMARKS, Detections
 from liquidwarp.recover.skeleton import Skeleton
 
-__all__ = ["Observation", "observe", "seen_joints", "swapped_sides", "unflip"]
+__all__ = ["Observation", "joint_trust", "observe", "swapped_sides", "unflip"]
 
+_HIDDEN = 0.05
+"""A landmark with less visibility says nothing."""
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
@@ -155,23 +157,24 @@ def unflip(detections: Detections) -> tuple[Detections, Bool[Tensor, "T"]]:
     return (swapped_sides(detections, swapped) if bool(swapped.any()) else detections), swapped
 
 
-def seen_joints(detections: Detections, model: BodyModel, skeleton: Skeleton) -> Bool[Tensor, "T J"]:
-    """Which of the model's joints the landmarks speak about: what they turn is inside of the picture.
+def joint_trust(detections: Detections, model: BodyModel, skeleton: Skeleton) -> Float[Tensor, "T J"]:
+    """How well the landmarks see what each of the model's joints turns [0, 1].
 
-    A joint that nothing speaks about stays at the pose prior (its rest rotation).
+    0: it is outside of the picture, so the joint stays at the pose prior (its rest rotation).
     """
-    inside = _inside(detections).bool() & (detections.visibility > 0.05)
+    visible = _inside(detections) * detections.visibility.clamp(0, 1)
+    visible = torch.where(visible > _HIDDEN, visible, torch.zeros_like(visible))
 
-    def any_of(*names: str) -> Bool[Tensor, "T"]:
-        return inside[:, [BODY_LANDMARKS.index(name) for name in names]].any(1)
+    def best_of(*names: str) -> Float[Tensor, "T"]:
+        return visible[:, [BODY_LANDMARKS.index(name) for name in names]].amax(1)
 
     roles = model.roles
-    seen = torch.zeros(len(detections), len(skeleton.parents), dtype=torch.bool)
-    seen[:, skeleton.index(roles.root)] = any_of("left_hip", "right_hip")
-    seen[:, [skeleton.index(joint) for joint in roles.spine]] = any_of("left_shoulder", "right_shoulder")[:, None]
-    seen[:, [skeleton.index(joint) for joint in roles.neck]] = any_of("nose", "left_ear", "right_ear")[:, None]
+    trust = torch.zeros(len(detections), len(skeleton.parents))
+    trust[:, skeleton.index(roles.root)] = best_of("left_hip", "right_hip")
+    trust[:, [skeleton.index(joint) for joint in roles.spine]] = best_of("left_shoulder", "right_shoulder")[:, None]
+    trust[:, [skeleton.index(joint) for joint in roles.neck]] = best_of("nose", "left_ear", "right_ear")[:, None]
     for side, name in enumerate(("left", "right")):
-        seen[:, [skeleton.index(joint) for joint in roles.shoulder[side]]] = any_of(f"{name}_shoulder")[:, None]
+        trust[:, [skeleton.index(joint) for joint in roles.shoulder[side]]] = best_of(f"{name}_shoulder")[:, None]
         for joint, landmarks in (
             (roles.upper_arm, ("elbow",)),
             (roles.lower_arm, ("wrist",)),
@@ -180,9 +183,9 @@ def seen_joints(detections: Detections, model: BodyModel, skeleton: Skeleton) ->
             (roles.lower_leg, ("ankle",)),
             (roles.foot, ("heel", "foot_index")),
         ):
-            seen[:, skeleton.index(joint[side])] = any_of(*(f"{name}_{landmark}" for landmark in landmarks))
-    full = seen[:, skeleton.owner]
+            trust[:, skeleton.index(joint[side])] = best_of(*(f"{name}_{landmark}" for landmark in landmarks))
+    full = trust[:, skeleton.owner]
     for side in (0, 1):
         fingers = [joint for chain in roles.fingers[side] for joint in chain]
-        full[:, fingers] = (detections.hands_score[:, side] > 0.5)[:, None]
+        full[:, fingers] = detections.hands_score[:, side, None]
     return full

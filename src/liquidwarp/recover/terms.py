@@ -116,13 +116,13 @@ class PosePrior:
         roles = model.roles
         stiffness = torch.zeros(len(skeleton.parents), 3, device=skeleton.rest.device)
         by_role = [
-            (roles.spine, 1.1),
-            (roles.neck, 0.9),
-            (roles.shoulder[0] + roles.shoulder[1], 1.6),
-            (roles.upper_arm + roles.upper_leg, 0.2),
-            (roles.lower_arm, 0.4),
+            (roles.spine, 4.0),
+            (roles.neck, 3.0),
+            (roles.shoulder[0] + roles.shoulder[1], 3.0),
+            (roles.upper_arm + roles.upper_leg, 0.6),
+            (roles.lower_arm, 0.8),
             (roles.lower_leg, 0.3),
-            (roles.hand + roles.foot, 0.8),
+            (roles.hand + roles.foot, 1.0),
         ]
         for joints, value in by_role:
             stiffness[[skeleton.index(joint) for joint in joints]] = value

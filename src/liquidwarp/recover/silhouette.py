@@ -1,0 +1,256 @@
+"""The mask's outline as a term of the fit: what joints cannot show, girth above all.
+
+Method: draw the body, take points on the outline of what was drawn, match them both ways with points on the outline
+of the mask (near, and with a similar normal), and pull each pair together along the normal (and weakly along the
+outline). After a few steps draw and match anew. Points on the picture's border are no outline.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.raster import rasterize
+from liquidwarp.recover.bundle import FitState, Rows, View, robust_cost, robust_weight
+from liquidwarp.recover.detections import PackedMasks
+from liquidwarp.recover.observation import Observation
+from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
+
+__all__ = ["MaskOutlines", "OutlineTerm", "Surface", "match_outlines"]
+
+_POINTS = 144
+"""Points per outline."""
+_SIGMA = 0.02
+"""Trusted accuracy of an outline, on the body [m]."""
+_SLIDE = 0.1
+"""Weight of the distance along the outline, against that across it."""
+_NORMAL_PRICE = 0.15
+"""A pair with opposite normals counts as twice this much farther apart [m]."""
+_TOTAL_WEIGHT = 78.0
+"""Of all pairs of one direction in one frame; the 33 landmarks weigh about 26."""
+_FRAMES_PER_DRAW = 8
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The body's skin, linear in the shape, on the movable joints; fingers posed and then fixed."""
+
+    rest: Float[Tensor, "V 3"]
+    """At betas = 0 [m]."""
+    basis: Float[Tensor, "V 3 K"]
+    weights: Float[Tensor, "V N"]
+    faces: Int64[Tensor, "F 3"]
+
+    @staticmethod
+    def of(model: BodyModel, skeleton: Skeleton, fixed: Float[Tensor, "J 3 3"]) -> "Surface":
+        """Read the surface off a model.
+
+        Args:
+            model: The body.
+            skeleton: Its movable joints.
+            fixed: Rotations of the joints that are not movable (identity for the others).
+        """
+        num_betas = len(model.beta_names)
+        betas = torch.cat([torch.zeros(1, num_betas), torch.eye(num_betas)])
+        vertices = torch.cat([model.pose(model.rest(row[None]), fixed[None]).vertices for row in betas])
+        basis = (vertices[1:] - vertices[:1]).permute(1, 2, 0).contiguous()
+        return Surface(vertices[0], basis, skeleton.merged_weights(model.lbs_weights), model.faces)
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """Points along the outlines of T pictures."""
+
+    xy: Float[Tensor, "T M 2"]
+    """Pixel centres (+0.5) of the picture they were found in."""
+    normal: Float[Tensor, "T M 2"]
+    """Unit, outward."""
+    usable: Bool[Tensor, "T M"]
+
+
+@dataclass(frozen=True)
+class MaskOutlines:
+    """Outlines of the masks in the fit's normalised units."""
+
+    xy: Float[Tensor, "T M 2"]
+    normal: Float[Tensor, "T M 2"]
+    usable: Bool[Tensor, "T M"]
+    size: tuple[int, int]
+    """(width, height) of the masks."""
+    per_pixel: float
+    """Mask pixels per original pixel."""
+
+    @staticmethod
+    def of(masks: PackedMasks, image_size: tuple[int, int], observation: Observation) -> "MaskOutlines":
+        """Trace the masks."""
+        traced = [_trace(masks[frame]) for frame in range(len(masks))]
+        outline = _stack(traced)
+        per_pixel = masks.width / image_size[0]
+        pixels = outline.xy / per_pixel
+        scale = observation.pixels_per_metre[:, None, None]
+        xy = (pixels - observation.centre[:, None]) / scale
+        return MaskOutlines(xy, outline.normal, outline.usable, (masks.width, masks.height), per_pixel)
+
+    def frames(self, index: Tensor | slice) -> "MaskOutlines":
+        """Only these frames."""
+        return MaskOutlines(self.xy[index], self.normal[index], self.usable[index], self.size, self.per_pixel)
+
+
+@dataclass(frozen=True)
+class OutlineTerm:
+    """Pairs of a point on the body and a point of the mask's outline."""
+
+    points: SkinnedPoints
+    target: Float[Tensor, "T P 2"]
+    normal: Float[Tensor, "T P 2"]
+    weight: Float[Tensor, "T P"]
+
+    def cost(self, view: View) -> Float[Tensor, "T"]:
+        """Robust squared distance, mostly across the outline."""
+        return (self.weight * robust_cost(self._residual(view).square().sum(-1))).sum(1)
+
+    def rows(self, view: View, with_betas: bool) -> Rows:
+        """Gauss-Newton rows: one across and one along the outline per pair."""
+        state = view.state
+        residual = self._residual(view)
+        weight = self.weight * robust_weight(residual.square().sum(-1))
+        axes = self._axes()
+        flat = torch.cat([axes, torch.zeros_like(axes[..., :1])], -1)
+        scale = state.camera[:, :1, None, None]
+        pose = view.skeleton.pose_rows(view.posed, self.points, state.betas, flat) * scale
+        betas = view.skeleton.beta_rows(view.posed, self.points, flat) * scale if with_betas else None
+        positions = view.skeleton.locate(view.posed, self.points, state.betas)[..., :2]
+        camera = torch.cat([(axes * positions[:, :, None]).sum(-1, keepdim=True), axes], -1)
+        return Rows(
+            residual.flatten(1),
+            weight[..., None].expand_as(residual).flatten(1),
+            pose.flatten(1, 2),
+            camera.flatten(1, 2),
+            None if betas is None else betas.flatten(1, 2),
+        )
+
+    def _axes(self) -> Float[Tensor, "T P 2 2"]:
+        """Rows: the normal, and the tangent with its small weight; both over sigma."""
+        tangent = torch.stack([-self.normal[..., 1], self.normal[..., 0]], -1)
+        return torch.stack([self.normal * (1 + _SLIDE) ** 0.5, tangent * _SLIDE**0.5], -2) / _SIGMA
+
+    def _residual(self, view: View) -> Float[Tensor, "T P 2"]:
+        positions = view.skeleton.locate(view.posed, self.points, view.state.betas)[..., :2]
+        camera = view.state.camera[:, None]
+        difference = camera[..., :1] * positions + camera[..., 1:] - self.target
+        return (self._axes() @ difference[..., None])[..., 0]
+
+
+def match_outlines(
+    state: FitState,
+    skeleton: Skeleton,
+    surface: Surface,
+    observation: Observation,
+    mask: MaskOutlines,
+    with_betas: bool,
+) -> OutlineTerm:
+    """Draw the bodies and pair their outlines with the masks'.
+
+    Args:
+        state: T frames.
+        skeleton: The movable joints.
+        surface: The skin.
+        observation: The same T frames.
+        mask: The same T frames.
+        with_betas: Whether the term will be asked for derivatives by the shape.
+
+    Returns:
+        A term that holds until the next drawing.
+    """
+    body, on_body = _body_outline(state, skeleton, surface, observation, mask)
+    distance = torch.cdist(body.xy, mask.xy) + _NORMAL_PRICE * (1 - body.normal @ mask.normal.transpose(1, 2))
+    far = 1e3
+    to_mask = (distance + far * ~mask.usable[:, None]).argmin(2)
+    to_body = (distance + far * ~body.usable[..., None]).argmin(1)
+    frame = torch.arange(len(body.xy))[:, None]
+    index = torch.arange(body.xy.shape[1]).expand_as(to_mask)
+    on_body_index = torch.cat([index, to_body], 1)
+    on_mask_index = torch.cat([to_mask, index], 1)
+    weight = torch.cat([body.usable & mask.usable.any(1, True), mask.usable & body.usable.any(1, True)], 1)
+    rest, basis, weights = on_body
+    if not with_betas:  # the shape is fixed: put it into the rest positions
+        rest, basis = rest + basis @ state.betas, basis[..., :0]
+    points = SkinnedPoints(rest[frame, on_body_index], basis[frame, on_body_index], weights[frame, on_body_index])
+    return OutlineTerm(
+        points,
+        mask.xy[frame, on_mask_index],
+        mask.normal[frame, on_mask_index],
+        weight * (_TOTAL_WEIGHT / mask.xy.shape[1]),
+    )
+
+
+def _body_outline(
+    state: FitState, skeleton: Skeleton, surface: Surface, observation: Observation, mask: MaskOutlines
+) -> tuple[_Outline, tuple[Tensor, Tensor, Tensor]]:
+    """The drawn bodies' outlines (normalised), and where those points are on the skin (rest, basis, weights)."""
+    width, height = mask.size
+    scale = observation.pixels_per_metre * mask.per_pixel
+    camera = WeakPerspective(
+        state.camera[:, 0] * scale, state.camera[:, 1:] * scale[:, None] + observation.centre * mask.per_pixel
+    )
+    transforms = skeleton.transforms(skeleton.pose(state.rel_rotmats, state.betas)).flatten(2)
+    shaped = surface.rest + surface.basis @ state.betas
+    outlines, vertices_of, bary_of = [], [], []
+    for start in range(0, len(camera), _FRAMES_PER_DRAW):
+        part = slice(start, start + _FRAMES_PER_DRAW)
+        blended = (surface.weights @ transforms[part]).view(-1, len(shaped), 3, 4)
+        posed = (blended[..., :3] * shaped[:, None]).sum(-1) + blended[..., 3]
+        raster = rasterize(camera[part].project(posed), surface.faces, height, width)
+        for pix_to_face, bary in zip(raster.pix_to_face, raster.bary, strict=True):
+            outline = _trace((pix_to_face >= 0).numpy())
+            column, row = outline.xy[0].long().unbind(-1)
+            outlines.append(outline)
+            vertices_of.append(surface.faces[pix_to_face[row, column].clamp(min=0)])
+            bary_of.append(bary[row, column])
+    outline = _stack(outlines)
+    vertices, share = torch.stack(vertices_of), torch.stack(bary_of)[..., None]
+    points = (
+        (surface.rest[vertices] * share).sum(2),
+        (surface.basis[vertices] * share[..., None]).sum(2),
+        (surface.weights[vertices] * share).sum(2),
+    )
+    xy = (outline.xy / mask.per_pixel - observation.centre[:, None]) / observation.pixels_per_metre[:, None, None]
+    return _Outline(xy, outline.normal, outline.usable), points
+
+
+def _stack(outlines: list[_Outline]) -> _Outline:
+    return _Outline(
+        torch.cat([o.xy for o in outlines]),
+        torch.cat([o.normal for o in outlines]),
+        torch.cat([o.usable for o in outlines]),
+    )
+
+
+def _trace(mask: Bool[np.ndarray, "H W"]) -> _Outline:
+    """Points spread evenly over the outer and inner outlines of a mask; none are usable if it is empty."""
+    height, width = mask.shape
+    image = mask.astype(np.uint8)
+    contours, _ = cv2.findContours(image, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    longest = max((len(contour) for contour in contours), default=0)
+    kept = [contour[:, 0] for contour in contours if len(contour) >= max(12, 0.05 * longest)]
+    if not kept:
+        empty = torch.zeros(1, _POINTS, 2)
+        return _Outline(empty + 0.5, empty, torch.zeros(1, _POINTS, dtype=torch.bool))
+    points = np.concatenate(kept)
+    points = points[np.linspace(0, len(points) - 1, _POINTS).round().astype(int)]
+    column, row = points[:, 0], points[:, 1]
+    soft = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 2)
+    gradient = np.stack([cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)], -1)[row, column]
+    normal = -gradient / (np.linalg.norm(gradient, axis=1, keepdims=True) + 1e-9)
+    usable = (column > 1) & (row > 1) & (column < width - 2) & (row < height - 2)
+    usable &= np.linalg.norm(gradient, axis=1) > 1e-3
+    return _Outline(
+        torch.from_numpy(points.astype(np.float32) + 0.5)[None],
+        torch.from_numpy(normal)[None],
+        torch.from_numpy(usable)[None],
+    )

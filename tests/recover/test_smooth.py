@@ -1,0 +1,89 @@
+"""No lag, no lost motion, no noise; gaps bridged."""
+
+import numpy as np
+import pytest
+import torch
+
+from liquidwarp.body.model import BodyParams
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.rotations import matrix_to_rotvec, rotation_about
+from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_series
+
+FPS = 30.0
+
+
+def noisy(signal: np.ndarray, noise: float) -> np.ndarray:
+    return signal + noise * np.random.default_rng(0).standard_normal(signal.shape)
+
+
+@pytest.mark.parametrize("hertz", [0.5, 1.0, 2.0])
+def test_a_sine_keeps_phase_and_size(hertz: float) -> None:
+    time = np.arange(150) / FPS
+    signal = np.sin(2 * np.pi * hertz * time)[:, None]
+    smoothed = smooth_series(noisy(signal, 0.02), FPS)
+    middle = slice(15, -15)
+    wave = np.exp(2j * np.pi * hertz * time[middle])
+    phase = np.angle((smoothed[middle, 0] * wave).sum() / (signal[middle, 0] * wave).sum())
+    size = np.abs((smoothed[middle, 0] * wave).sum() / (signal[middle, 0] * wave).sum())
+    assert abs(phase) / (2 * np.pi * hertz) < 0.002  # [s]
+    assert 0.97 < size < 1.02
+    assert np.abs(smoothed - signal)[middle].mean() < np.abs(noisy(signal, 0.02) - signal)[middle].mean()
+
+
+def test_a_resting_limb_is_held_still() -> None:
+    raw = noisy(np.zeros((120, 3)), 0.01)
+    smoothed = smooth_series(raw, FPS)
+    jitter = np.abs(np.diff(smoothed, 2, axis=0)).mean() / np.abs(np.diff(raw, 2, axis=0)).mean()
+    assert jitter < 0.1
+
+
+def test_an_outlier_is_ignored() -> None:
+    raw = noisy(np.linspace(0, 1, 90)[:, None], 0.01)
+    raw[40] += 2.0
+    smoothed = smooth_series(raw, FPS)
+    assert abs(smoothed[40, 0] - 40 / 89) < 0.03
+
+
+def test_strength_zero_changes_nothing() -> None:
+    raw = noisy(np.zeros((20, 2)), 1.0)
+    assert np.array_equal(smooth_series(raw, FPS, 0.0), raw)
+
+
+def test_frames_without_trust_are_filled() -> None:
+    raw = np.linspace(0, 1, 60)[:, None].copy()
+    trust = np.ones(60)
+    raw[30:33], trust[30:33] = 5.0, 0.0
+    assert np.abs(smooth_series(raw, FPS, 1.0, trust)[30:33, 0] - np.linspace(0, 1, 60)[30:33]).max() < 0.05
+
+
+def turning_body(angles: torch.Tensor) -> BodyParams:
+    frames = len(angles)
+    rotations = torch.eye(3).repeat(frames, 2, 1, 1)
+    rotations[:, 1] = rotation_about("y", angles)
+    camera = WeakPerspective(torch.linspace(100, 110, frames), torch.stack([angles * 10, angles * 0], 1))
+    return BodyParams(torch.zeros(1), rotations, camera)
+
+
+def test_smoothed_rotations_are_rotations_and_follow() -> None:
+    torch.manual_seed(0)
+    truth = torch.sin(torch.arange(90) / FPS * 6)
+    body = smooth_body(turning_body(truth + 0.02 * torch.randn(90)), FPS)
+    product = body.rel_rotmats @ body.rel_rotmats.transpose(-1, -2)
+    torch.testing.assert_close(product, torch.eye(3).expand_as(product), atol=1e-5, rtol=0)
+    angle = matrix_to_rotvec(body.rel_rotmats)[:, 1, 1]
+    assert float((angle - truth).abs()[5:-5].mean()) < 0.015
+    assert torch.equal(body.rel_rotmats[:, 0], torch.eye(3).expand(90, 3, 3))
+
+
+def test_a_gap_is_bridged_by_slerp() -> None:
+    angles = torch.arange(12) * 0.1
+    body = turning_body(angles)
+    fitted = torch.ones(12, dtype=torch.bool)
+    fitted[[0, 4, 5, 6, 11]] = False
+    spoilt = BodyParams(body.betas, body.rel_rotmats.clone(), body.camera)
+    spoilt.rel_rotmats[~fitted] = torch.eye(3)
+    bridged = bridge_gaps(spoilt, fitted)
+    expected = angles.clone()
+    expected[0], expected[11] = angles[1], angles[10]
+    torch.testing.assert_close(matrix_to_rotvec(bridged.rel_rotmats)[:, 1, 1], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(bridged.camera.translation[:, 0], expected * 10, atol=1e-3, rtol=0)
