@@ -5,7 +5,9 @@ The networks run through LiteRT; everything before and after them is decoded her
 Holistic".
 """
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,8 +47,9 @@ def load_network(path: Path, threads: int) -> Network:
     if not path.is_file():
         raise WeightsNotFoundError(f"{path}: expected a detector network, found no file. Install liquidwarp again.")
     try:
-        interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        with _silent_stderr():
+            interpreter = Interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise WeightsCorruptError(
             f"{path}: not a readable .tflite file ({error}). Install liquidwarp again."
@@ -60,6 +63,23 @@ def load_network(path: Path, threads: int) -> Network:
         return [interpreter.get_tensor(result) for result in results]
 
     return run
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """LiteRT's C++ side writes a line to file descriptor 2 for every network and knows no switch for it."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no standard error at all
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def sigmoid(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -184,6 +204,12 @@ class Pose:
         """Left, top, right, bottom of the landmarks [px]; it reaches out of the picture where the body does."""
         (left, top), (right, bottom) = self.xy.min(0).tolist(), self.xy.max(0).tolist()
         return left, top, right, bottom
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle of the landmarks' box [px]."""
+        left, top, right, bottom = self.extent
+        return (left + right) / 2, (top + bottom) / 2
 
     @property
     def height(self) -> float:

@@ -258,7 +258,7 @@ def foreground_colours(
         A picture without background: everywhere the colour of the nearest part of the person.
     """
     if not (opacity >= SOLID).any():
-        return rgb.copy()
+        return np.array(rgb)
     first = _spread(rgb, opacity >= SOLID)
     behind = _spread(rgb, opacity <= 1 - SOLID) if (opacity <= 1 - SOLID).any() else first
     share = opacity[..., None]

@@ -31,7 +31,7 @@ class Region:
     angle: float = 0.0
     """[rad], clockwise as seen in the picture (x right, y down)."""
 
-    def affine(self, size: float = 1.0) -> Float[np.ndarray, "2 3"]:
+    def affine(self, size: int = 1) -> Float[np.ndarray, "2 3"]:
         """The matrix ``image_from_crop`` of a crop of ``size`` x ``size`` pixels."""
         cos, sin = math.cos(self.angle) * self.side, math.sin(self.angle) * self.side
         corner = (self.x - (cos - sin) / 2, self.y - (sin + cos) / 2)

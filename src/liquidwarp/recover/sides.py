@@ -14,7 +14,9 @@ __all__ = ["swapped_frames", "untangle"]
 ONSET = 0.08
 """What a run of swapped frames must gain before it is believed, in body sizes of saved jerkiness."""
 PER_FRAME = 0.02
-"""What each frame of it must gain besides: a swap that lasts is the truth."""
+"""What each frame of it must gain besides."""
+LONGEST = 15
+"""Frames; an exchange that lasts longer is the truth, after a cut for example."""
 DOUBT = 0.5
 """Repaired landmarks keep this share of their visibility."""
 LIMBS = {
@@ -29,7 +31,7 @@ def untangle(detections: Detections) -> Detections:
     """Undo short exchanges of the left and the right arm or leg.
 
     Picture and world landmarks come from different outputs of the network and are repaired apart. Repaired picture
-    landmarks lose half of their visibility. Exchanges that last longer than about a second are left alone.
+    landmarks lose half of their visibility. Exchanges of more than LONGEST frames are left alone.
 
     Args:
         detections: A video's detections.
@@ -42,7 +44,7 @@ def untangle(detections: Detections) -> Detections:
         for points in (xy, world):
             swapped = np.zeros(len(detections), bool)
             for run in _runs(detections.found.numpy()):
-                size = np.ptp(points[run], axis=1).max(-1).mean()
+                size = max(float(np.ptp(points[run], axis=1).max(-1).mean()), 1e-6)
                 swapped[run] = swapped_frames(points[run][:, left] / size, points[run][:, right] / size)
             rows = np.flatnonzero(swapped)[:, None]
             points[rows, both] = points[rows, crossed]
@@ -92,10 +94,13 @@ def swapped_frames(left: Float[np.ndarray, "T L D"], right: Float[np.ndarray, "T
     states[-2], states[-1] = np.unravel_index(int(cost.argmin()), (2, 2))
     for t in range(frames - 1, 1, -1):
         states[t - 2] = best[t][states[t - 1], states[t]]
-    return states.astype(bool)
+    swapped = states.astype(bool)
+    for run in _runs(swapped):
+        swapped[run] &= run.stop - run.start <= LONGEST
+    return swapped
 
 
-def _runs(found: Bool[np.ndarray, "T"]) -> list[slice]:
-    """Stretches of frames without a gap."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], found.astype(np.int8), [0]])))
+def _runs(true: Bool[np.ndarray, "T"]) -> list[slice]:
+    """Stretches of frames that are True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], true.astype(np.int8), [0]])))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]

@@ -4,28 +4,27 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from liquidwarp.config import DetectConfig
-from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
+from liquidwarp.errors import NoPersonFoundError, ShapeError
+from liquidwarp.recover.choice import PersonChoice, choose_person, parse_choice
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
-from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, PeopleFinder, Pose, PoseNetwork, load_network
+from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, Network, PeopleFinder, Pose, PoseNetwork, load_network
 from liquidwarp.recover.matte import CoarseMask
-from liquidwarp.recover.regions import Region, region_around, region_of_picture
+from liquidwarp.recover.regions import Region, crop, region_around, region_of_picture
 from liquidwarp.recover.sides import untangle
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
+from liquidwarp.weights import asset
 
-__all__ = ["PersonChoice", "PersonDetector", "choose_person", "parse_choice"]
+__all__ = ["Networks", "PersonChoice", "PersonDetector", "choose_person", "parse_choice"]
 
-PersonChoice = int | tuple[float, float] | None
-"""Whom to take: None the largest person; N the N-th by size (1 = the largest); (x, y) the one at this place [px]."""
-
+MAX_THREADS = 4
+"""More threads hardly help networks this small."""
 MASK_VIEWS = ((1.0, 0.0), (0.92, 0.06), (1.08, -0.06))
 """Growth and turn [rad] of the regions whose masks are averaged."""
 QUARTER_TURNS = (math.pi / 2, -math.pi / 2, math.pi)
@@ -44,68 +43,25 @@ MATCH_COST = 2.0
 logger = logging.getLogger(__name__)
 
 
-def parse_choice(text: str) -> PersonChoice:
-    """Read a choice of person: "largest", a number from 1 on (by size), or "x,y" (a place on the person [px]).
+@dataclass(frozen=True)
+class Networks:
+    """The four networks behind a detector."""
 
-    Raises:
-        SettingError: neither of these.
+    finder: Network
+    pose: Network
+    hand: Network
+    face: Network
 
-    Example:
-        >>> parse_choice("2"), parse_choice("640,360")
-        (2, (640.0, 360.0))
-    """
-    if text == "largest":
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 2 and all(map(math.isfinite, numbers)):
-        return numbers[0], numbers[1]
-    if len(numbers) == 1 and numbers[0] >= 1 and numbers[0].is_integer():
-        return int(numbers[0])
-    raise SettingError(f'person: expected "largest", a number from 1 on, or "x,y" in pixels; got {text!r}.')
+    @staticmethod
+    def bundled(threads: int) -> "Networks":
+        """Open the files that come with the package.
 
-
-def choose_person(people: list[Pose], choice: PersonChoice, min_height: float) -> Pose:
-    """Pick one of the people in a picture.
-
-    Args:
-        people: All of them, largest first.
-        choice: Whom to take.
-        min_height: Smaller people [px] cannot be recovered.
-
-    Raises:
-        NoPersonFoundError: nobody is there, not as many as asked for, nobody at the place, or the person is too small.
-    """
-    if not people:
-        raise NoPersonFoundError(
-            "expected a person, found nobody. The whole body should be in view, not too dark and not too small."
-        )
-    if choice is None:
-        chosen = people[0]
-    elif isinstance(choice, int):
-        if choice > len(people):
-            raise NoPersonFoundError(
-                f"expected person {choice}, found {_people(len(people))}. Choose a number from 1 (the largest) to "
-                f"{len(people)}, or give a place x,y on the person."
-            )
-        chosen = people[choice - 1]
-    else:
-        there = [person for person in people if _distance(person, choice) == 0]
-        if not there:
-            places = ", ".join(f"({x:.0f}, {y:.0f})" for x, y in map(_centre, people))
-            raise NoPersonFoundError(
-                f"expected a person at ({choice[0]:g}, {choice[1]:g}) px, found {_people(len(people))} at {places}. "
-                "Give a place inside of the person."
-            )
-        chosen = min(there, key=lambda person: math.dist(_centre(person), choice))
-    if chosen.height < min_height:
-        raise NoPersonFoundError(
-            f"expected a person at least {min_height:g} px high, found one of {chosen.height:.0f} px. Use a picture or "
-            "video with more pixels, or cut the person out and enlarge it."
-        )
-    return chosen
+        Args:
+            threads: CPU threads of each; 0: as many as there are cores, at most MAX_THREADS.
+        """
+        threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
+        names = ("pose_detection", "pose_landmark_heavy", "hand_landmark_full", "face_landmark")
+        return Networks(*(load_network(asset(f"detectors/{name}.tflite"), threads) for name in names))
 
 
 class PersonDetector:
@@ -114,18 +70,19 @@ class PersonDetector:
     The networks are opened once and kept; one detector serves one thread at a time.
     """
 
-    def __init__(self, config: DetectConfig | None = None) -> None:
-        self.config = config = DetectConfig() if config is None else config
-        threads = config.threads or min(4, os.cpu_count() or 1)
-        folder = Path(__file__).parents[1] / "assets" / "detectors"
-        finder, pose, hand, face = (
-            load_network(folder / f"{name}.tflite", threads)
-            for name in ("pose_detection", "pose_landmark_heavy", "hand_landmark_full", "face_landmark")
-        )
-        self.finder = PeopleFinder(finder, config.detection_threshold)
-        self.pose = PoseNetwork(pose)
-        self.hands = HandNetwork(hand)
-        self.face = FaceNetwork(face)
+    def __init__(self, config: DetectConfig | None = None, networks: Networks | None = None) -> None:
+        """Open the networks.
+
+        Args:
+            config: Thresholds and threads.
+            networks: Other networks than the bundled ones, with the same inputs and outputs.
+        """
+        self.config = DetectConfig() if config is None else config
+        networks = Networks.bundled(self.config.threads) if networks is None else networks
+        self.finder = PeopleFinder(networks.finder, self.config.detection_threshold)
+        self.pose = PoseNetwork(networks.pose)
+        self.hands = HandNetwork(networks.hand)
+        self.face = FaceNetwork(networks.face)
 
     def detect_people(self, rgb: UInt8[np.ndarray, "H W 3"], everybody: bool = True) -> list[Pose]:
         """Find the people in a picture, largest first.
@@ -290,27 +247,30 @@ class _Track:
 
     def _find(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
         look_hard = self._lost % LOOK_HARDER_EVERY == 0
-        if self._last is None:
-            if not look_hard:
-                return None
-            try:
-                return self._detector.find(frame, self._choice)
-            except NoPersonFoundError as failure:
-                self.failure = failure
-                return None
         people = self._detector.detect_people(frame, everybody=False)
-        if look_hard and not people:
+        if look_hard and (not people or (self._last is None and self._choice is not None)):
             people = self._detector.detect_people(frame)
+        if self._last is None:
+            return self._choose(people)
         costs = [self._mismatch(frame, person) for person in people]
         if not costs or min(costs) > MATCH_COST:
             return None
         return people[costs.index(min(costs))]
 
+    def _choose(self, people: list[Pose]) -> Pose | None:
+        """The first choice; what stands in its way is kept for the end of the video."""
+        try:
+            return choose_person(people, self._choice, self._detector.config.min_height)
+        except NoPersonFoundError as failure:
+            if people or self._lost == 0:
+                self.failure = failure
+            return None
+
     def _mismatch(self, frame: UInt8[np.ndarray, "H W 3"], person: Pose) -> float:
         """How unlike a person is to the one who was lost: place (less so with time), size and colours."""
         if self._last is None or self._colours is None:
             return math.inf
-        moved = math.dist(_centre(person), _centre(self._last)) / self._last.height / (1 + 0.2 * self._lost)
+        moved = math.dist(person.centre, self._last.centre) / self._last.height / (1 + 0.2 * self._lost)
         grown = abs(math.log(max(person.height, 1.0) / max(self._last.height, 1.0)))
         likeness = float(np.sqrt(self._colours * _colours(frame, person)).sum())
         return moved + grown + 3 * (1 - likeness)
@@ -320,9 +280,7 @@ def _colours(frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> Float[np.ndarray,
     """A coarse histogram of the person's colours; sums to 1."""
     size = 64
     step = pose.mask_logits.shape[0] // size
-    matrix = pose.region.affine(size)
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    pixels = cv2.warpAffine(frame, matrix, (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    pixels = crop(frame, pose.region, size)
     inside = pose.mask_logits[::step, ::step] > 0
     red, green, blue = (pixels[inside].astype(np.int64) // 64).T
     counts = np.bincount(red * 16 + green * 4 + blue, minlength=64).astype(np.float64) + 1e-3
@@ -344,24 +302,6 @@ def _holds(person: Pose, region: Region) -> bool:
     apart = math.dist((person.next_region.x, person.next_region.y), (region.x, region.y))
     alike = abs(math.log(max(region.side, 1.0) / max(person.next_region.side, 1.0)))
     return apart < 0.15 * person.next_region.side and alike < 0.3
-
-
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count} people"
-
-
-def _centre(person: Pose) -> tuple[float, float]:
-    left, top, right, bottom = person.extent
-    return (left + right) / 2, (top + bottom) / 2
-
-
-def _distance(person: Pose, place: tuple[float, float]) -> float:
-    """From a place to the person's box, a little enlarged: the landmarks end at eyes and ankles [px]."""
-    left, top, right, bottom = person.extent
-    margin = 0.08 * person.height
-    across = max(left - margin - place[0], 0.0, place[0] - right - margin)
-    down = max(top - margin - place[1], 0.0, place[1] - bottom - margin)
-    return math.hypot(across, down)
 
 
 def _overlap(first: Pose, second: Pose) -> float:
