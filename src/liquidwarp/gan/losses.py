@@ -83,8 +83,8 @@ class FaceIdentityLoss(nn.Module):
         weight = seen * (span / (FACE_CHIP / 4)).clamp(max=1)
         chips, true_chips = align_faces(image, landmarks), align_faces(truth, landmarks)
         distances = _map_distances(self.network, chips, true_chips)
-        total: Tensor = (torch.stack(distances).mean(0) * weight).sum()
-        return total / weight.sum().clamp(min=1)
+        mean: Tensor = (torch.stack(distances).mean(0) * weight).sum() / weight.sum().clamp(min=1)
+        return mean
 
 
 def _map_distances(network: FeatureNet, image: Tensor, truth: Tensor) -> list[Float[Tensor, "B"]]:
@@ -107,8 +107,9 @@ def masked_l1(
 
 def matte_loss(matte: Float[Tensor, "*B 1 H W"], truth: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:
     """Binary cross-entropy plus L1 of the opacity (L_mask; the L1 keeps soft edges soft)."""
-    cross_entropy = F.binary_cross_entropy(matte.float().clamp(1e-4, 1 - 1e-4), truth.float())
-    return cross_entropy + (matte - truth).abs().mean()
+    opacity = matte.float().clamp(1e-4, 1 - 1e-4)
+    cross_entropy = -(truth * opacity.log() + (1 - truth) * (1 - opacity).log())
+    return (cross_entropy + (matte - truth).abs()).mean()
 
 
 def total_variation(matte: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:

@@ -1,0 +1,87 @@
+"""Generators on disk: a folder with ``model.safetensors`` (fp16) and ``config.json``, loaded strictly."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from liquidwarp.config import GeneratorConfig
+from liquidwarp.errors import SettingError, WeightsCorruptError, WeightsNotFoundError
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.weights import asset, load_tensors, save_tensors
+
+__all__ = ["BUNDLED", "load_generator", "save_generator"]
+
+BUNDLED = ("base", "lite")
+"""Generators inside the package."""
+
+_FORMAT = "liquidwarp-generator-1"
+
+
+def save_generator(
+    folder: str | Path,
+    generator: LiquidWarpingGenerator,
+    state: Mapping[str, Tensor] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the weights in fp16 and the settings.
+
+    Args:
+        folder: Is made if missing.
+        generator: Gives the settings.
+        state: Other weights to save, such as averaged ones; None: the generator's own.
+        notes: Facts for the file's metadata, such as the training data.
+
+    Raises:
+        MediaError: the place cannot be written.
+    """
+    folder = Path(folder)
+    state = generator.state_dict() if state is None else state
+    halves = {name: tensor.detach().half() for name, tensor in state.items()}
+    save_tensors(folder / "model.safetensors", halves, {"format": _FORMAT, **(notes or {})})
+    text = json.dumps(asdict(generator.config), indent=2) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def load_generator(name: str | Path, device: torch.device | str = "cpu") -> LiquidWarpingGenerator:
+    """A generator in evaluation mode.
+
+    Args:
+        name: "base" or "lite" for one inside the package, or a folder that :func:`save_generator` wrote.
+        device: Where it shall work.
+
+    Raises:
+        WeightsNotFoundError: no such folder, or a file in it is missing.
+        WeightsCorruptError: damaged, or weights and settings do not belong together.
+    """
+    if name in BUNDLED:
+        weights, settings = asset(f"generator/{name}/model.safetensors"), asset(f"generator/{name}/config.json")
+    else:
+        weights, settings = Path(name) / "model.safetensors", Path(name) / "config.json"
+    tensors, _ = load_tensors(weights, _FORMAT)
+    with torch.device("meta"):
+        generator = LiquidWarpingGenerator(_read_config(settings))
+    floats = {key: tensor.float() for key, tensor in tensors.items()}
+    try:
+        generator.load_state_dict(floats, assign=True)
+    except RuntimeError as error:
+        raise WeightsCorruptError(f"{weights}: its tensors do not fit {settings.name} ({error}).") from error
+    return generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _read_config(path: Path) -> GeneratorConfig:
+    if not path.is_file():
+        raise WeightsNotFoundError(f"{path}: the generator's settings are missing; they belong beside its weights.")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name for field in fields(GeneratorConfig)}
+        if not isinstance(values, dict) or set(values) != known:
+            raise ValueError("other settings than this version has")
+        frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return GeneratorConfig(**frozen)  # type: ignore[arg-type]
+    except (ValueError, TypeError, SettingError) as error:
+        raise WeightsCorruptError(f"{path}: the generator's settings cannot be read ({error}).") from error

@@ -1,0 +1,83 @@
+"""What a training step is fed with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from liquidwarp.gan.inputs import SourceBatch, TargetBatch
+
+__all__ = ["Faces", "TrainingData", "TrainingSample", "choose_views", "degrade_mattes"]
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Where the true faces are in the targets."""
+
+    landmarks: Float[Tensor, "B T 5 2"]
+    """Eye corners and nose [px]; see :func:`liquidwarp.gan.crops.align_faces`."""
+    seen: Float[Tensor, "B T"]
+    """1 where the face looks at the camera."""
+    boxes: Float[Tensor, "B T 4"]
+    """Around the whole head: left, top, right, bottom [px]."""
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """B people, each with S source views and T targets whose truth is known."""
+
+    sources: SourceBatch
+    targets: TargetBatch
+    images: Float[Tensor, "B T 3 H W"]
+    """True pictures with their background."""
+    mattes: Float[Tensor, "B T 1 H W"]
+    """True opacity of the person."""
+    backgrounds: Float[Tensor, "B 1 3 H W"]
+    """The empty background."""
+    source_mattes: Float[Tensor, "B S 1 H W"]
+    """True mattes of the sources; those in ``sources`` may be worse, as a detector's are."""
+    faces: Faces
+
+
+@runtime_checkable
+class TrainingData(Protocol):
+    """An endless, repeatable stream of samples."""
+
+    def samples(self, index: int) -> Sequence[TrainingSample]:
+        """The index-th batch of people, with several choices of sources and targets. The same at every call."""
+        ...
+
+
+def choose_views(
+    num_views: int, num_sources: int, num_targets: int, generator: torch.Generator, first: bool
+) -> tuple[list[int], list[int]]:
+    """Which views are sources and which are targets; never one both, or the network would learn to copy.
+
+    Args:
+        num_views: Views of each person.
+        num_sources: S.
+        num_targets: T.
+        generator: Draws the order.
+        first: Take the first views as sources, as the data provides them: front and back.
+    """
+    order = list(range(num_views)) if first else torch.randperm(num_views, generator=generator).tolist()
+    return order[:num_sources], order[num_sources : num_sources + num_targets]
+
+
+def degrade_mattes(mattes: Float[Tensor, "N 1 H W"], generator: torch.Generator) -> Float[Tensor, "N 1 H W"]:
+    """Mattes as a segmentation network gives them: wider or narrower by about a pixel in 256, with other softness.
+
+    Args:
+        mattes: True mattes.
+        generator: On the CPU.
+    """
+    radius = max(1, round(mattes.shape[-1] / 128))
+    window = 2 * radius + 1
+    smooth = F.avg_pool2d(mattes, window, 1, radius, count_include_pad=False)
+    draws = torch.rand(2, len(mattes), 1, 1, 1, generator=generator).to(mattes.device)
+    threshold, softness = 0.3 + 0.4 * draws[0], 0.3 + 0.7 * draws[1]
+    return ((smooth - threshold) / softness + 0.5).clamp(0, 1)

@@ -1,0 +1,210 @@
+"""Generator and discriminators with their optimisers: one training step (paper Sec. 3.4)."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from liquidwarp.config import DiscriminatorConfig, GeneratorConfig, LossConfig
+from liquidwarp.gan.crops import crop_boxes
+from liquidwarp.gan.discriminator import Discriminators
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.inputs import Reconstruction, Synthesis
+from liquidwarp.gan.losses import (
+    FaceIdentityLoss,
+    PerceptualDistance,
+    discriminator_loss,
+    generator_loss,
+    masked_l1,
+    matte_loss,
+    total_variation,
+)
+from liquidwarp.learn.datasets import TrainingSample
+from liquidwarp.learn.distributed import average_gradients
+
+__all__ = ["Judges", "Pace", "Players"]
+
+_ADVERSARIAL_RAMP = 0.08
+_DECAY_FROM = 0.7
+_HEAD_SIZE = 128
+_HOLE_MARGIN = 9 / 256
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Where in the run a step is."""
+
+    step: int
+    progress: float
+    """Share of the run that is over [0, 1]."""
+    learning_rate: float
+    warmup_steps: int
+    adversarial_start: float
+    clip_norm: float
+    ema_decay: float
+
+    def current_rate(self) -> float:
+        """Linear warm-up, then constant, then half a cosine down to a fiftieth over the last 30 %."""
+        warm = min(1.0, (self.step + 1) / max(self.warmup_steps, 1))
+        late = min(max(self.progress - _DECAY_FROM, 0.0) / (1 - _DECAY_FROM), 1.0)
+        return self.learning_rate * warm * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * late)))
+
+    def adversarial_share(self) -> float:
+        """0 before the discriminators begin, then rising to 1."""
+        if self.progress < self.adversarial_start:
+            return 0.0
+        return min(1.0, 0.02 + (self.progress - self.adversarial_start) / _ADVERSARIAL_RAMP)
+
+
+class Judges:
+    """The frozen networks behind the losses that are switched on."""
+
+    def __init__(self, config: LossConfig, device: torch.device) -> None:
+        self.config = config
+        wanted = config.perceptual > 0 or config.face_detail > 0
+        self.perceptual = PerceptualDistance.load(config) if wanted else None
+        self.face = FaceIdentityLoss.load() if config.face > 0 else None
+        for network in (self.perceptual, self.face):
+            if network is not None:
+                _pack(network, device)
+
+
+class Players:
+    """Generator, averaged generator, discriminators, and how they learn."""
+
+    def __init__(
+        self,
+        generator: GeneratorConfig,
+        discriminator: DiscriminatorConfig,
+        judges: Judges,
+        device: torch.device,
+        mixed_precision: bool = True,
+    ) -> None:
+        self.device = device
+        self.judges = judges
+        self.loss = judges.config
+        self.mixed_precision = mixed_precision and device.type == "cuda"
+        self.generator = LiquidWarpingGenerator(generator)
+        self.discriminators = Discriminators(discriminator)
+        for network in (self.generator, self.discriminators):
+            _pack(network, device)
+        fused = device.type == "cuda"
+        self.optimizers = {
+            "generator": torch.optim.Adam(self.generator.parameters(), betas=(0.9, 0.99), fused=fused),
+            "discriminators": torch.optim.Adam(self.discriminators.parameters(), betas=(0.5, 0.99), fused=fused),
+        }
+        self.averaged = {name: tensor.detach().clone() for name, tensor in self.generator.state_dict().items()}
+
+    def step(self, sample: TrainingSample, pace: Pace) -> dict[str, Tensor]:
+        """Let both players learn from one sample.
+
+        Args:
+            sample: On the players' device.
+            pace: Where in the run this is.
+
+        Returns:
+            Each loss without its weight, on the device (reading them waits for the GPU).
+        """
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = pace.current_rate()
+        share = pace.adversarial_share()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
+            synthesis, reconstruction = self.generator(sample.sources, sample.targets)
+            composed = synthesis.over(sample.backgrounds).flatten(0, 1)
+            terms = dict(self._judge(sample, synthesis, composed))
+            terms["source"] = self._source_term(sample, reconstruction)
+            if self.loss.background > 0:
+                terms["background"] = self._background_term(sample, pace.step)
+            if share > 0 and self.loss.adversarial > 0:
+                self.discriminators.requires_grad_(False)
+                terms["adversarial"] = generator_loss(self._scores(sample, composed), self.loss.adversarial_kind)
+        weights = {"adversarial": share * self.loss.adversarial}
+        total = torch.stack([value * weights.get(name, self._weight(name)) for name, value in terms.items()]).sum()
+        self._update("generator", self.generator, total, pace.clip_norm)
+        if "adversarial" in terms:
+            terms["discriminator"] = self._teach_discriminators(sample, composed.detach(), pace)
+        self._average(min(pace.ema_decay, (1 + pace.step) / (10 + pace.step)))
+        return {"total": total.detach()} | {name: value.detach() for name, value in terms.items()}
+
+    def _weight(self, name: str) -> float:
+        weight: float = getattr(self.loss, name)
+        return weight
+
+    def _judge(
+        self, sample: TrainingSample, synthesis: Synthesis, composed: Float[Tensor, "N 3 H W"]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Everything that compares the synthesis with the truth."""
+        truth = sample.images.flatten(0, 1)
+        yield "reconstruction", (composed - truth).abs().mean()
+        yield "person", masked_l1(synthesis.image, sample.images, sample.mattes)
+        yield "mask", matte_loss(synthesis.matte, sample.mattes)
+        yield "smooth_mask", total_variation(synthesis.matte)
+        if self.judges.perceptual and self.loss.perceptual > 0:
+            yield "perceptual", self.judges.perceptual(composed, truth).mean()
+        if self.judges.perceptual and self.loss.face_detail > 0:
+            boxes = sample.faces.boxes.flatten(0, 1)
+            heads, true_heads = (crop_boxes(image, boxes, _HEAD_SIZE, _HEAD_SIZE) for image in (composed, truth))
+            yield "face_detail", self.judges.perceptual(heads, true_heads).mean()
+        if self.judges.face:
+            faces = sample.faces
+            yield "face", self.judges.face(composed, truth, faces.landmarks.flatten(0, 1), faces.seen.flatten())
+
+    def _source_term(self, sample: TrainingSample, reconstruction: Reconstruction) -> Tensor:
+        """G_SID is a denoising auto-encoder: it shall return the true matte although it was given a worse one."""
+        colour = masked_l1(reconstruction.image, sample.sources.images, sample.source_mattes)
+        return colour + 0.5 * F.binary_cross_entropy_with_logits(reconstruction.matte_logits, sample.source_mattes)
+
+    def _background_term(self, sample: TrainingSample, step: int) -> Tensor:
+        """Holes of the shape of a person; every other one stands elsewhere than the person who made it."""
+        image = sample.backgrounds[:, 0]
+        margin = round(_HOLE_MARGIN * image.shape[-1]) // 2
+        hole = (F.max_pool2d(sample.mattes[:, 0], 2 * margin + 1, 1, margin) > 0.05).to(image.dtype)
+        if step % 2:
+            hole = torch.roll(hole, (step * 37) % image.shape[-1], -1)
+        completed = self.generator.complete_background(image, hole)
+        term = masked_l1(completed, image, hole)
+        if self.judges.perceptual and self.loss.perceptual > 0:
+            term = term + 0.1 * self.judges.perceptual(completed, image).mean()
+        return term
+
+    def _scores(self, sample: TrainingSample, image: Float[Tensor, "N 3 H W"]) -> dict[str, Tensor]:
+        scores: dict[str, Tensor] = self.discriminators(
+            image,
+            sample.targets.condition.flatten(0, 1),
+            sample.mattes.flatten(0, 1),
+            sample.faces.boxes.flatten(0, 1),
+        )
+        return scores
+
+    def _teach_discriminators(self, sample: TrainingSample, composed: Tensor, pace: Pace) -> Tensor:
+        self.discriminators.requires_grad_(True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
+            real = self._scores(sample, sample.images.flatten(0, 1))
+            fake = self._scores(sample, composed)
+            loss = discriminator_loss(real, fake, self.loss.adversarial_kind)
+        self._update("discriminators", self.discriminators, loss, 5 * pace.clip_norm)
+        return loss
+
+    def _update(self, name: str, network: nn.Module, loss: Tensor, clip_norm: float) -> None:
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(network.parameters())
+        nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+        optimizer.step()
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        current = self.generator.state_dict()
+        averaged = list(self.averaged.values())
+        torch._foreach_lerp_(averaged, [current[name] for name in self.averaged], 1 - decay)
+
+
+def _pack(network: nn.Module, device: torch.device) -> None:
+    """Move a network, in the memory layout in which convolutions are fastest."""
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

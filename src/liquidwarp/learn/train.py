@@ -1,0 +1,249 @@
+"""Train the generator: ``liquidwarp train``, or ``python -m liquidwarp.learn.train`` where only torch is installed.
+
+A run is bounded by time (or steps), writes a log of JSON lines, checkpoints, contact sheets and, at its end, scores
+on held-out people and the averaged weights. The same command in the same folder goes on where it was left.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from liquidwarp.config import TrainConfig
+from liquidwarp.errors import SettingError
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.pretrained import load_generator, save_generator
+from liquidwarp.learn import distributed
+from liquidwarp.learn.boxes import MovingBoxes
+from liquidwarp.learn.checkpoint import Position, load_checkpoint, save_checkpoint
+from liquidwarp.learn.datasets import TrainingData
+from liquidwarp.learn.feed import Feed
+from liquidwarp.learn.players import Judges, Pace, Players
+from liquidwarp.learn.report import Scores, contact_sheet, evaluate_generator, write_png
+from liquidwarp.learn.settings import read_overrides
+
+__all__ = ["TrainResult", "main", "train"]
+
+_log = logging.getLogger(__name__)
+
+MakeData = Callable[[str], TrainingData]
+"""From "train" or "test" to people; those of "test" are never trained on."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run, or a part of it, ended."""
+
+    folder: Path
+    """The output folder; ``weights/`` in it is a generator for :func:`load_generator`."""
+    position: Position
+    finished: bool
+    """False: the part's time is over, the same command goes on."""
+    losses: tuple[float, ...]
+    """The total loss at the logged steps of this part."""
+    scores: dict[str, Scores]
+    """Of the "network" and of "texture" warping, on held-out people."""
+
+
+@dataclass
+class _Clock:
+    """Training time of all parts together, and of this one."""
+
+    config: TrainConfig
+    before: float
+    started: float
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def progress(self, step: int) -> float:
+        if self.config.steps:
+            return min(step / self.config.steps, 1.0)
+        return min(self.seconds / (60 * self.config.minutes), 1.0)
+
+    def part_is_over(self) -> bool:
+        limit = 60 * self.config.part_minutes
+        return limit > 0 and time.monotonic() - self.started > limit
+
+
+def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult:
+    """Run, or go on with, a training.
+
+    Args:
+        config: All settings.
+        make_data: Other people than ``config.data`` names.
+
+    Raises:
+        SettingError: a setting cannot be met here.
+        MediaError: the output folder cannot be written.
+        WeightsCorruptError: the folder's checkpoint belongs to another run.
+    """
+    device = distributed.join(config.device)
+    torch.manual_seed(config.seed)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    make_data = make_data or partial(_make_data, config, device)
+    judges = Judges(config.loss, device)
+    players = Players(config.generator_config(), config.discriminator, judges, device, config.mixed_precision)
+    position = _begin(config, players)
+    is_first = distributed.rank() == 0
+    position, losses, finished = _run(config, players, make_data("train"), position, is_first)
+    scores: dict[str, Scores] = {}
+    if is_first:
+        save_checkpoint(config.output / "checkpoint.safetensors", players, position)
+        scores = _report(config, players, make_data("test"), position, finished)
+    distributed.finish()
+    return TrainResult(config.output, position, finished, tuple(losses), scores)
+
+
+def _make_data(config: TrainConfig, device: torch.device, split: str) -> TrainingData:
+    seed = config.seed + (10_007 if split == "test" else 0)
+    views = (config.people, config.num_sources, config.num_targets, config.size)
+    if config.data == "boxes":
+        return MovingBoxes(*views, reuse=config.reuse, seed=seed)
+    from liquidwarp.learn.synthetic import SyntheticData
+
+    return SyntheticData(config, device, split, seed)
+
+
+def _begin(config: TrainConfig, players: Players) -> Position:
+    """Go on from the folder's checkpoint, start from other weights, or from nothing."""
+    path = config.output / "checkpoint.safetensors"
+    if path.is_file():
+        position = load_checkpoint(path, players)
+        _log.info("going on at step %d after %.0f s", position.step, position.seconds)
+        return position
+    if config.init is not None:
+        state = load_generator(config.init).state_dict()
+        try:
+            players.generator.load_state_dict(state)
+        except RuntimeError as error:
+            raise SettingError(f"train.init: {config.init} holds a generator of another shape ({error}).") from error
+        for name, tensor in players.averaged.items():
+            tensor.copy_(state[name])
+    return Position()
+
+
+def _run(
+    config: TrainConfig, players: Players, data: TrainingData, position: Position, is_first: bool
+) -> tuple[Position, list[float], bool]:
+    """Train until the run or this part of it is over."""
+    clock = _Clock(config, position.seconds, time.monotonic())
+    losses: list[float] = []
+    log = _Log(config, is_first)
+    saved_at = clock.seconds
+    step = position.step
+    processes, process = distributed.world_size(), distributed.rank()
+    with Feed(data, players.device, config.reuse, step, processes, process, config.background_thread) as feed:
+        try:
+            while (progress := clock.progress(step)) < 1 and not clock.part_is_over():
+                sample = next(feed)
+                terms = players.step(sample, _pace(config, step, progress))
+                step += 1
+                if step % config.log_every == 0 or step == config.steps:
+                    losses.append(log.write(step, clock.seconds, progress, terms))
+                if is_first and clock.seconds - saved_at > 60 * config.save_every_minutes:
+                    saved_at = clock.seconds
+                    save_checkpoint(config.output / "checkpoint.safetensors", players, Position(step, clock.seconds))
+        except KeyboardInterrupt:
+            _log.info("stopped at step %d; the same command goes on from there", step)
+    return Position(step, clock.seconds), losses, clock.progress(step) >= 1
+
+
+def _pace(config: TrainConfig, step: int, progress: float) -> Pace:
+    return Pace(
+        step,
+        progress,
+        config.learning_rate,
+        config.warmup_steps,
+        config.adversarial_start,
+        config.clip_norm,
+        config.ema_decay,
+    )
+
+
+class _Log:
+    """JSON lines in ``log.jsonl``, and TensorBoard events where wanted."""
+
+    def __init__(self, config: TrainConfig, is_first: bool) -> None:
+        self._path = config.output / "log.jsonl" if is_first else None
+        self._board = None
+        self._last: tuple[int, float] | None = None
+        if is_first:
+            config.output.mkdir(parents=True, exist_ok=True)
+            if config.tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board = SummaryWriter(str(config.output / "tensorboard"))
+
+    def write(self, step: int, seconds: float, progress: float, terms: dict[str, Tensor]) -> float:
+        """Note one step; returns the total loss."""
+        numbers: list[float] = torch.stack(list(terms.values())).tolist()
+        values = dict(zip(terms, numbers, strict=True))
+        if not all(value == value and abs(value) < 1e6 for value in values.values()):
+            raise FloatingPointError(f"the losses left the finite numbers at step {step}: {values}")
+        row: dict[str, float] = {"step": step, "seconds": round(seconds, 2), "progress": round(progress, 4)}
+        if self._last is not None:
+            row["steps_per_second"] = round((step - self._last[0]) / max(seconds - self._last[1], 1e-6), 2)
+        self._last = (step, seconds)
+        if torch.cuda.is_available():
+            row["gigabytes"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+        row |= {name: round(value, 6) for name, value in values.items()}
+        if self._path:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            _log.info("%s", json.dumps(row))
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+        return values["total"]
+
+
+def _report(
+    config: TrainConfig, players: Players, data: TrainingData, position: Position, finished: bool
+) -> dict[str, Scores]:
+    """Weights, contact sheet and scores of the averaged generator."""
+    averaged = LiquidWarpingGenerator(config.generator_config())
+    averaged.load_state_dict(players.averaged)
+    averaged.eval().to(players.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    notes = {"steps": str(position.step), "seconds": f"{position.seconds:.0f}", "data": config.data}
+    save_generator(config.output / "weights", averaged, notes=notes)
+    count = config.eval_batches if finished else 1
+    samples = [data.samples(index)[0] for index in range(max(count, 1))]
+    sheet = contact_sheet(averaged, samples, mixed_precision=config.mixed_precision)
+    write_png(config.output / f"people_{position.step:07d}.png", sheet)
+    scores = evaluate_generator(averaged, samples, players.judges.perceptual, config.mixed_precision)
+    facts = {
+        "position": asdict(position),
+        "finished": finished,
+        "scores": {name: asdict(score) for name, score in scores.items()},
+        "config": asdict(config),
+    }
+    text = json.dumps(facts, indent=2, default=str) + "\n"
+    (config.output / "report.json").write_text(text, encoding="utf-8")
+    return scores
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Settings as ``name=value``: ``preset=base minutes=25 loss.perceptual=2 output=runs/base``."""
+    config = read_overrides(TrainConfig(), sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    result = train(config)
+    for name, score in result.scores.items():
+        _log.info("%s: %s", name, json.dumps(asdict(score)))
+    _log.info(
+        "%s after %d steps: %s", "finished" if result.finished else "to go on", result.position.step, result.folder
+    )
+
+
+if __name__ == "__main__":
+    main()

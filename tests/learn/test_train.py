@@ -1,0 +1,184 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from liquidwarp.config import DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
+from liquidwarp.errors import SettingError, WeightsCorruptError
+from liquidwarp.gan.pretrained import load_generator
+from liquidwarp.learn.boxes import MovingBoxes
+from liquidwarp.learn.checkpoint import load_checkpoint
+from liquidwarp.learn.datasets import TrainingSample
+from liquidwarp.learn.players import Judges, Pace, Players
+from liquidwarp.learn.report import write_png
+from liquidwarp.learn.settings import read_overrides
+from liquidwarp.learn.train import train
+
+TINY = GeneratorConfig(
+    stem_channels=8,
+    channels=(16, 16, 16),
+    num_blocks=1,
+    value_channels=16,
+    modulation_channels=16,
+    decoder_convs=1,
+    background_channels=(8, 8, 8, 8),
+    background_blocks=1,
+)
+PLAIN = LossConfig(perceptual=0.0, face=0.0, face_detail=0.0)
+
+
+def tiny_run(output: Path, **changes: object) -> TrainConfig:
+    config = TrainConfig(
+        output=output,
+        preset="custom",
+        generator=TINY,
+        discriminator=DiscriminatorConfig(channels=8, num_layers=2, face_size=32),
+        loss=PLAIN,
+        steps=8,
+        size=32,
+        people=2,
+        warmup_steps=2,
+        log_every=1,
+        eval_batches=1,
+        device="cpu",
+        data="boxes",
+    )
+    return replace(config, **changes)
+
+
+def test_loss_falls_on_one_sample():
+    torch.manual_seed(0)
+    players = Players(
+        TINY, DiscriminatorConfig(channels=8, num_layers=2), Judges(PLAIN, torch.device("cpu")), torch.device("cpu")
+    )
+    sample = MovingBoxes(2, 2, 1, 32).samples(0)[0]
+    totals = []
+    for step in range(40):
+        pace = Pace(step, 0.0, 2e-3, 5, 0.5, 2.0, 0.9)
+        totals.append(players.step(sample, pace)["total"].item())
+    assert sum(totals[-5:]) < 0.5 * sum(totals[:5])
+
+
+def test_every_loss_takes_part_in_a_step():
+    """With all judges on; gradients reach every parameter of both players."""
+    config = LossConfig()
+    players = Players(
+        TINY, DiscriminatorConfig(channels=8, num_layers=2), Judges(config, torch.device("cpu")), torch.device("cpu")
+    )
+    before = [p.detach().clone() for p in players.discriminators.parameters()]
+    terms = players.step(MovingBoxes(1, 2, 1, 64).samples(0)[0], Pace(5, 0.9, 1e-3, 1, 0.5, 2.0, 0.9))
+    expected = {"total", "reconstruction", "person", "mask", "smooth_mask", "perceptual", "face_detail", "face"}
+    assert set(terms) == expected | {"source", "background", "adversarial", "discriminator"}
+    assert all(torch.isfinite(value) and value > 0 for value in terms.values())
+    still = [n for n, p in players.generator.named_parameters() if p.grad is None]
+    assert all(name.endswith("previous_bias") for name in still)
+    assert all((p != q).any() for p, q in zip(players.discriminators.parameters(), before, strict=True) if p.ndim > 1)
+
+
+def test_resumed_run_repeats_an_uninterrupted_one(tmp_path):
+    whole = train(tiny_run(tmp_path / "whole"))
+    first = train(tiny_run(tmp_path / "parts", part_minutes=1e-9))  # a part without time does no step
+    assert first.position.step == 0
+    assert not first.finished
+    stopped = train(tiny_run(tmp_path / "parts", people=2), make_data=Interrupted)
+    assert stopped.position.step == 4
+    assert not stopped.finished
+    rest = train(tiny_run(tmp_path / "parts"))
+    assert rest.finished
+    assert rest.position.step == 8
+    assert list(stopped.losses + rest.losses) == list(whole.losses)
+    for name, tensor in load_generator(whole.folder / "weights").state_dict().items():
+        torch.testing.assert_close(load_generator(rest.folder / "weights").state_dict()[name], tensor, rtol=0, atol=0)
+
+
+class Interrupted(MovingBoxes):
+    """The same people; somebody presses Ctrl-C after two batches."""
+
+    def __init__(self, split: str) -> None:
+        super().__init__(2, 2, 2, 32, reuse=2, seed=0 if split == "train" else 10_007)
+        self.training = split == "train"
+
+    def samples(self, index: int) -> list[TrainingSample]:
+        if self.training and index == 2:
+            raise KeyboardInterrupt
+        return super().samples(index)
+
+
+def test_run_leaves_log_sheet_weights_and_scores(tmp_path):
+    result = train(tiny_run(tmp_path))
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 9))
+    assert "adversarial" not in rows[2]
+    assert rows[-1]["adversarial"] > 0
+    assert (tmp_path / "people_0000008.png").read_bytes().startswith(b"\x89PNG")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["finished"]
+    assert report["scores"]["network"]["psnr"] == result.scores["network"].psnr
+    assert result.scores["texture"].mask_iou > 0.3
+    generator = load_generator(tmp_path / "weights")
+    assert generator.config == TINY
+
+
+def test_start_from_saved_weights(tmp_path):
+    train(tiny_run(tmp_path / "a"))
+    config = tiny_run(tmp_path / "b", init=tmp_path / "a" / "weights", part_minutes=1e-9)
+    expected = load_generator(tmp_path / "a" / "weights").state_dict()
+    for name, tensor in load_generator(train(config).folder / "weights").state_dict().items():
+        torch.testing.assert_close(tensor, expected[name])
+    other = replace(config, generator=replace(TINY, num_blocks=2), output=tmp_path / "c")
+    with pytest.raises(SettingError, match="init"):
+        train(other)
+
+
+def test_checkpoint_of_another_shape_is_refused(tmp_path):
+    train(tiny_run(tmp_path))
+    wider = Players(
+        replace(TINY, stem_channels=12),
+        DiscriminatorConfig(channels=8, num_layers=2),
+        Judges(PLAIN, torch.device("cpu")),
+        torch.device("cpu"),
+    )
+    with pytest.raises(WeightsCorruptError, match="other settings"):
+        load_checkpoint(tmp_path / "checkpoint.safetensors", wider)
+
+
+def test_pace_warms_up_and_slows_down():
+    pace = Pace(99, 0.0, 1.0, 100, 0.5, 1.0, 0.9)
+    assert pace.current_rate() == 1
+    assert replace(pace, step=9).current_rate() == pytest.approx(0.1)
+    assert replace(pace, progress=1.0).current_rate() == pytest.approx(0.02)
+    assert replace(pace, progress=0.85).current_rate() == pytest.approx(0.51)
+    assert pace.adversarial_share() == 0
+    assert 0 < replace(pace, progress=0.5).adversarial_share() < 0.1
+    assert replace(pace, progress=0.9).adversarial_share() == 1
+
+
+def test_png_holds_the_picture(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
+    picture = torch.rand(3, 5, 7)
+    write_png(tmp_path / "a.png", picture)
+    read = torch.tensor(list(image_module.open(tmp_path / "a.png").convert("RGB").tobytes())).view(5, 7, 3)
+    torch.testing.assert_close(read, (picture * 255).round().long().permute(1, 2, 0))
+
+
+def test_settings_by_name():
+    config = read_overrides(
+        TrainConfig(),
+        [
+            "minutes=3",
+            "preset=lite",
+            "loss.face=0",
+            "output=/tmp/x",
+            "generator.channels=[8,16,24]",
+            "mixed_precision=false",
+        ],
+    )
+    assert (config.minutes, config.preset, config.loss.face) == (3.0, "lite", 0.0)
+    assert config.output == Path("/tmp/x")
+    assert config.generator.channels == (8, 16, 24)
+    assert not config.mixed_precision
+    for wrong in ("speed=3", "minutes=fast", "steps", "size.x=3"):
+        with pytest.raises(SettingError):
+            read_overrides(TrainConfig(), [wrong])
