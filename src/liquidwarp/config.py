@@ -9,7 +9,15 @@ from typing import Literal
 
 from liquidwarp.errors import SettingError
 
-__all__ = ["DetectConfig", "DiscriminatorConfig", "GeneratorConfig", "LossConfig", "TrainConfig"]
+__all__ = [
+    "DetectConfig",
+    "DiscriminatorConfig",
+    "GeneratorConfig",
+    "ImitateConfig",
+    "LossConfig",
+    "SynthesisConfig",
+    "TrainConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,8 @@ class LossConfig:
     """torchvision's vgg19-dcbb9e9d.pth; only read for "vgg19"."""
     face: float = 0.5
     """Distance of face identity features (lambda_face)."""
+    face_detail: float = 0.5
+    """Distance of perceptual features in the enlarged head, which is small in a picture of the whole body."""
     mask: float = 2.0
     """L1 and binary cross-entropy of the matte (lambda_mask)."""
     smooth_mask: float = 0.1
@@ -202,8 +212,6 @@ class TrainConfig:
     """"auto", "cpu" or "cuda"."""
     mixed_precision: bool = True
     """bfloat16 on CUDA; positions stay in float32."""
-    compile: bool = False
-    """Compile the generator with torch.compile."""
     data: Literal["synthetic", "boxes"] = "synthetic"
     """"synthetic" renders people; "boxes" moves coloured boxes, to try the loop out."""
     data_folder: Path | None = None
@@ -291,3 +299,47 @@ class FitConfig:
                 raise SettingError(f"fit.{name}: expected at least {least}, got {getattr(self, name)}.")
         if self.smoothing < 0:
             raise SettingError(f"fit.smoothing: expected at least 0, got {self.smoothing}.")
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """How a person is prepared and rendered."""
+
+    size: int = 512
+    """Side of the square in which the person is rendered [px]: 256, 512 or 1024; smaller is faster."""
+    num_sources: int = 4
+    """How many frames of a source video are used; of photos all are."""
+    margin: float = 0.1
+    """Free space around the person in that square, as a share of the person's height."""
+    extension: Literal["halo", "shell", "none"] = "halo"
+    """What carries hair and clothes outside of the body. halo: made from each photo. shell: an inflated skin."""
+    inpainting: Literal["exemplar", "fast"] = "exemplar"
+    """How the background behind the person is invented. exemplar: patches of the photo. fast: smooth."""
+    batch: int = 1
+    """Frames rendered at once; more is faster on a GPU."""
+
+    def __post_init__(self) -> None:
+        if self.size not in (256, 512, 1024):
+            raise SettingError(f"size: expected 256, 512 or 1024, got {self.size}.")
+        for name in ("num_sources", "batch"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.margin <= 1:
+            raise SettingError(f"margin: expected 0 to 1, got {self.margin}.")
+
+
+@dataclass(frozen=True)
+class ImitateConfig:
+    """How a motion is put into the source's picture."""
+
+    camera: Literal["natural", "follow", "fixed"] = "natural"
+    """natural: the source's place and size, the driving's relative motion, feet on the ground. follow: as in the
+    driving video. fixed: the person stays in place."""
+    layout: Literal["clean", "strip"] = "clean"
+    """clean: the result alone, in the first photo's frame. strip: source, driving and result side by side."""
+
+    def __post_init__(self) -> None:
+        if self.camera not in ("natural", "follow", "fixed"):
+            raise SettingError(f"camera: expected natural, follow or fixed, got {self.camera!r}.")
+        if self.layout not in ("clean", "strip"):
+            raise SettingError(f"layout: expected clean or strip, got {self.layout!r}.")
