@@ -90,12 +90,10 @@ class Demo:
 
     def run(self) -> None:
         """Imitate with the photos and the motion inside the package."""
-        from liquidwarp.weights import asset, list_assets
+        from liquidwarp.weights import asset
 
-        names = [record.name for record in list_assets() if record.name.startswith("demo/")]
-        photos = tuple(asset(name) for name in names if Path(name).suffix in (".png", ".jpg", ".webp"))
         Imitate(
-            source=photos,
+            source=(asset("demo/front.jpg"), asset("demo/back.jpg")),
             driving=asset("demo/motion.bvh"),
             out=self.out,
             size=self.size,
