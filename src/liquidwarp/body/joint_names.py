@@ -19,7 +19,7 @@ _SIDES = (
     re.compile(r"^(?P<side>[lr])[ _.-]+(?P<rest>.+)$", re.IGNORECASE),
     re.compile(r"^(?P<rest>.+?)[ _.-]*(?P<side>left|right)$", re.IGNORECASE),
     re.compile(r"^(?P<rest>.+?)[ _.-]+(?P<side>[lr])$", re.IGNORECASE),
-    re.compile(r"^(?P<side>[lr])(?P<rest>(?=[A-Z])\w+)$"),
+    re.compile(r"^(?P<side>[lrLR])(?P<rest>[A-Z]\w+)$"),
     re.compile(r"^(?P<side>[lr])(?P<rest>hand|foot|hip|knee|ankle|wrist|elbow|shoulder|thumb|collar)$", re.IGNORECASE),
     re.compile(r"^(?P<rest>[a-z]+[a-z0-9]*)(?P<side>[LR])$"),
 )

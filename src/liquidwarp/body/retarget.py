@@ -110,7 +110,7 @@ def retarget(
     extent = _extent(replace(source, rel_rotmats=rel_rotmats), model)
     stage = _Stage(source.camera, leg, _extent(source, model))
     path = path * (leg / motion.leg_length)
-    inside = image_size is not None and (camera == "natural" if keep_in_frame is None else keep_in_frame)
+    inside = image_size if (camera == "natural" if keep_in_frame is None else keep_in_frame) else None
     if camera == "fixed":
         frames = len(motion)
         cameras = WeakPerspective(source.camera.scale.expand(frames), source.camera.translation.expand(frames, 2))
@@ -119,10 +119,10 @@ def retarget(
     else:
         for depth in (1.0, 0.75, 0.5, 0.25, 0.0):
             cameras = _natural(motion, path, extent, stage, depth)
-            if not (inside and image_size) or _height_factor(cameras, extent, stage, image_size[1]) == 1:
+            if inside is None or _height_fits(cameras, extent, stage, inside[1]):
                 break
-    if inside and image_size:
-        cameras = _keep_in_frame(cameras, extent, stage, image_size)
+    if inside is not None:
+        cameras = _keep_in_frame(cameras, extent, stage, inside)
     return BodyParams(source.betas, rel_rotmats, cameras)
 
 
@@ -269,34 +269,43 @@ def _floor(lowest: Float[Tensor, "T"], fps: float) -> Float[Tensor, "T"]:
     A quantile, not the extreme: a foot that goes through the floor for some frames does not lower it.
     """
     reach = min(max(1, round(_FLOOR_SECONDS * fps)), len(lowest) - 1)
-    padded = F.pad(lowest[None, None], (reach, reach), mode="reflect")[0, 0]
-    windows = padded.unfold(0, 2 * reach + 1, 1)
+    windows = _extended(lowest, reach).unfold(0, 2 * reach + 1, 1)
     return _smooth(windows.quantile(_FLOOR_QUANTILE, dim=1), _FLOOR_SECONDS / 2 * fps)
 
 
 def _smooth(values: Float[Tensor, "T"], sigma: float) -> Float[Tensor, "T"]:
-    """Gaussian smoothing over time without lag; ``sigma`` in frames; ends are mirrored about their own value."""
+    """Gaussian smoothing over time without lag; ``sigma`` in frames."""
     if len(values) < 2:
         return values
     reach = min(max(1, math.ceil(3 * sigma)), len(values) - 1)
     offset = torch.arange(-reach, reach + 1, dtype=values.dtype, device=values.device)
     kernel = torch.exp(-0.5 * (offset / max(sigma, 1e-3)) ** 2)
-    head = 2 * values[0] - values[1 : reach + 1].flip(0)
-    tail = 2 * values[-1] - values[-reach - 1 : -1].flip(0)
-    padded = torch.cat([head, values, tail])
+    padded = _extended(values, reach)
     return F.conv1d(padded[None, None], (kernel / kernel.sum())[None, None])[0, 0]
 
 
+def _extended(values: Float[Tensor, "T"], reach: int) -> Float[Tensor, "N"]:
+    """Values continued by ``reach`` frames at both ends, mirrored about the end's own value: a trend goes on."""
+    if reach == 0:
+        return values
+    head = 2 * values[0] - values[1 : reach + 1].flip(0)
+    tail = 2 * values[-1] - values[-reach - 1 : -1].flip(0)
+    return torch.cat([head, values, tail])
+
+
+def _height_fits(cameras: WeakPerspective, extent: _Extent, stage: _Stage, height: int) -> bool:
+    """Whether head and feet stay in the picture; feet that the photo itself does not show need not."""
+    ground = float(stage.ground)
+    bottom = min(height, max((1 - _MARGIN) * height, ground + _MARGIN / 2 * height))
+    lowest = float((cameras.translation[:, 1] + cameras.scale * extent.below).max())
+    return (ground >= height or lowest <= bottom) and _height_factor(cameras, extent, stage, height) == 1
+
+
 def _height_factor(cameras: WeakPerspective, extent: _Extent, stage: _Stage, height: int) -> float:
-    """How far the person must be shrunk about the ground line to fit between the picture's top and bottom."""
-    ground, y = stage.ground, cameras.translation[:, 1]
+    """How far the person must be shrunk about the ground line to stay below the picture's top."""
     top = min(_MARGIN * height, float(stage.camera.translation[0, 1] - stage.scale * stage.source.above[0]))
-    bottom = max((1 - _MARGIN) * height, float(ground))
-    up, down = ground - (y - cameras.scale * extent.above), y + cameras.scale * extent.below - ground
-    factor = min(1.0, float(((ground - top) / up.clamp(min=1e-6)).min()))
-    if bottom > float(ground) + 1:
-        factor = min(factor, float(((bottom - ground) / down.clamp(min=1e-6)).min()))
-    return factor
+    reach = stage.ground - (cameras.translation[:, 1] - cameras.scale * extent.above)
+    return min(1.0, float(((stage.ground - top) / reach.clamp(min=1e-6)).min()))
 
 
 def _keep_in_frame(

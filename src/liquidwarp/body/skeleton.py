@@ -155,8 +155,8 @@ def _camera_from_file(
     tall = F.normalize((places[:, list(r.upper_arm)] - places[:, list(r.foot)]).mean(1), dim=-1)
     mean_up = tall.mean(0)
     axes = standing_axes(zero, r)
-    if axes is not None and (len(places) < 10 or float(mean_up.abs().max()) < 0.7):
-        mean_up = -axes[:, 1]  # one pose, or much lying about: somebody who flies is not upright
+    if axes is not None and (len(places) == 1 or float(mean_up.abs().max()) < 0.7):
+        mean_up = -axes[:, 1]  # a single pose may be of somebody who flies; a motion may have much lying about
     axis = int(mean_up.abs().argmax())
     up = torch.zeros(3, dtype=zero.dtype)
     up[axis] = mean_up[axis].sign()
