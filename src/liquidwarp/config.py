@@ -3,19 +3,21 @@
 No torch here, so that ``liquidwarp --help`` answers at once.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
 from liquidwarp.errors import SettingError
 
 __all__ = [
+    "BodyNoise",
     "DetectConfig",
     "DiscriminatorConfig",
     "GeneratorConfig",
     "ImitateConfig",
     "LossConfig",
     "SynthesisConfig",
+    "SyntheticConfig",
     "TrainConfig",
 ]
 
@@ -313,8 +315,8 @@ class SynthesisConfig:
     """Free space around the person in that square, as a share of the person's height."""
     extension: Literal["halo", "shell", "none"] = "halo"
     """What carries hair and clothes outside of the body. halo: made from each photo. shell: an inflated skin."""
-    inpainting: Literal["exemplar", "fast"] = "exemplar"
-    """How the background behind the person is invented. exemplar: patches of the photo. fast: smooth."""
+    background: Literal["good", "draft"] = "good"
+    """How the background behind the person is invented. good: by patches of the photo (seconds). draft: smeared."""
     batch: int = 1
     """Frames rendered at once; more is faster on a GPU."""
 
@@ -343,3 +345,65 @@ class ImitateConfig:
             raise SettingError(f"camera: expected natural, follow or fixed, got {self.camera!r}.")
         if self.layout not in ("clean", "strip"):
             raise SettingError(f"layout: expected clean or strip, got {self.layout!r}.")
+
+
+@dataclass(frozen=True)
+class BodyNoise:
+    """How far the bodies that a network is conditioned on are from the true ones: match it to the fit's errors."""
+
+    betas: float = 0.075
+    """Standard deviation of each shape coefficient."""
+    root: float = 0.012
+    """Of the root's orientation, per axis [rad]."""
+    joint: float = 0.0165
+    """Of every other joint's rotation, per axis [rad]."""
+    hand: float = 0.04
+    """Of the wrists' rotation, per axis [rad]."""
+    finger: float = 0.12
+    """Of the finger joints' rotation, per axis [rad]."""
+    scale: float = 0.0036
+    """Of the camera's scale, relative."""
+    translation: float = 0.0024
+    """Of the camera's translation [m]."""
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            if getattr(self, name) < 0:
+                raise SettingError(f"noise.{name}: expected at least 0, got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """People rendered on the fly."""
+
+    supersample: int = 2
+    """Samples per pixel and axis."""
+    standing: float = 0.2
+    """Share of relaxed standing poses; the others are motion capture."""
+    upper_body: float = 0.3
+    """Share of people framed from the hips up."""
+    distance: tuple[float, float] = (2.4, 7.0)
+    """Nearest and farthest camera [m]; inf for exactly weak perspective."""
+    recolour: float = 0.55
+    """Share of garments that are recoloured."""
+    pattern: float = 0.3
+    """Share of garments with a pattern."""
+    decal: float = 0.3
+    """Share of people with a print on the chest or back."""
+    moving_background: float = 0.2
+    """Share of people whose background shifts between the views, as under a moving camera."""
+    degrade: float = 0.5
+    """Share of people whose pictures are blurred, noisy or coarsely coded."""
+    shadows: bool = True
+    """Cast shadows."""
+    noise: BodyNoise = field(default_factory=BodyNoise)
+    """Errors of the conditioning bodies."""
+
+    def __post_init__(self) -> None:
+        if self.supersample < 1:
+            raise SettingError(f"synthetic.supersample: expected at least 1, got {self.supersample}.")
+        for name in ("standing", "upper_body", "recolour", "pattern", "decal", "moving_background", "degrade"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"synthetic.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
+        if not 1.5 <= self.distance[0] <= self.distance[1]:
+            raise SettingError(f"synthetic.distance: expected 1.5 <= nearest <= farthest, got {self.distance}.")
