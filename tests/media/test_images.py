@@ -1,4 +1,5 @@
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -64,12 +65,30 @@ def test_first_page_of_an_animation(tmp_path):
     assert read_image(tmp_path / "a.webp").rgb.mean() == pytest.approx(80, abs=1)
 
 
-def test_other_colour_space(tmp_path):
-    """A picture in L*a*b-like wide gamut is converted: XYZ has no meaning as sRGB, and the profile says so."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ"))
-    Image.fromarray(solid(100)).save(tmp_path / "a.png", icc_profile=profile.tobytes())
-    rgb = read_image(tmp_path / "a.png").rgb
-    assert rgb.shape == (48, 64, 3)
+def profile_with_red_and_green_exchanged() -> bytes:
+    """sRGB with two primaries exchanged, under another name."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    data = bytearray(bytes(data).replace("sRGB".encode("utf-16-be"), "xRGB".encode("utf-16-be")))
+    place = {}
+    for index in range(struct.unpack(">I", data[128:132])[0]):
+        tag, offset, _ = struct.unpack(">4sII", data[132 + 12 * index : 144 + 12 * index])
+        place[tag] = slice(offset, offset + 20)
+    red, green = place[b"rXYZ"], place[b"gXYZ"]
+    data[red], data[green] = data[green], data[red]
+    return bytes(data)
+
+
+def test_colour_profile_is_converted_to_srgb(tmp_path):
+    image = np.empty((4, 4, 3), np.uint8)
+    image[:] = (200, 60, 40)
+    Image.fromarray(image).save(tmp_path / "a.png", icc_profile=profile_with_red_and_green_exchanged())
+    assert np.abs(read_image(tmp_path / "a.png").rgb[0, 0].astype(int) - (60, 200, 40)).max() <= 2
+
+
+def test_broken_colour_profile_is_ignored(tmp_path, caplog):
+    Image.fromarray(solid(100)).save(tmp_path / "a.png", icc_profile=b"not a profile")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png").rgb, solid(100))
+    assert "colour profile" in caplog.text
 
 
 def test_huge_photo_is_shrunk(tmp_path):
