@@ -55,6 +55,13 @@ def test_another_key_starts_anew(tmp_path: Path) -> None:
     assert len(levels(path)) == 10
 
 
+def test_resume_can_be_refused(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 0, 6)
+    assert ResumableWriter(path, fps=30000 / 1001, size=(64, 48), key="a", segment=4, resume=False).done == 0
+
+
 def test_an_early_interruption_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "out.mp4", 0, 2)

@@ -72,14 +72,14 @@ class Crop:
 
         Args:
             picture: What lies behind; not changed.
-            colour: The crop's colours, in the picture's range.
+            colour: The crop's colours times their opacity (premultiplied, as if drawn over black).
             opacity: [0, 1] per crop pixel.
 
         Returns:
-            ``opacity * colour + (1 - opacity) * picture`` inside of the window, the picture outside.
+            ``colour + (1 - opacity) * picture`` inside of the window, the picture outside.
         """
         height, width = picture.shape[-2:]
-        layer = torch.cat([colour * opacity, opacity])[None]
+        layer = torch.cat([colour, opacity])[None]
         if self.side != self.size:
             # antialias picks the cubic kernel that reproduces gradients exactly (a = -0.5), also when enlarging
             layer = F.interpolate(layer, (self.side, self.side), mode="bicubic", align_corners=False, antialias=True)

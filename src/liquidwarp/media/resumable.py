@@ -48,6 +48,7 @@ class ResumableWriter:
         key: str,
         audio_from: str | Path | None = None,
         segment: int = 48,
+        resume: bool = True,
     ) -> None:
         """Check the target and look for an earlier run's segments.
 
@@ -58,6 +59,7 @@ class ResumableWriter:
             key: Names what is being made; segments of another key are thrown away.
             audio_from: Take the sound of this video.
             segment: Frames per segment.
+            resume: False throws an earlier run's segments away.
 
         Raises:
             MediaError: unknown suffix, or the place cannot be written.
@@ -73,16 +75,16 @@ class ResumableWriter:
         self._folder = self.path.with_name(f".{self.path.name}.parts")
         self._key = {"key": key, "fps": float(fps), "size": list(size), "segment": segment, "stills": self._stills}
         self._current: VideoWriter | None = None
-        self.done = self._find_earlier()
+        self.done = self._find_earlier(resume)
         self._count = self.done
 
-    def _find_earlier(self) -> int:
+    def _find_earlier(self, resume: bool) -> int:
         note = self._folder / "key.json"
         try:
             known = json.loads(note.read_text()) == self._key
         except (OSError, ValueError):
             known = False
-        if not known:
+        if not (known and resume):
             shutil.rmtree(self._folder, ignore_errors=True)
             return 0
         if self._stills:
