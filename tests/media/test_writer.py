@@ -98,6 +98,24 @@ def test_audio_is_copied_or_transcoded_and_ends_with_the_frames(tmp_path, codec,
     assert open_frames(tmp_path / "out.mp4").num_frames == 30
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.ts", "aac"), ("b.webm", "libopus"), ("c.mkv", "ac3")])
+def test_audio_begins_with_the_frames(tmp_path, name, codec):
+    """Transport streams begin at some other time than 0; each container stores sound in its own way."""
+    pictures = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    driving = write_video(tmp_path / name, [solid(0)] * 60, audio=(codec, 2.0), codec=pictures)
+    with VideoWriter(tmp_path / "out.mp4", 30, (64, 48), audio_from=driving) as video:
+        for _ in range(60):
+            video.write(solid(9))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        begins, samples = [], []
+        for frame in container.decode(audio=0):
+            begins.append(frame.time)
+            samples.append(frame.to_ndarray()[0].astype(float))
+    assert min(begins) == pytest.approx(0, abs=0.06)
+    assert max(begins) == pytest.approx(2, abs=0.1)
+    assert np.concatenate(samples)[10_000:80_000].std() > 0.05, "the tone is there"
+
+
 def test_audio_from_a_silent_video_or_a_broken_file(tmp_path, counting_video, caplog):
     (tmp_path / "broken.mp4").write_bytes(b"broken")
     for source in (counting_video, tmp_path / "broken.mp4"):
