@@ -3,7 +3,7 @@
 No torch here, so that ``liquidwarp --help`` answers at once.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -396,7 +396,7 @@ class SyntheticConfig:
     """Share of people whose pictures are blurred, noisy or coarsely coded."""
     shadows: bool = True
     """Cast shadows."""
-    noise: BodyNoise = field(default_factory=BodyNoise)
+    noise: BodyNoise = BodyNoise()
     """Errors of the conditioning bodies."""
 
     def __post_init__(self) -> None:
