@@ -31,8 +31,9 @@ def write_video(
     audio: tuple[str, float] | None = None,
     codec: str = "libx264",
     aspect: Fraction | None = None,
+    begin: int = 0,
 ) -> Path:
-    """Encode ``frames`` at 30 fps, or at the given times."""
+    """Encode ``frames`` at 30 fps, or at the given times; the first time stamp is ``begin`` seconds."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=30)
         stream.height, stream.width = frames[0].shape[:2]
@@ -47,25 +48,25 @@ def write_video(
         for index, rgb in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame.time_base = Fraction(1, 30) if times_ms is None else Fraction(1, 1000)
-            frame.pts = index if times_ms is None else times_ms[index]
+            frame.pts = index + 30 * begin if times_ms is None else times_ms[index] + 1000 * begin
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
         if audio is not None and sound is not None:
-            _write_tone(container, sound, audio[1])
+            _write_tone(container, sound, audio[1], begin)
     return path
 
 
-def _write_tone(container: av.container.OutputContainer, sound: object, seconds: float) -> None:
+def _write_tone(container: av.container.OutputContainer, sound: object, seconds: float, begin: int = 0) -> None:
     count = int(48_000 * seconds)
     wave = (0.3 * np.sin(np.arange(count) * 2 * np.pi * 440 / 48_000)).astype(np.float32)
     kind = sound.codec_context.format.name  # type: ignore[attr-defined]
-    for begin in range(0, count, 1024):
-        piece = wave[None, begin : begin + 1024]
+    for first in range(0, count, 1024):
+        piece = wave[None, first : first + 1024]
         if kind == "s16":
             piece = (piece * 32767).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece), format=kind, layout="mono")
         frame.rate = 48_000
-        frame.pts = begin
+        frame.pts = first + 48_000 * begin
         frame.time_base = Fraction(1, 48_000)
         container.mux(sound.encode(frame))  # type: ignore[attr-defined]
     container.mux(sound.encode())  # type: ignore[attr-defined]

@@ -102,7 +102,8 @@ def test_audio_is_copied_or_transcoded_and_ends_with_the_frames(tmp_path, codec,
 def test_audio_begins_with_the_frames(tmp_path, name, codec):
     """Transport streams begin at some other time than 0; each container stores sound in its own way."""
     pictures = "libvpx-vp9" if name.endswith("webm") else "libx264"
-    driving = write_video(tmp_path / name, [solid(0)] * 60, audio=(codec, 2.0), codec=pictures)
+    driving = write_video(tmp_path / name, [solid(0)] * 60, audio=(codec, 2.0), codec=pictures, begin=5)
+    assert open_frames(driving).num_frames == 60
     with VideoWriter(tmp_path / "out.mp4", 30, (64, 48), audio_from=driving) as video:
         for _ in range(60):
             video.write(solid(9))
