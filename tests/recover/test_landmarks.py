@@ -12,7 +12,8 @@ from liquidwarp.recover.landmarks import (
     ssd_anchors,
 )
 from liquidwarp.recover.regions import Region
-from tests.recover.discs import RIM, Discs, draw
+
+from .discs import RIM, Discs, draw
 
 
 def test_anchors_are_the_networks():

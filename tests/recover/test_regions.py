@@ -12,7 +12,8 @@ from liquidwarp.recover.regions import (
     region_of_picture,
     resample,
 )
-from tests.recover.discs import draw, seen_discs
+
+from .discs import draw, seen_discs
 
 REGIONS = [Region(50.0, 40.0, 60.0), Region(31.7, 44.2, 55.3, 0.6), Region(60.1, 50.9, 300.0, -2.5)]
 

@@ -38,7 +38,7 @@ def test_short_exchanges_are_found(start, length):
 
 def test_a_lasting_change_is_the_truth():
     """After a cut the person may stand the other way round; legs that are apart all the time tell."""
-    left, right = (points + (side, 0) for points, side in zip(walk(80), (0.3, -0.3), strict=True))
+    left, right = (points + np.array([side, 0]) for points, side in zip(walk(80), (0.3, -0.3), strict=True))
     left[40:], right[40:] = right[40:].copy(), left[40:].copy()
     assert not swapped_frames(left, right).any()
 

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+
+from liquidwarp.config import DetectConfig
+from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
+from liquidwarp.recover.choice import choose_person, parse_choice
+
+from .discs import RIM, Discs, detector, draw
+
+SIZE = (240, 160)
+LARGE, MIDDLE, SMALL = (60.0, 80.0, 30.0), (140.0, 90.0, 24.0), (200.0, 60.0, 18.0)
+RED, BLUE = (255, 40, 40), (40, 40, 255)
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    return draw(SIZE, LARGE, MIDDLE, SMALL)
+
+
+def test_everybody_is_found_once_largest_first(crowd):
+    people = detector().detect_people(crowd)
+    assert [pose.xy[0] for pose in people] == [pytest.approx(disc[:2], abs=0.1) for disc in (LARGE, MIDDLE, SMALL)]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [(None, LARGE), (1, LARGE), (2, MIDDLE), (3, SMALL), ((205.0, 65.0), SMALL), ((130.0, 100.0), MIDDLE)],
+)
+def test_choice_of_person(crowd, choice, expected):
+    detections = detector().detect_photo(crowd, choice)
+    assert detections.found.tolist() == [True]
+    assert detections.xy[0, 0].tolist() == pytest.approx(expected[:2], abs=0.1)
+    assert detections.fps == 0
+    assert detections.image_size == SIZE
+
+
+def test_photo_is_measured_exactly():
+    detections = detector().detect_photo(draw(SIZE, (100.3, 70.8, 30.0)))
+    assert np.abs(detections.xy[0].numpy() - (100.3, 70.8) - 30 * RIM).max() < 0.3
+    mask = detections.masks[0]
+    assert mask.shape == (171, 256)
+    rows, columns = np.nonzero(mask)
+    scale = 240 / 256
+    assert (columns.mean() + 0.5) * scale == pytest.approx(100.3, abs=0.2)
+    assert (rows.mean() + 0.5) * scale == pytest.approx(70.8, abs=0.2)
+    assert np.sqrt(mask.sum() / np.pi) * scale == pytest.approx(30, rel=0.03)
+
+
+def test_small_people_are_found_in_parts_of_the_picture():
+    picture = draw((400, 300), (303.0, 77.0, 11.0))
+    networks = Discs(smallest=14.0)  # the whole picture is shrunk to 224 px: 6 px are left of the radius
+    assert detector(networks).detect_people(picture, everybody=False) == []
+    (person,) = detector(networks).detect_people(picture)
+    assert person.xy[0] == pytest.approx((303, 77), abs=0.1)
+
+
+def test_messages_say_what_to_do(crowd):
+    finder = detector()
+    with pytest.raises(NoPersonFoundError, match=r"found nobody.*whole body"):
+        finder.detect_photo(draw(SIZE))
+    with pytest.raises(NoPersonFoundError, match=r"expected person 4, found 3 people\. Choose a number from 1"):
+        finder.detect_photo(crowd, 4)
+    with pytest.raises(NoPersonFoundError, match=r"at \(5, 5\) px, found 3 people at \(60, 80\), \(140, 90\)"):
+        finder.detect_photo(crowd, (5.0, 5.0))
+    with pytest.raises(NoPersonFoundError, match="at least 64 px high, found one of 60 px"):
+        detector(min_height=64.0).detect_photo(crowd)
+    with pytest.raises(NoPersonFoundError, match="found 1 person"):
+        choose_person(finder.detect_people(draw(SIZE, LARGE)), 2, 20.0)
+
+
+def test_choices_are_read():
+    assert parse_choice("largest") is None
+    assert parse_choice("2") == 2
+    assert parse_choice("640, 360.5") == (640.0, 360.5)
+    for text in ("0", "-1", "1.5", "left", "1,2,3", "", "nan,1"):
+        with pytest.raises(SettingError, match="person: expected"):
+            parse_choice(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("threads", -1), ("detection_threshold", 0.0), ("pose_threshold", 1.0), ("min_height", 0.0)]
+)
+def test_settings_are_checked(name, value):
+    with pytest.raises(SettingError, match=f"detect.{name}"):
+        DetectConfig(**{name: value})
+
+
+def follow(pictures, choice=None, networks=None, size=SIZE):
+    return detector(networks).detect_frames(iter(pictures), size, 25.0, choice)
+
+
+def test_a_moving_person_is_followed_without_detecting_again():
+    networks = Discs()
+    places = [(60 + 5 * t, 80.0) for t in range(10)]
+    detections = follow([draw(SIZE, (*place, 25.0)) for place in places], networks=networks)
+    assert detections.found.all()
+    assert np.abs(detections.xy[:, 0].numpy() - places).max() < 0.1
+    assert networks.calls["finder"] == 1
+    assert networks.calls["pose"] == 2 + 9
+    assert detections.fps == 25
+
+
+def test_the_chosen_person_stays_the_chosen_one():
+    """The smaller one was chosen; both pass each other above and below."""
+    frames = [draw(SIZE, (60 + 10 * t, 50.0, 30.0, RED), (180 - 10 * t, 115.0, 25.0, BLUE)) for t in range(13)]
+    detections = follow(frames, choice=(180.0, 115.0))
+    assert detections.found.all()
+    assert detections.xy[-1, 0].tolist() == pytest.approx((60, 115), abs=0.2)
+
+
+def test_a_lost_person_is_found_again_by_place_and_colour():
+    both = [draw(SIZE, (60.0, 80.0, 30.0, BLUE), (180.0, 80.0, 35.0, RED))] * 3
+    gone = [draw(SIZE, (180.0, 80.0, 35.0, RED))] * 4
+    back = [draw(SIZE, (75.0, 80.0, 30.0, BLUE), (180.0, 80.0, 35.0, RED))] * 3
+    detections = follow(both + gone + back, choice=2)
+    assert detections.found.tolist() == [True] * 3 + [False] * 4 + [True] * 3
+    assert not detections.xy[3:7].any()
+    assert not detections.masks[4].any()
+    assert detections.xy[-1, 0].tolist() == pytest.approx((75, 80), abs=0.2)
+
+
+def test_a_cut_is_noticed():
+    """The person jumps in the picture: the old place holds another one."""
+    first = [draw(SIZE, (60.0, 80.0, 30.0, BLUE))] * 2
+    cut = [draw(SIZE, (170.0, 80.0, 30.0, BLUE))] * 2
+    detections = follow(first + cut)
+    assert detections.found.all()
+    assert detections.xy[2, 0].tolist() == pytest.approx((170, 80), abs=0.2)
+
+
+def test_late_arrival_and_early_leave():
+    empty = draw(SIZE)
+    detections = follow([empty] * 3 + [draw(SIZE, LARGE)] * 2 + [empty] * 2)
+    assert detections.found.tolist() == [False] * 3 + [True] * 2 + [False] * 2
+
+
+def test_videos_without_the_person_say_why():
+    with pytest.raises(NoPersonFoundError, match="found nobody"):
+        follow([draw(SIZE)] * 3)
+    with pytest.raises(NoPersonFoundError, match="expected person 3, found 1 person"):
+        follow([draw(SIZE), draw(SIZE, LARGE)] * 6, choice=3)
+    with pytest.raises(NoPersonFoundError, match="no frames at all"):
+        follow([])
+
+
+def test_frames_of_another_size_are_refused():
+    with pytest.raises(ShapeError, match="frame 1: expected 240 x 160 px, got 100 x 50"):
+        follow([draw(SIZE, LARGE), draw((100, 50))])
+
+
+def test_progress_counts_frames():
+    seen = []
+    detector().detect_frames([draw(SIZE, LARGE)] * 3, SIZE, 25.0, progress=seen.append)
+    assert seen == [1, 2, 3]
+
+
+def test_landmarks_outside_of_the_picture_are_invisible():
+    detections = detector().detect_photo(draw(SIZE, (20.0, 80.0, 30.0)))
+    across, visibility = detections.xy[0, 11:, 0], detections.visibility[0, 11:]
+    assert (across < 0).any()
+    assert (visibility[across < 0] == 0).all()
+    assert (visibility[across > 1] > 0.9).all()
+
+
+def test_a_still_person_gives_the_same_result_in_photo_and_video():
+    picture = draw(SIZE, LARGE)
+    photo, video = detector().detect_photo(picture), follow([picture] * 3)
+    assert np.abs((photo.xy - video.xy).numpy()).max() < 0.1
+
+
+def test_the_bundled_networks_run_and_see_nobody_in_noise():
+    from liquidwarp.recover.tracker import PersonDetector
+
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    assert PersonDetector(DetectConfig(threads=1)).detect_people(noise, everybody=False) == []
