@@ -40,7 +40,8 @@ BoolArray = npt.NDArray[np.bool_]
 _LIFT = 0.015
 _STEP = 4 / 512
 _STRETCH = 2.2
-_SKIRT_GAP = 0.05
+_SKIRT_GAP = 0.04
+_SKIRT_LENGTH = 0.06
 _WEIGHT_BLUR = 1.5
 _SKIRT_BLUR = 6.0
 _CHAINS = (
@@ -149,22 +150,37 @@ def _grid_nodes(picture: _Picture) -> _Nodes:
     return _Nodes(index, x[on], y[on], between_legs[y[on], x[on]], step)
 
 
-def _skirt(picture: _Picture) -> Bool[np.ndarray, "H W"]:
-    """Gaps between the legs that are wide, but filled by the matte: a skirt, a dress, a long coat."""
-    legs = np.array(
-        [1 if p.startswith("left") and "leg" in p else 2 if p.startswith("right") and "leg" in p else 0 for p in PARTS]
-    )
+def _skirt(picture: _Picture) -> BoolArray:
+    """Gaps between the legs that are wide, but filled by the matte: a skirt, a dress, a long coat.
+
+    It must begin at the thighs: loose trousers fill gaps further down too.
+    """
     body = picture.distance == 0
-    side = legs[picture.part] * body
+    leg, thigh = _leg_sides()
+    side = leg[picture.part] * body
     skirt = np.zeros_like(body)
+    thigh_rows = 0
     for y in np.flatnonzero((side == 1).any(1) & (side == 2).any(1)):
         left, right = np.flatnonzero(side[y] == 1), np.flatnonzero(side[y] == 2)
-        start, stop = sorted((left.max(), right.min()) if left.mean() < right.mean() else (right.max(), left.min()))
+        start, stop = (left.max(), right.min()) if left.mean() < right.mean() else (right.max(), left.min())
         gap = slice(start + 1, stop)
-        if stop - start > _SKIRT_GAP * picture.scale and (picture.matte[y, gap] > 0.5).mean() > 0.9:
-            skirt[y, gap] = True
+        if stop - start < _SKIRT_GAP * picture.scale:
+            continue
+        if (picture.matte[y, gap] > 0.5).mean() < 0.9:
+            break
+        skirt[y, gap] = True
+        thigh_rows += bool(thigh[picture.part[y, start]] and thigh[picture.part[y, stop]])
+    if thigh_rows < _SKIRT_LENGTH * picture.scale:
+        return np.zeros_like(body)
     empty: BoolArray = skirt & ~body
     return empty
+
+
+def _leg_sides() -> tuple[Int[np.ndarray, "P"], Bool[np.ndarray, "P"]]:
+    """1 for parts of the left leg, 2 for the right, else 0; and which are thighs."""
+    is_leg = [part.endswith("leg") for part in PARTS]
+    sides = [(1 if part.startswith("left") else 2) if leg else 0 for part, leg in zip(PARTS, is_leg, strict=True)]
+    return np.array(sides), np.array([part.endswith("upper_leg") for part in PARTS])
 
 
 def _lift(

@@ -24,7 +24,7 @@ __all__ = ["FlowSources", "part_weights", "prepare_source_batch", "prepare_sourc
 
 _ERODE = 2.5 / 512
 """How far inside of the matte a colour is surely the person's, relative to the picture's height."""
-_SLIVER = 1.5 / 512
+_SLIVER = 1 / 512
 """Half the width of the thinnest cloth that counts, relative to the picture's height."""
 _REACH = 14 / 512
 """How far outside of the matte a body vertex may fall by the fit's error and still count as seen."""

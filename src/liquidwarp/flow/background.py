@@ -1,0 +1,119 @@
+"""The background without the person: from other photos of the same place, else made up from the photo itself."""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from liquidwarp.checks import check_shape, check_unit_range
+from liquidwarp.errors import SettingError, ShapeError
+from liquidwarp.flow.exemplar import fill_by_example
+
+__all__ = ["background_hole", "complete_background"]
+
+_DILATION = 19 / 512
+_AGREE = 0.035
+_LARGEST = 512
+
+
+def background_hole(
+    mattes: Float[Tensor, "S 1 H W"], silhouettes: Float[Tensor, "S 1 H W"] | None = None
+) -> Bool[Tensor, "S 1 H W"]:
+    """Where the background is not to be seen: the person, the fitted body, and a margin around both.
+
+    The body is needed besides the matte, or shoes and hands that the matte missed stay behind as patches.
+
+    Args:
+        mattes: Opacity of the person.
+        silhouettes: Where the fitted bodies are, 1 = body.
+    """
+    covered = mattes if silhouettes is None else torch.maximum(mattes, silhouettes)
+    size = 2 * round(_DILATION * covered.shape[-2] / 2) + 1
+    return F.max_pool2d((covered > 0.1).to(mattes.dtype), size, 1, size // 2) > 0.5
+
+
+def complete_background(
+    images: Float[Tensor, "S 3 H W"],
+    mattes: Float[Tensor, "S 1 H W"],
+    silhouettes: Float[Tensor, "S 1 H W"] | None = None,
+    inside: Float[Tensor, "S 1 H W"] | None = None,
+    primary: int = 0,
+    quality: str = "good",
+) -> Float[Tensor, "1 3 H W"]:
+    """Complete the background of one photo.
+
+    Args:
+        images: S photos, RGB in [0, 1]. Those that show the same place from the same camera as the primary one, as
+            frames of a tripod video do, fill its hole with what is really there; others are not used.
+        mattes: Opacity of the person, 1 = person.
+        silhouettes: Where the fitted bodies are, 1 = body.
+        inside: Where the photo is, 1 = photo; 0 = what a crop added around it, from which nothing is copied.
+        primary: The photo whose background is wanted.
+        quality: "good" copies patches of the picture into the hole (seconds), "draft" smears its border inward.
+
+    Returns:
+        The background; outside of the hole it is the photo itself.
+
+    Raises:
+        ShapeError: sizes differ or there is no such photo.
+        SettingError: an unknown quality.
+    """
+    sizes = check_shape("images", images, ("S", 3, "H", "W"))
+    check_shape("mattes", mattes, (sizes["S"], 1, sizes["H"], sizes["W"]))
+    check_unit_range("images", images)
+    if quality not in ("draft", "good"):
+        raise SettingError(f"quality: expected 'draft' or 'good', got {quality!r}.")
+    if not 0 <= primary < sizes["S"]:
+        raise ShapeError(f"primary: expected a photo from 0 to {sizes['S'] - 1}, got {primary}.")
+    holes = background_hole(mattes, silhouettes)
+    picture, hole = _from_other_photos(images, holes, primary)
+    image = picture[0].permute(1, 2, 0).cpu().numpy()
+    mask = hole[0, 0].cpu().numpy()
+    useless = np.zeros_like(mask) if inside is None else inside[primary, 0].cpu().numpy() < 0.5
+    filled = _smear(image, mask) if quality == "draft" else _by_example(image, mask, useless)
+    result = torch.as_tensor(filled, dtype=images.dtype, device=images.device).permute(2, 0, 1)[None]
+    return torch.where(hole, result, picture)
+
+
+def _from_other_photos(
+    images: Float[Tensor, "S 3 H W"], holes: Bool[Tensor, "S 1 H W"], primary: int
+) -> tuple[Float[Tensor, "1 3 H W"], Bool[Tensor, "1 1 H W"]]:
+    """Take the mean of the photos that agree with the primary one wherever both show the background."""
+    picture, hole = images[primary : primary + 1], holes[primary : primary + 1]
+    total, count = torch.zeros_like(picture), torch.zeros_like(picture[:, :1])
+    for other in range(len(images)):
+        both = ~hole & ~holes[other : other + 1]
+        if other == primary or int(both.sum()) < both.numel() // 20:
+            continue
+        difference = (images[other : other + 1] - picture).abs().mean(1, keepdim=True)
+        if float(difference[both].mean()) < _AGREE:
+            there = (hole & ~holes[other : other + 1]).to(images.dtype)
+            total, count = total + there * images[other : other + 1], count + there
+    picture = torch.where(count > 0, total / count.clamp(min=1), picture)
+    return picture, hole & (count == 0)
+
+
+def _smear(image: Float[np.ndarray, "H W 3"], hole: Bool[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:
+    pixels = (image * 255).round().clip(0, 255).astype(np.uint8)
+    radius = max(3, round(5 * image.shape[0] / 512))
+    filled = cv2.inpaint(pixels, hole.astype(np.uint8), radius, cv2.INPAINT_TELEA)
+    return filled.astype(np.float32) / 255
+
+
+def _by_example(
+    image: Float[np.ndarray, "H W 3"], hole: Bool[np.ndarray, "H W"], useless: Bool[np.ndarray, "H W"]
+) -> Float[np.ndarray, "H W 3"]:
+    """At most 512 px large, so that it takes seconds; larger holes are filled with an enlarged result."""
+    height, width = hole.shape
+    factor = _LARGEST / max(height, width)
+    if factor >= 1:
+        return fill_by_example(image, hole, useless)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    share = cv2.resize(1 - hole.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    barred = cv2.resize(useless.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    known = cv2.resize(image * ~hole[..., None], size, interpolation=cv2.INTER_AREA)
+    small = fill_by_example(known / np.maximum(share, 1e-3)[..., None], share < 0.999, barred)
+    enlarged: Float[np.ndarray, "H W 3"] = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    return enlarged.clip(0, 1)
