@@ -126,9 +126,8 @@ def _plausible(declared: Fraction | None, span: Fraction, count: int) -> Fractio
 def _check_whole(path: Path, container: Any, end: Fraction, readable: int, packets: tuple[int, int]) -> None:
     """Raise unless the file holds what its header announces."""
     declared = Fraction(container.duration or 0, 1_000_000)
-    begin = Fraction(container.start_time or 0, 1_000_000)
     good, announced = packets
-    too_short = container.format.name.startswith("matroska") and end - begin < declared - 1
+    too_short = container.format.name.startswith("matroska") and end < declared - 1
     if good < announced or too_short:
         of = f" of {announced}" if announced > readable else ""
         raise MediaError(
