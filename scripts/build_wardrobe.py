@@ -11,8 +11,10 @@ any shape of the body:
                              corner_uv (M,3,2), hidden (n,)}, body vertices numbered as in base.obj;
                              texture/<name>, skin/<name>, eyes/<name>: encoded images;
                              metadata "items": JSON list of name, kind, licence, author
-    backgrounds.safetensors  <name>: encoded bytes; metadata "licence"
-    poses.safetensors        rotmats6 (N,J,6), clip (N,); metadata "joints", "clips"
+    backgrounds.safetensors  <name>: encoded images
+    poses.safetensors        rotvec (N,J,3) [rad] of the joints that move, clip (N,); metadata "joints", "clips";
+                             upright poses only, the first joint's turn about the vertical taken out, arms outside of
+                             the trunk
 
 Usage: python scripts/build_wardrobe.py --base-mesh base.obj --assets wardrobe/ --backgrounds backgrounds/
        --motions motions/ --out .lab/wardrobe/
@@ -31,7 +33,10 @@ from safetensors.torch import save_file
 from scipy.spatial import cKDTree
 
 from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.motion import load_motion
+from liquidwarp.errors import LiquidWarpError
 from liquidwarp.geometry.mesh import vertex_normals
+from liquidwarp.geometry.rotations import matrix_to_rotvec, rotation_about, rotvec_to_matrix
 
 NEIGHBOURS = 6
 COMMUNITY_KINDS = {
@@ -357,24 +362,112 @@ def build_garments(args: argparse.Namespace, model: AnnyBody) -> tuple[dict[str,
     return tensors, items
 
 
+def build_poses(folder: Path, model: AnnyBody, per_clip: int) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Poses from all motion files that can be read, and whence they come."""
+    movable = torch.tensor(model.roles.movable())
+    poses, clip, clips = [], [], []
+    for path in sorted(folder.rglob("*.bvh")):
+        try:
+            motion = load_motion(path, model)
+        except LiquidWarpError as error:
+            print(f"left out: {error}")
+            continue
+        frames = torch.linspace(min(1, len(motion) - 1), len(motion) - 1, min(per_clip, len(motion))).long()
+        pose = pushed_out(model, without_yaw(motion.rel_rotmats[frames]))
+        pose = pose[usable(model, pose)]
+        poses.append(matrix_to_rotvec(pose[:, movable]))
+        clip += [len(clips)] * len(pose)
+        clips.append(path.stem)
+        print(f"{path.stem}: {len(pose)} of {len(frames)} poses")
+    tensors = {"rotvec": torch.cat(poses).half(), "clip": torch.tensor(clip, dtype=torch.int16)}
+    names = [model.joint_names[joint] for joint in movable.tolist()]
+    return tensors, {"format": "liquidwarp-poses-1", "joints": json.dumps(names), "clips": json.dumps(clips)}
+
+
+def without_yaw(poses: torch.Tensor) -> torch.Tensor:
+    """Turn each pose about the vertical so that it faces the camera."""
+    front = -poses[:, 0, :, 2]
+    yaw = torch.atan2(-front[:, 0], -front[:, 2])
+    poses = poses.clone()
+    poses[:, 0] = rotation_about("y", -yaw) @ poses[:, 0]
+    return poses
+
+
+def usable(model: AnnyBody, poses: torch.Tensor) -> torch.Tensor:
+    """Upright, head above the feet, hands outside of the trunk."""
+    upright = poses[:, 0, 1, 1] > np.cos(np.radians(50))
+    rest = model.rest(torch.zeros(1, len(model.beta_names)))
+    _, joints = model.forward_kinematics(rest.joints, poses)
+    roles = model.roles
+    standing = joints[:, roles.neck[-1], 1] < joints[:, roles.foot, 1].amin(1) - 0.55
+    free = torch.stack([depth_inside(model, joints, side).amax(1) < 0.03 for side in (0, 1)]).all(0)
+    return upright & standing & free
+
+
+def depth_inside(model: AnnyBody, joints: torch.Tensor, side: int) -> torch.Tensor:
+    """How deep forearm and hand of one side are inside of trunk, head and thighs, taken as capsules [m]."""
+    roles = model.roles
+    middle = roles.fingers[side][2][0]
+    elbow, wrist, knuckle = (joints[:, j] for j in (roles.lower_arm[side], roles.hand[side], middle))
+    points = torch.stack([(elbow + wrist) / 2, wrist, knuckle, knuckle + 0.8 * (knuckle - wrist)], 1)
+    hips = joints[:, list(roles.upper_leg)].mean(1)
+    shoulders = joints[:, list(roles.upper_arm)].mean(1)
+    across = joints[:, roles.upper_arm[0]] - joints[:, roles.upper_arm[1]]
+    capsules = [(hips + k * 0.25 * across, shoulders + k * 0.3 * across, 0.125) for k in (-1.0, 0.0, 1.0)]
+    capsules += [(joints[:, roles.upper_leg[s]], joints[:, roles.lower_leg[s]], 0.10) for s in (0, 1)]
+    head = joints[:, roles.neck[-1]]
+    capsules.append((head, head + 0.12 * (head - shoulders) / (head - shoulders).norm(dim=-1, keepdim=True), 0.12))
+    depth = []
+    for start, end, radius in capsules:
+        along = (end - start)[:, None]
+        share = ((points - start[:, None]) * along).sum(-1) / along.square().sum(-1)
+        nearest = start[:, None] + share.clamp(0, 1)[..., None] * along
+        depth.append(radius - (points - nearest).norm(dim=-1))
+    return torch.stack(depth).amax(0)
+
+
+def pushed_out(model: AnnyBody, poses: torch.Tensor) -> torch.Tensor:
+    """Raise arms sideways or forwards, by up to half a radian, until hands are outside of the body."""
+    poses = poses.clone()
+    rest = model.rest(torch.zeros(1, len(model.beta_names)))
+    for _ in range(10):
+        rotations, joints = model.forward_kinematics(rest.joints, poses)
+        for side in (0, 1):
+            inside = depth_inside(model, joints, side).amax(1) > 0
+            shoulder, hand = model.roles.upper_arm[side], model.roles.hand[side]
+            arm = joints[:, hand] - joints[:, shoulder]
+            away = joints[:, hand] - joints[:, list(model.roles.upper_leg)].mean(1)
+            away[:, 1] = 0
+            axis = torch.linalg.cross(arm, away)
+            axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=1e-6) * 0.06 * inside[:, None]
+            parent = rotations[:, model.parents[shoulder]]
+            poses[:, shoulder] = parent.mT @ rotvec_to_matrix(axis) @ parent @ poses[:, shoulder]
+    return poses
+
+
 def main() -> None:
     """Build the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base-mesh", type=Path, required=True, help="MakeHuman's base.obj")
-    parser.add_argument("--assets", type=Path, required=True, help="folder with clothes, hair, skins, community ...")
+    parser.add_argument("--base-mesh", type=Path, help="MakeHuman's base.obj, for the garments")
+    parser.add_argument("--assets", type=Path, help="folder with clothes, hair, skins, community ...")
     parser.add_argument("--backgrounds", type=Path, help="folder of photos without people")
+    parser.add_argument("--motions", type=Path, help="folder of BVH files")
+    parser.add_argument("--poses-per-clip", type=int, default=120, help="at most so many poses of one file")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--texture-size", type=int, default=1024, help="longest side of a garment's texture [px]")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     model = AnnyBody.load()
-    tensors, items = build_garments(args, model)
-    save_file(
-        tensors, args.out / "wardrobe.safetensors", {"format": "liquidwarp-wardrobe-1", "items": json.dumps(items)}
-    )
+    if args.assets:
+        tensors, items = build_garments(args, model)
+        metadata = {"format": "liquidwarp-wardrobe-1", "items": json.dumps(items)}
+        save_file(tensors, args.out / "wardrobe.safetensors", metadata)
     if args.backgrounds:
         photos = {p.stem: torch.from_numpy(np.fromfile(p, np.uint8)) for p in sorted(args.backgrounds.rglob("*.jpg"))}
         save_file(photos, args.out / "backgrounds.safetensors", {"format": "liquidwarp-backgrounds-1"})
+    if args.motions:
+        poses, metadata = build_poses(args.motions, model, args.poses_per_clip)
+        save_file(poses, args.out / "poses.safetensors", metadata)
     for path in sorted(args.out.iterdir()):
         print(f"{path.name}: {path.stat().st_size / 2**20:.1f} MiB")
 

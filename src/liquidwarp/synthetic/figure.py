@@ -15,9 +15,10 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.geometry.mesh import vertex_normals
 from liquidwarp.synthetic.wardrobe import KINDS, Garment
 
-__all__ = ["MATERIALS", "PATTERNS", "Figures", "Outfit", "Paint", "dress"]
+__all__ = ["MATERIALS", "PATTERNS", "Decal", "Figures", "Outfit", "Paint", "dress"]
 
-PATTERNS = ("plain", "stripes", "pinstripes", "checks", "dots", "diagonals")
+PATTERNS = ("plain", "stripes", "pinstripes", "checks", "dots", "diagonals", "halves")
+"""What a garment's second colour makes; "halves" is everything from the hips down."""
 MATERIALS = ("cloth", "skin", "hair", "eyes")
 
 _MATERIAL_OF = {"body": "skin", "hair": "hair", "eyebrows": "hair", "eyes": "eyes"}
@@ -47,6 +48,23 @@ class Paint:
 
 
 @dataclass(frozen=True)
+class Decal:
+    """A print on the chest or the back: a square piece of a texture."""
+
+    texture: int
+    corner: tuple[float, float]
+    """Lower left corner of the piece (u, v)."""
+    piece: float
+    """Side of the piece in texture units."""
+    centre: tuple[float, float]
+    """Where it sits on the body at rest (x, y) [m]."""
+    size: float
+    """Side of the print [m]."""
+    front: bool
+    """On the chest; False: on the back."""
+
+
+@dataclass(frozen=True)
 class Outfit:
     """Who wears what: the first paint is the skin's, then one per garment, from the skin outwards."""
 
@@ -60,6 +78,8 @@ class Outfit:
     """How far cloth stands off [m]."""
     fold_seed: int = 0
     """Which folds it throws."""
+    decal: Decal | None = None
+    """A print on the cloth."""
 
     @staticmethod
     def of(garments: Sequence[Garment], skin: int, eyes: int, paints: dict[str, Paint] | None = None) -> "Outfit":
@@ -91,6 +111,8 @@ class Figures:
     """Index into :data:`MATERIALS`."""
     paint: Float[Tensor, "B L 12"]
     """colour 3, amount, gain 3, pattern, second colour 3, period."""
+    decal: Float[Tensor, "B 8"]
+    """texture (-1: none), corner 2, piece, centre 2, size, sign of the normal's z."""
 
     def __len__(self) -> int:
         return self.vertices.shape[0]
@@ -152,6 +174,7 @@ def _dress_one(model: BodyModel, body: Float[Tensor, "V 3"], outfit: Outfit) -> 
         torch.tensor([_GLOSS.get(kind, 0.02) for kind in kinds], device=device),
         torch.tensor([MATERIALS.index(_MATERIAL_OF.get(kind, "cloth")) for kind in kinds], device=device),
         torch.tensor([_paint_row(paint) for paint in outfit.paints], device=device),
+        torch.tensor(_decal_row(outfit.decal), device=device),
     )
     return replace(figure, **{name: getattr(figure, name)[None] for name in Figures.__dataclass_fields__})
 
@@ -165,6 +188,13 @@ def _uv_up(model: BodyModel) -> Float[Tensor, "F 3 2"]:
 def _paint_row(paint: Paint) -> list[float]:
     pattern = float(PATTERNS.index(paint.pattern))
     return [*paint.colour, paint.amount, *paint.gain, pattern, *paint.second, paint.period]
+
+
+def _decal_row(decal: Decal | None) -> list[float]:
+    if decal is None:
+        return [-1.0] + [1.0] * 7
+    side = -1.0 if decal.front else 1.0
+    return [float(decal.texture), *decal.corner, decal.piece, *decal.centre, decal.size, side]
 
 
 def _folds(points: Float[Tensor, "N 3"], outfit: Outfit) -> Float[Tensor, "N"]:

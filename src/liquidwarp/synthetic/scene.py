@@ -20,7 +20,7 @@ from liquidwarp.synthetic.wardrobe import Textures
 
 __all__ = ["Camera", "Light", "Picture", "SceneConfig", "pose_points", "render"]
 
-_SKIN, _HAIR, _EYES = (MATERIALS.index(name) for name in ("skin", "hair", "eyes"))
+_CLOTH, _SKIN, _HAIR, _EYES = (MATERIALS.index(name) for name in ("cloth", "skin", "hair", "eyes"))
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,9 @@ class _Surface:
     layer: Int64[Tensor, "N"]
     uv: Float[Tensor, "N 2"]
     rest: Float[Tensor, "N 3"]
+    """Rest position [m]."""
+    rest_side: Float[Tensor, "N"]
+    """z of the face's normal at rest, unscaled: below 0 on the front of the person."""
     point: Float[Tensor, "N 3"]
     """Body space [m]."""
     normal: Float[Tensor, "N 3"]
@@ -213,7 +216,7 @@ def _surface(
     corner = figures.faces[person, face]
     normal = F.normalize((normals[view[:, None], corner] * bary).sum(1), dim=-1)
     layer = figures.layer[person, face]
-    posed = points[view[:, None], corner]
+    posed, rest = points[view[:, None], corner], figures.vertices[person[:, None], corner]
     seen_from_inside = torch.linalg.cross(posed[:, 1] - posed[:, 0], posed[:, 2] - posed[:, 0])[:, 2:] > 0
     flipped = torch.where((figures.material[person, layer] == _HAIR)[:, None], normal[:, 2:] > 0, seen_from_inside)
     return _Surface(
@@ -222,7 +225,8 @@ def _surface(
         person,
         layer,
         (figures.corner_uv[person, face] * bary).sum(1),
-        (figures.vertices[person[:, None], corner] * bary).sum(1),
+        (rest * bary).sum(1),
+        torch.linalg.cross(rest[:, 1] - rest[:, 0], rest[:, 2] - rest[:, 0])[:, 2],
         (posed * bary).sum(1),
         torch.where(flipped, -normal, normal),
     )
@@ -238,7 +242,22 @@ def _albedo(figures: Figures, surface: _Surface, textures: Textures) -> Float[Te
     albedo = torch.lerp(albedo, colour * (0.25 + 1.5 * brightness.sqrt()).clamp(max=1.3), amount)
     share = _pattern(surface.rest, paint[:, 7], paint[:, 11])[:, None]
     albedo = torch.lerp(albedo, second * (0.5 + brightness.sqrt()).clamp(max=1.2), 0.9 * share)
-    return (albedo * gain).clamp(0, 1)
+    return _printed(figures, surface, textures, albedo * gain).clamp(0, 1)
+
+
+def _printed(
+    figures: Figures, surface: _Surface, textures: Textures, albedo: Float[Tensor, "N 3"]
+) -> Float[Tensor, "N 3"]:
+    """Lay the decals over the cloth."""
+    decal = figures.decal[surface.person]
+    place = (surface.rest[:, :2] - decal[:, 4:6]) / decal[:, 6:7] + 0.5
+    here = (decal[:, 0] >= 0) & (place > 0).all(1) & (place < 1).all(1) & (surface.rest_side * decal[:, 7] > 0)
+    here &= figures.material[surface.person, surface.layer] == _CLOTH
+    index = here.nonzero()[:, 0]
+    decal, place = decal[index], place[index]
+    uv = decal[:, 1:3] + decal[:, 3:4] * torch.stack([place[:, 0], 1 - place[:, 1]], 1)
+    print_colour = textures.sample(decal[:, 0].long(), uv)[:, :3] ** 2.2
+    return albedo.index_copy(0, index, print_colour)
 
 
 def _pattern(rest: Float[Tensor, "N 3"], pattern: Float[Tensor, "N"], period: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
@@ -253,6 +272,7 @@ def _pattern(rest: Float[Tensor, "N 3"], pattern: Float[Tensor, "N"], period: Fl
             ((across % 1 < 0.5).float() + (down % 1 < 0.5).float()) / 2,
             (((across % 1) - 0.5) ** 2 + ((down % 1) - 0.5) ** 2 < 0.07).float(),
             ((across + down) % 1 < 0.5).float(),
+            (rest[:, 1] > -0.02).float(),
         ],
         1,
     )

@@ -1,0 +1,246 @@
+"""People rendered on the fly, with everything known about them: the training data and the measure of the fit.
+
+Each person is seen in several views: the same body, clothes, light and place, another pose and orientation in each.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyModel, BodyParams, PosedBody
+from liquidwarp.config import BodyNoise, SyntheticConfig
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.rotations import rotvec_to_matrix
+from liquidwarp.geometry.warp import Flow, warp
+from liquidwarp.synthetic.degrade import degrade
+from liquidwarp.synthetic.figure import dress
+from liquidwarp.synthetic.outfits import draw_betas, draw_light, draw_outfit
+from liquidwarp.synthetic.poses import PoseLibrary, draw_poses, finger_joints, turned, yaw_angles
+from liquidwarp.synthetic.scene import Camera, SceneConfig, render
+from liquidwarp.synthetic.wardrobe import Wardrobe
+
+__all__ = ["Bodies", "SyntheticBatch", "SyntheticPeople", "perturb"]
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """The bodies of B people in V views each."""
+
+    betas: Float[Tensor, "B K"]
+    rel_rotmats: Float[Tensor, "B V J 3 3"]
+    scale: Float[Tensor, "B V"]
+    """[px/m]."""
+    translation: Float[Tensor, "B V 2"]
+    """[px]."""
+
+    def __getitem__(self, person: int) -> BodyParams:
+        """The body of one person, its views as frames."""
+        camera = WeakPerspective(self.scale[person], self.translation[person])
+        return BodyParams(self.betas[person], self.rel_rotmats[person], camera)
+
+
+@dataclass(frozen=True)
+class SyntheticBatch:
+    """B people in V views each."""
+
+    images: Float[Tensor, "B V 3 S S"]
+    """RGB in [0, 1]."""
+    mattes: Float[Tensor, "B V 1 S S"]
+    """True opacity of the person."""
+    backgrounds: Float[Tensor, "B V 3 S S"]
+    """The place without the person."""
+    body: Bodies
+    """The truth. Feet are shod where shoes are worn, if the body knows shoes."""
+    fitted: Bodies
+    """The truth and an error such as a fit makes: what a network is conditioned on."""
+    distance: Float[Tensor, "B"]
+    """From the camera to the root joint [m]."""
+
+
+class SyntheticPeople:
+    """An endless supply of people.
+
+    Example::
+
+        people = SyntheticPeople.load(".lab/wardrobe", "cuda", split="train", seed=0)
+        batch = people.sample(8, views=4, size=256)
+    """
+
+    def __init__(
+        self,
+        model: BodyModel,
+        wardrobe: Wardrobe,
+        poses: PoseLibrary,
+        config: SyntheticConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Put together people from parts that all lie on one device.
+
+        Args:
+            model: The body.
+            wardrobe: One split of it.
+            poses: One split of them.
+            config: Shares and errors.
+            seed: The same seed gives the same people, on the same device.
+        """
+        self.model = model
+        self.wardrobe = wardrobe
+        self.poses = poses
+        self.config = config or SyntheticConfig()
+        self.seed = seed
+        self.device = model.lbs_weights.device
+        self._next = 0
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        device: torch.device | str = "cpu",
+        split: str = "train",
+        seed: int = 0,
+        config: SyntheticConfig | None = None,
+    ) -> "SyntheticPeople":
+        """Read what ``scripts/build_wardrobe.py`` wrote.
+
+        Args:
+            folder: Where it is.
+            device: Where to render.
+            split: "train", "held_out" (other clothes, skins, places and motions) or "all".
+            seed: The same seed gives the same people, on the same device.
+            config: Shares and errors.
+        """
+        model = AnnyBody.load()
+        wardrobe = Wardrobe.load(folder, model).split(split)
+        poses = PoseLibrary.load(folder, model).split(split)
+        return cls(model.to(device), wardrobe.to(device), poses.to(device), config, seed)
+
+    @torch.no_grad()
+    def sample(self, batch: int, views: int, size: int, index: int | None = None) -> SyntheticBatch:
+        """Render people.
+
+        Args:
+            batch: People, B.
+            views: Views of each, V: the first from the front, the second mostly from the back.
+            size: Side of the square pictures [px].
+            index: Which batch of the endless supply; None is the one after the last.
+        """
+        if index is None:
+            index = self._next
+        self._next = index + 1
+        chance = random.Random(self.seed * 1_000_003 + index)  # noqa: S311
+        generator = torch.Generator(self.device).manual_seed(chance.getrandbits(60))
+        female = torch.tensor([float(chance.random() < 0.5) for _ in range(batch)], device=self.device)
+        betas = draw_betas(self.model, female, generator)
+        outfits = [draw_outfit(self.wardrobe, self.config, bool(f), chance) for f in female.tolist()]
+        figures = dress(self.model, betas, outfits)
+        poses = draw_poses(self.poses, self.model, batch * views, self.config.standing, generator)
+        poses = turned(poses, yaw_angles(batch, views, generator).flatten())
+        rest = self.model.rest(betas.repeat_interleave(views, 0))
+        posed = self.model.pose(rest, poses)
+        near, far = self.config.distance
+        distance = near + (far - near) * _uniform(generator, batch) if near < far else betas.new_full((batch,), near)
+        weak = self._frame(posed, batch, views, size, generator)
+        backgrounds = self._backgrounds(batch, views, size, generator)
+        light = draw_light(backgrounds[:, 0], generator)
+        picture = render(
+            figures,
+            posed.transforms.view(batch, views, -1, 3, 4),
+            Camera(weak, distance.repeat_interleave(views)),
+            light,
+            self.wardrobe.textures,
+            (size, size),
+            SceneConfig(self.config.supersample, shadow_size=160 if self.config.shadows else 0),
+        )
+        images = picture.colour + (1 - picture.matte) * backgrounds
+        images, backgrounds = degrade(images, backgrounds, self.config.degrade, generator)
+        shod = torch.tensor([any(g.kind == "shoes" for g in outfit.garments) for outfit in outfits])
+        body = Bodies(
+            self._shod(betas, shod.to(self.device)),
+            poses.view(batch, views, -1, 3, 3),
+            weak.scale.view(batch, views),
+            weak.translation.view(batch, views, 2),
+        )
+        fitted = perturb(self.model, body, self.config.noise, generator)
+        return SyntheticBatch(images, picture.matte, backgrounds, body, fitted, distance)
+
+    def _shod(self, betas: Float[Tensor, "B K"], shod: Tensor) -> Float[Tensor, "B K"]:
+        """The betas with shoes on the body itself, where the figure wears some."""
+        betas = betas.clone()
+        for index, name in enumerate(self.model.beta_names):
+            if name.startswith("shoe"):
+                betas[:, index] = shod.to(betas.dtype)
+        return betas
+
+    def _frame(
+        self, posed: PosedBody, batch: int, views: int, size: int, generator: torch.Generator
+    ) -> WeakPerspective:
+        """Cameras that show the full body, or for some people the upper half of it."""
+        low, high = posed.vertices[..., :2].amin(1), posed.vertices[..., :2].amax(1)
+        extent = (high - low).amax(1)
+        fill = (0.70 + 0.20 * _uniform(generator, batch)).repeat_interleave(views)
+        fill = fill * (1 + 0.04 * _normal(generator, batch * views))
+        zoom = (_uniform(generator, batch) < self.config.upper_body).repeat_interleave(views)
+        closer = 1.5 + 0.8 * _uniform(generator, batch).repeat_interleave(views)
+        scale = fill * torch.where(zoom, closer, torch.ones_like(fill)) * size / extent
+        middle = (low + high) / 2
+        middle[:, 1] = torch.where(zoom, low[:, 1] + 0.43 * size / scale, middle[:, 1])
+        shift = size * 0.03 * _normal(generator, batch * views, 2)
+        return WeakPerspective(scale, size / 2 - scale[:, None] * middle + shift)
+
+    def _backgrounds(self, batch: int, views: int, size: int, generator: torch.Generator) -> Float[Tensor, "B V 3 S S"]:
+        """A crop of a photo per person, sometimes mirrored or nearly plain; under a moving camera it shifts."""
+        photos = self.wardrobe.backgrounds
+        pick = torch.randint(len(photos), (batch,), generator=generator, device=self.device)
+        mirror = torch.where(_uniform(generator, batch) < 0.5, -1.0, 1.0)
+        zoom = 0.5 + 0.45 * _uniform(generator, batch)
+        offset = (1 - zoom)[:, None] * (2 * _uniform(generator, batch, 2) - 1)
+        moving = (_uniform(generator, batch) < self.config.moving_background)[:, None, None]
+        offset = offset[:, None] + 0.06 * moving * _normal(generator, batch, views, 2)
+        identity = Flow.identity(size, size, batch, self.device)
+        spread = torch.stack([zoom * mirror, zoom], 1)
+        grid = identity.grid[:, None] * spread[:, None, None, None] + offset[:, :, None, None]
+        grid = 1 - (grid + 1).remainder(4).sub(2).abs()  # mirrored at the photo's edges
+        flow = Flow(grid.flatten(0, 1), identity.valid.repeat_interleave(views, 0))
+        crops = warp((photos[pick].float() / 255).repeat_interleave(views, 0), flow).view(batch, views, 3, size, size)
+        plain = 0.85 * (_uniform(generator, batch) < 0.2)[:, None, None, None, None]
+        wall = _uniform(generator, batch, 1, 3, 1, 1)
+        bright = 0.75 + 0.4 * _uniform(generator, batch, 1, 1, 1, 1)
+        return (torch.lerp(crops, wall.expand_as(crops), plain) * bright).clamp(0, 1)
+
+
+def perturb(model: BodyModel, body: Bodies, noise: BodyNoise, generator: torch.Generator) -> Bodies:
+    """Add errors such as a fit makes: the shape's is the same in all views, pose and camera err anew in each.
+
+    Args:
+        model: The body.
+        body: The truth.
+        noise: Standard deviations.
+        generator: Source of chance, on the body's device.
+    """
+    batch, views, joints = body.rel_rotmats.shape[:3]
+    deviation = torch.zeros(joints, device=generator.device)
+    deviation[list(model.roles.movable())] = noise.joint
+    deviation[list(model.roles.hand)] = noise.hand
+    deviation[finger_joints(model)] = noise.finger
+    deviation[model.roles.root] = noise.root
+    error = deviation[:, None] * _normal(generator, batch, views, joints, 3)
+    moved = noise.translation * body.scale[..., None] * _normal(generator, batch, views, 2)
+    return Bodies(
+        body.betas + noise.betas * _normal(generator, *body.betas.shape),
+        body.rel_rotmats @ rotvec_to_matrix(error),
+        body.scale * (1 + noise.scale * _normal(generator, batch, views)),
+        body.translation + moved,
+    )
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=generator, device=generator.device)
+
+
+def _normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator, device=generator.device)

@@ -1,0 +1,157 @@
+"""Poses for synthetic people: motion capture, relaxed standing, natural hands."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from safetensors import safe_open
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.errors import WeightsCorruptError, WeightsNotFoundError
+from liquidwarp.geometry.rotations import matrix_to_rotvec, rotation_about, rotvec_to_matrix, swing
+
+__all__ = ["PoseLibrary", "relaxed_stand", "turned"]
+
+_FORMAT = "liquidwarp-poses-1"
+_CURL = ((1, 0.16), (2, 0.30), (3, 0.20))
+"""Bend of a relaxed finger's joints [rad]."""
+
+
+@dataclass(frozen=True)
+class PoseLibrary:
+    """N poses of the whole body that face the camera."""
+
+    rotvec: Float[Tensor, "N J 3"]
+    """Rotation of each joint relative to its parent [rad]."""
+    clips: tuple[str, ...]
+    """The clip that each pose is from."""
+
+    @staticmethod
+    def load(folder: str | Path, model: BodyModel) -> "PoseLibrary":
+        """Read ``poses.safetensors`` of ``scripts/build_wardrobe.py`` for ``model``.
+
+        Raises:
+            WeightsNotFoundError: no such file.
+            WeightsCorruptError: of another format or for another skeleton.
+        """
+        path = Path(folder) / "poses.safetensors"
+        if not path.is_file():
+            raise WeightsNotFoundError(f"{path}: no poses. Build them with scripts/build_wardrobe.py --motions.")
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise WeightsCorruptError(f"{path}: expected format {_FORMAT}, found {metadata.get('format')}.")
+            moved, clip = file.get_tensor("rotvec").float(), file.get_tensor("clip").long()
+        names, clips = json.loads(metadata["joints"]), json.loads(metadata["clips"])
+        if unknown := set(names) - set(model.joint_names):
+            raise WeightsCorruptError(f"{path}: for another body, with joints {sorted(unknown)}.")
+        rotvec = torch.zeros(len(moved), len(model.joint_names), 3)
+        rotvec[:, [model.joint_names.index(name) for name in names]] = moved
+        return PoseLibrary(rotvec, tuple(clips[index] for index in clip.tolist()))
+
+    def split(self, name: str) -> "PoseLibrary":
+        """Poses for training ("train"), from other clips for evaluation ("held_out"), or "all"."""
+        if name == "all":
+            return self
+        held_out = set(sorted(set(self.clips))[3::8])
+        chosen = [index for index, clip in enumerate(self.clips) if (clip in held_out) == (name == "held_out")]
+        return PoseLibrary(self.rotvec[chosen], tuple(self.clips[index] for index in chosen))
+
+    def to(self, device: torch.device | str) -> "PoseLibrary":
+        """The same on another device."""
+        return replace(self, rotvec=self.rotvec.to(device))
+
+
+def relaxed_stand(model: BodyModel, joints: Float[Tensor, "J 3"]) -> Float[Tensor, "J 3"]:
+    """A relaxed stand with the arms a little away from the body, hands at rest, as rotation vectors [rad].
+
+    Args:
+        model: The body; joints that it lacks are skipped.
+        joints: Rest joints [m]: thumbs and forearms turn about axes between them.
+    """
+    place = {name: index for index, name in enumerate(model.joint_names)}
+    rotvec = joints.new_zeros(len(place), 3)
+
+    def turn(name: str, by: tuple[float, float, float] | Tensor) -> None:
+        if name in place:
+            rotvec[place[name]] = torch.as_tensor(by, dtype=joints.dtype, device=joints.device)
+
+    def bone(start: str, end: str) -> Float[Tensor, "3"]:
+        if start not in place or end not in place:
+            return joints.new_tensor([0.0, 1.0, 0.0])
+        return F.normalize(joints[place[end]] - joints[place[start]], dim=-1)
+
+    for side, sign in (("L", 1.0), ("R", -1.0)):
+        turn(f"clavicle.{side}", (0.0, 0.0, sign * 0.13))
+        turn(f"shoulder01.{side}", (0.0, 0.0, sign * 0.10))
+        turn(f"upperarm01.{side}", (0.06, 0.0, sign * 0.25))
+        turn(f"lowerarm01.{side}", (-0.22, sign * 0.05, sign * 0.10))
+        roll = sign * 0.5 * bone(f"lowerarm01.{side}", f"wrist.{side}")
+        turn(f"lowerarm02.{side}", 0.6 * roll)
+        turn(f"wrist.{side}", 0.4 * roll)
+        turn(f"upperleg01.{side}", (0.0, 0.0, sign * 0.075))
+        turn(f"foot.{side}", (0.0, 0.0, -sign * 0.075))
+        for finger in (2, 3, 4, 5):
+            for joint, curl in _CURL:
+                turn(f"finger{finger}-{joint}.{side}", (0.0, 0.0, sign * (curl + 0.04 * (finger - 2))))
+        closing = swing(bone(f"finger1-1.{side}", f"finger1-3.{side}"), bone(f"finger3-1.{side}", f"finger3-2.{side}"))
+        turn(f"finger1-1.{side}", 0.45 * matrix_to_rotvec(closing))
+        turn(f"finger1-2.{side}", 0.20 * matrix_to_rotvec(closing))
+    return rotvec
+
+
+def finger_joints(model: BodyModel) -> list[int]:
+    """All joints of thumbs and fingers."""
+    return sorted({joint for hand in model.roles.fingers for chain in hand for joint in chain})
+
+
+def draw_poses(
+    library: PoseLibrary, model: BodyModel, count: int, standing_share: float, generator: torch.Generator
+) -> Float[Tensor, "N J 3 3"]:
+    """Poses that face the camera: motion capture or a loose stand, each a little varied, hands from open to fist.
+
+    Args:
+        library: Motion capture.
+        model: The body, on the generator's device.
+        count: N.
+        standing_share: Share of standing poses [0, 1].
+        generator: Source of chance.
+    """
+    device = generator.device
+    stand = relaxed_stand(model, model.rest(torch.zeros(1, len(model.beta_names), device=device)).joints[0])
+    pick = torch.randint(len(library.clips), (count,), generator=generator, device=device)
+    standing = torch.rand(count, generator=generator, device=device) < standing_share
+    rotvec = torch.where(standing[:, None, None], stand, library.rotvec[pick])
+    movable = list(model.roles.movable())
+    rotvec[:, movable] += 0.06 * torch.randn(count, len(movable), 3, generator=generator, device=device)
+    raised = torch.rand(count, 2, generator=generator, device=device) * standing[:, None]
+    for side, sign in ((0, 1.0), (1, -1.0)):
+        rotvec[:, model.roles.upper_arm[side], 2] -= sign * 0.9 * raised[:, side] ** 2
+    fingers = finger_joints(model)
+    hand = torch.rand(count, 1, 1, generator=generator, device=device) * 2.2
+    spread = 0.06 * torch.randn(count, len(fingers), 3, generator=generator, device=device)
+    rotvec[:, fingers] = stand[fingers] * hand + spread
+    return rotvec_to_matrix(rotvec)
+
+
+def turned(poses: Float[Tensor, "N J 3 3"], yaw: Float[Tensor, "N"]) -> Float[Tensor, "N J 3 3"]:
+    """Turn whole bodies by ``yaw`` [rad] about the vertical."""
+    root = rotation_about("y", yaw) @ poses[:, 0]
+    return torch.cat([root[:, None], poses[:, 1:]], 1)
+
+
+def yaw_angles(people: int, views: int, generator: torch.Generator) -> Float[Tensor, "B V"]:
+    """The first view roughly from the front, the second often from the back, the rest from anywhere [rad]."""
+    device = generator.device
+    normal = torch.randn(people, views, generator=generator, device=device)
+    uniform = torch.rand(2, people, views, generator=generator, device=device)
+    anywhere = torch.where(uniform[0] < 0.5, 0.5 * normal, (2 * uniform[1] - 1) * math.pi)
+    anywhere[:, 0] = 0.35 * normal[:, 0]
+    if views > 1:
+        anywhere[:, 1] = torch.where(uniform[0, :, 1] < 0.6, math.pi + 0.45 * normal[:, 1], 0.8 * normal[:, 1])
+    return anywhere
