@@ -63,7 +63,7 @@ class Imitate:
         _check_inputs("driving", (self.driving,))
         check_output(self.out)
         from liquidwarp.api import LiquidWarper
-        from liquidwarp.recover.tracker import parse_choice
+        from liquidwarp.recover.choice import parse_choice
 
         person = parse_choice(self.person)
         warper = LiquidWarper.from_pretrained(device=self.device, size=self.size, cache=self.cache)
@@ -126,7 +126,7 @@ class Recover:
         from liquidwarp.cache import Cache
         from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
         from liquidwarp.recover.digitize import recover_photos, recover_video
-        from liquidwarp.recover.tracker import parse_choice
+        from liquidwarp.recover.choice import parse_choice
         from liquidwarp.tasks.recover import RecoveryFiles, export_recovery
 
         person, cache, first = parse_choice(self.person), Cache(enabled=self.cache), self.path[0]
