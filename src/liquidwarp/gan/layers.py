@@ -25,6 +25,8 @@ def downsample(inputs: int, outputs: int) -> nn.Conv2d:
 
 def instance_norm(features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
     """Zero mean and unit variance per image and channel; the statistics are in float32."""
+    if features.device.type == "cpu":  # 10 times faster there than the reductions over channels-last memory
+        return F.group_norm(features.float(), features.shape[1], eps=_NORM_EPSILON).to(features.dtype)
     variance, mean = torch.var_mean(features.float(), (2, 3), keepdim=True, unbiased=False)
     scale = torch.rsqrt(variance + _NORM_EPSILON)
     return (features - mean.to(features.dtype)) * scale.to(features.dtype)
