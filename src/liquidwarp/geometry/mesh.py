@@ -27,4 +27,5 @@ def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int64[Tensor, "F 3"]
 def unique_edges(faces: Int64[Tensor, "F 3"]) -> Int64[Tensor, "E 2"]:
     """Each undirected edge once, lower index first."""
     pairs = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    return torch.unique(pairs.sort(1).values, dim=0)
+    edges: Tensor = torch.unique(pairs.sort(1).values, dim=0)
+    return edges

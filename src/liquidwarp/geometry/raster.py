@@ -62,7 +62,7 @@ def rasterize(
         seen from outside the body, which is a negative signed area in the image's y-down axes.
 
     Args:
-        vertices: Projected vertices.
+        vertices: Projected vertices; other floating types are computed in float32.
         faces: Corner indices, the same for all B.
         height: Image height [px].
         width: Image width [px].
@@ -75,6 +75,7 @@ def rasterize(
     batch, num_faces, device = vertices.shape[0], faces.shape[0], vertices.device
     if batch == 0 or num_faces == 0:
         return _empty_raster(batch, height, width, device)
+    vertices = vertices.float()  # the z-test sorts the bits of 32-bit floats; half would lose whole pixels
     nearest = vertices[..., 2].amin()
     corners = vertices.index_select(1, faces.reshape(-1)).reshape(batch * num_faces, 9)
     corners = corners - torch.stack([nearest.new_tensor(0.5), nearest.new_tensor(0.5), nearest]).repeat(3)
@@ -225,12 +226,12 @@ def rasterize_reference(
 
 
 def interpolate(
-    attribute: Float[Tensor, "B V C"], faces: Int64[Tensor, "F 3"], raster: Raster
+    attribute: Float[Tensor, "A V C"], faces: Int64[Tensor, "F 3"], raster: Raster
 ) -> Float[Tensor, "B H W C"]:
     """Mix per-vertex values at every covered pixel; 0 elsewhere.
 
     Args:
-        attribute: Per-vertex values; B may be 1 for values shared by all images.
+        attribute: Per-vertex values; A is B, or 1 for values shared by all images.
         faces: The faces that were rasterised.
         raster: What each pixel sees.
 

@@ -1,4 +1,4 @@
-"""Rotations as 3x3 matrices and as rotation vectors (axis times angle [rad]); arXiv-free textbook SO(3)."""
+"""Rotations as 3x3 matrices and as rotation vectors (axis times angle [rad]): textbook SO(3)."""
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ def cross_matrix(vector: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """The matrix [v]x with [v]x w = v x w."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
 
 
 def rotvec_to_matrix(rotvec: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
@@ -84,7 +84,8 @@ def nearest_rotation(matrix: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3 3"]
     u, _, vh = torch.linalg.svd(matrix)
     sign = torch.ones_like(matrix[..., 0])
     sign[..., 2] = torch.det(u @ vh)
-    return (u * sign[..., None, :]) @ vh
+    rotation: Tensor = (u * sign[..., None, :]) @ vh
+    return rotation
 
 
 def kabsch(
@@ -100,8 +101,8 @@ def kabsch(
 def swing(start: Float[Tensor, "*B 3"], end: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """The smallest rotation that turns direction ``start`` into direction ``end`` (no twist)."""
     start, end = F.normalize(start, dim=-1), F.normalize(end, dim=-1)
-    start, end = torch.broadcast_tensors(start, end)
     cross = torch.linalg.cross(start, end)
+    start = start.expand_as(cross)
     sine = cross.norm(dim=-1, keepdim=True)
     angle = torch.atan2(sine, (start * end).sum(-1, keepdim=True))
     # Opposite directions have no unique axis: take any that is orthogonal to `start`.
