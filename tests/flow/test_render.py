@@ -6,9 +6,10 @@ import torch
 
 from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.extension import inflated_shell
+from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.render import render_warp
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.texture import blend_weights, erode, grow_colours
+from liquidwarp.flow.texture import blend_weights, grow_colours
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 
 from .conftest import box_params
@@ -19,6 +20,7 @@ def test_erode_and_grow():
     mask = torch.zeros(1, 1, 20, 20)
     mask[..., 5:15, 5:15] = 1
     assert erode(mask, 2).sum() == 36
+    assert dilate(mask, 2).sum() == 14 * 14
     image = torch.where(mask > 0, torch.full((1,), 0.3), torch.full((1,), 0.9)).expand(-1, 3, -1, -1)
     assert torch.allclose(grow_colours(image, mask), torch.full((1, 3, 20, 20), 0.3), atol=1e-5)
     assert torch.equal(grow_colours(image, torch.zeros_like(mask)), image)

@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.checks import check_shape, check_unit_range
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.exemplar import fill_by_example
+from liquidwarp.flow.masks import dilate
 
 __all__ = ["background_hole", "complete_background"]
 
@@ -30,8 +30,7 @@ def background_hole(
         silhouettes: Where the fitted bodies are, 1 = body.
     """
     covered = mattes if silhouettes is None else torch.maximum(mattes, silhouettes)
-    size = 2 * round(_DILATION * covered.shape[-2] / 2) + 1
-    return F.max_pool2d((covered > 0.1).to(mattes.dtype), size, 1, size // 2) > 0.5
+    return dilate((covered > 0.1).to(mattes.dtype), round(_DILATION * covered.shape[-2] / 2)) > 0.5
 
 
 def complete_background(

@@ -13,8 +13,9 @@ from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.extension import Extension, smooth_on_mesh
+from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
-from liquidwarp.flow.texture import erode, grow_colours
+from liquidwarp.flow.texture import grow_colours
 from liquidwarp.flow.visibility import body_visibility, extension_visibility, farthest_nearby
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
@@ -94,8 +95,7 @@ def prepare_source_batch(
     nearest = farthest_nearby(raster)
     flat_matte = mattes.flatten(0, 1)
     seen = body_visibility(surface.body, surface.normals, nearest)
-    reach = 2 * round(_REACH * height) + 1
-    near_matte = F.max_pool2d(flat_matte, reach, 1, reach // 2)
+    near_matte = dilate(flat_matte, round(_REACH * height))
     seen = seen * (_matte_at(near_matte, surface.body) > 0.5)
     points = surface.extension - F.pad(extension.recess[:, None], (2, 0))
     normals = surface.normals.index_select(1, extension.anchor)

@@ -5,23 +5,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["blend_weights", "erode", "grow_colours"]
+__all__ = ["blend_weights", "grow_colours"]
 
 _SHARPNESS = 8
 _FILLED = 1e-3
-
-
-def erode(mask: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
-    """Shrink a mask by about ``radius`` pixels (octagon); the picture's border does not count as outside."""
-    eroded = mask
-    for step in range(radius):
-        size = (3, 3) if step % 2 == 0 else None
-        if size is None:  # a plus: every other step keeps the corners round
-            vertical = -F.max_pool2d(-eroded, (3, 1), 1, (1, 0))
-            eroded = torch.minimum(vertical, -F.max_pool2d(-eroded, (1, 3), 1, (0, 1)))
-        else:
-            eroded = -F.max_pool2d(-eroded, 3, 1, 1)
-    return eroded
 
 
 def grow_colours(
