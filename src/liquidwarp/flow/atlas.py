@@ -46,6 +46,10 @@ class TextureAtlas:
     covered: Bool[Tensor, "1 1 U U"]
     """Where the body's surface is laid out."""
 
+    def to(self, device: torch.device | str) -> "TextureAtlas":
+        """The same texture on another device."""
+        return TextureAtlas(self.colours.to(device), self.confidence.to(device), self.covered.to(device))
+
     def sample(self, uv: Float[Tensor, "N 2 H W"]) -> Float[Tensor, "N 3 H W"]:
         """Colours at UV positions (u, v down) in [0, 1]."""
         pictures, _, height, width = uv.shape
