@@ -16,7 +16,7 @@ from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.raster import Raster
 
-__all__ = ["render_warp"]
+__all__ = ["render_person", "render_warp"]
 
 _RIM = 7 / 512
 
@@ -40,35 +40,59 @@ def render_warp(
     Returns:
         The pictures and the person's opacity in them.
     """
-    pictures, mattes = [], []
+    size = (background.shape[-2], background.shape[-1])
+    colours, mattes = render_person(sources, targets, atlas, size, choice)
+    return background + mattes * (colours - background), mattes
+
+
+def render_person(
+    sources: FlowSources,
+    targets: BodyParams,
+    atlas: TextureAtlas,
+    size: tuple[int, int],
+    choice: Choice | None = None,
+) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+    """Draw one person in T poses, without a background.
+
+    Args:
+        sources: The prepared photos.
+        targets: T bodies, cameras in the picture's pixels.
+        atlas: The filled texture.
+        size: Height and width of the pictures [px].
+        choice: Which source gives which part.
+
+    Returns:
+        The person's own colours, not multiplied by the opacity (0 where it is 0), and the opacity: a picture is
+        ``background + opacity * (colours - background)``.
+    """
+    colours, mattes = [], []
     for t in range(len(targets)):
         surface = project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)])
-        behind = background[t : t + 1] if len(background) > 1 else background
-        composition = compose_layers(sources, surface, (behind.shape[-2], behind.shape[-1]), choice)
-        picture, matte = _draw(sources, composition, atlas, behind)
-        pictures.append(picture)
+        colour, matte = _draw(sources, compose_layers(sources, surface, size, choice), atlas)
+        colours.append(colour)
         mattes.append(matte)
-    return torch.cat(pictures), torch.cat(mattes)
+    return torch.cat(colours), torch.cat(mattes)
 
 
 def _draw(
-    sources: FlowSources, composition: Composition, atlas: TextureAtlas, background: Float[Tensor, "1 3 H W"]
+    sources: FlowSources, composition: Composition, atlas: TextureAtlas
 ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
-    """Background, then what is around the body behind it, then the body, then what hangs before the body."""
+    """What is around the body behind it, then the body, then what hangs before the body."""
     body, around = composition.body, composition.around
     covered = body.layer.raster.covered[:, None]
     seen = (body.seen * 1.6 - 0.3).clamp(0, 1)
     made_up = atlas.sample(_uv(sources, body.layer.raster))
-    colour = seen * body.texture + (1 - seen) * made_up
-    alpha = _body_opacity(covered, seen * (1 - body.matte))
     before = composition.in_front[:, None] & covered
-    behind = around.matte * ~before
-    picture = background + behind * (around.texture - background)
-    picture = picture + alpha * (colour - picture)
-    front = around.matte * before
-    picture = picture + front * (around.texture - picture)
-    matte = 1 - (1 - behind) * (1 - alpha) * (1 - front)
-    return picture.clamp(0, 1), matte.clamp(0, 1)
+    picture = torch.zeros_like(body.texture)
+    matte = torch.zeros_like(body.matte)
+    for colour, alpha in (
+        (around.texture, around.matte * ~before),
+        (seen * body.texture + (1 - seen) * made_up, _body_opacity(covered, seen * (1 - body.matte))),
+        (around.texture, around.matte * before),
+    ):
+        picture = picture + alpha * (colour - picture)
+        matte = matte + alpha * (1 - matte)
+    return (picture / matte.clamp(min=1e-4)).clamp(0, 1), matte.clamp(0, 1)
 
 
 def _uv(sources: FlowSources, raster: Raster) -> Float[Tensor, "N 2 H W"]:
