@@ -169,88 +169,6 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """One training run."""
-
-    output: Path = Path("runs/train")
-    """Folder for checkpoints, the log, contact sheets and the weights."""
-    preset: Literal["lite", "base", "paper", "custom"] = "base"
-    """Size of the generator; "custom" takes the settings under generator."""
-    generator: GeneratorConfig = GeneratorConfig()
-    """Shape of the generator for the preset "custom"."""
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    """Shape of the discriminators."""
-    loss: LossConfig = LossConfig()
-    """Weights of the losses."""
-    minutes: float = 25.0
-    """Stop after this time [min], counted over all resumed parts."""
-    steps: int = 0
-    """Stop after this many steps instead (0: only the time counts). A run by steps can be repeated exactly."""
-    size: int = 256
-    """Height and width of the training pictures [px], a multiple of 8."""
-    people: int = 8
-    """People per step."""
-    num_sources: int = 2
-    """Source views per person."""
-    num_targets: int = 2
-    """Target views per person."""
-    reuse: int = 2
-    """Steps per rendered batch; each chooses other views as sources."""
-    learning_rate: float = 2e-4
-    """Adam's, for both players; it falls to a fiftieth over the last 30 % of the run."""
-    warmup_steps: int = 100
-    """Steps over which the learning rate rises from 0."""
-    adversarial_start: float = 0.5
-    """Share of the run after which the discriminators begin."""
-    clip_norm: float = 2.0
-    """Largest norm of the generator's gradient."""
-    ema_decay: float = 0.998
-    """Decay of the averaged weights, which are the ones saved."""
-    single_source_share: float = 0.2
-    """Share of people for whom all sources but one are hidden."""
-    seed: int = 0
-    """Of weights, data and order."""
-    device: str = "auto"
-    """"auto", "cpu" or "cuda"."""
-    mixed_precision: bool = True
-    """bfloat16 on CUDA; positions stay in float32."""
-    data: Literal["synthetic", "boxes"] = "synthetic"
-    """"synthetic" renders people; "boxes" moves coloured boxes, to try the loop out."""
-    data_folder: Path | None = None
-    """Folder with the wardrobe, backgrounds and motions of the synthetic people."""
-    background_thread: bool = True
-    """Render the next batch while this one trains."""
-    init: Path | None = None
-    """Weights to start from (a saved folder); ignored when the output folder holds a checkpoint."""
-    part_minutes: float = 0.0
-    """Leave this part of the run with a checkpoint after this time [min]; 0: never. The same command goes on."""
-    save_every_minutes: float = 4.0
-    """Time between checkpoints [min]."""
-    log_every: int = 50
-    """Steps between lines of the log."""
-    eval_batches: int = 6
-    """Batches of held-out people at the end."""
-    tensorboard: bool = False
-    """Write TensorBoard events too (needs the extra "train")."""
-
-    def __post_init__(self) -> None:
-        if self.size < 32 or self.size % 8:
-            raise SettingError(f"train.size: expected a multiple of 8, at least 32, got {self.size}.")
-        for name in ("people", "num_sources", "num_targets", "reuse", "log_every"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")
-        if self.steps == 0 and self.minutes <= 0:
-            raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
-        for name in ("adversarial_start", "single_source_share", "ema_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
-
-    def generator_config(self) -> GeneratorConfig:
-        """The generator's settings that the preset stands for."""
-        return self.generator if self.preset == "custom" else GeneratorConfig.preset(self.preset)
-
-
-@dataclass(frozen=True)
 class DetectConfig:
     """How people are detected in photos and videos."""
 
@@ -407,3 +325,87 @@ class SyntheticConfig:
                 raise SettingError(f"synthetic.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
         if not 1.5 <= self.distance[0] <= self.distance[1]:
             raise SettingError(f"synthetic.distance: expected 1.5 <= nearest <= farthest, got {self.distance}.")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    output: Path = Path("runs/train")
+    """Folder for checkpoints, the log, contact sheets and the weights."""
+    preset: Literal["lite", "base", "paper", "custom"] = "base"
+    """Size of the generator; "custom" takes the settings under generator."""
+    generator: GeneratorConfig = GeneratorConfig()
+    """Shape of the generator for the preset "custom"."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    """Shape of the discriminators."""
+    loss: LossConfig = LossConfig()
+    """Weights of the losses."""
+    minutes: float = 25.0
+    """Stop after this time [min], counted over all resumed parts."""
+    steps: int = 0
+    """Stop after this many steps instead (0: only the time counts). A run by steps can be repeated exactly."""
+    size: int = 256
+    """Height and width of the training pictures [px], a multiple of 8."""
+    people: int = 8
+    """People per step."""
+    num_sources: int = 2
+    """Source views per person."""
+    num_targets: int = 2
+    """Target views per person."""
+    reuse: int = 2
+    """Steps per rendered batch; each chooses other views as sources."""
+    learning_rate: float = 2e-4
+    """Adam's, for both players; it falls to a fiftieth over the last 30 % of the run."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises from 0."""
+    adversarial_start: float = 0.5
+    """Share of the run after which the discriminators begin."""
+    clip_norm: float = 2.0
+    """Largest norm of the generator's gradient."""
+    ema_decay: float = 0.998
+    """Decay of the averaged weights, which are the ones saved."""
+    single_source_share: float = 0.2
+    """Share of people for whom all sources but one are hidden."""
+    seed: int = 0
+    """Of weights, data and order."""
+    device: str = "auto"
+    """"auto", "cpu" or "cuda"."""
+    mixed_precision: bool = True
+    """bfloat16 on CUDA; positions stay in float32."""
+    data: Literal["synthetic", "boxes"] = "synthetic"
+    """"synthetic" renders people; "boxes" moves coloured boxes, to try the loop out."""
+    data_folder: Path | None = None
+    """Folder that scripts/build_wardrobe.py made for the synthetic people."""
+    synthetic: SyntheticConfig = SyntheticConfig()
+    """What the synthetic people look like and how wrong their bodies are."""
+    background_thread: bool = True
+    """Render the next batch while this one trains."""
+    init: Path | None = None
+    """Weights to start from (a saved folder); ignored when the output folder holds a checkpoint."""
+    part_minutes: float = 0.0
+    """Leave this part of the run with a checkpoint after this time [min]; 0: never. The same command goes on."""
+    save_every_minutes: float = 4.0
+    """Time between checkpoints [min]."""
+    log_every: int = 50
+    """Steps between lines of the log."""
+    eval_batches: int = 6
+    """Batches of held-out people at the end."""
+    tensorboard: bool = False
+    """Write TensorBoard events too (needs the extra "train")."""
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 8:
+            raise SettingError(f"train.size: expected a multiple of 8, at least 32, got {self.size}.")
+        for name in ("people", "num_sources", "num_targets", "reuse", "log_every"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")
+        if self.steps == 0 and self.minutes <= 0:
+            raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
+        for name in ("adversarial_start", "single_source_share", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
+
+    def generator_config(self) -> GeneratorConfig:
+        """The generator's settings that the preset stands for."""
+        return self.generator if self.preset == "custom" else GeneratorConfig.preset(self.preset)

@@ -18,7 +18,7 @@ def test_views_are_never_both_source_and_target():
 
 
 def test_degraded_mattes_stay_within_a_pixel():
-    matte = torch.zeros(8, 1, 128, 128)
+    matte = torch.zeros(64, 1, 128, 128)
     matte[..., 40:90, 30:100] = 1
     worse = degrade_mattes(matte, torch.Generator().manual_seed(0))
     assert worse.min() >= 0

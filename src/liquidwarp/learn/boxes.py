@@ -113,7 +113,7 @@ def _pair_boxes(views: _BoxViews, sources: list[int], targets: list[int]) -> Tra
         TargetBatch(grid, valid, visible, views.conditions[:, targets], texture, visible.amax(2, keepdim=True)),
         views.images[:, targets],
         views.mattes[:, targets],
-        views.backgrounds,
+        views.backgrounds.expand(-1, len(targets), -1, -1, -1),
         views.mattes[:, sources],
         _box_faces(boxes[:, targets, 0]),
     )

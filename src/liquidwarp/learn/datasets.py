@@ -36,8 +36,8 @@ class TrainingSample:
     """True pictures with their background."""
     mattes: Float[Tensor, "B T 1 H W"]
     """True opacity of the person."""
-    backgrounds: Float[Tensor, "B 1 3 H W"]
-    """The empty background."""
+    backgrounds: Float[Tensor, "B T 3 H W"]
+    """The place without the person."""
     source_mattes: Float[Tensor, "B S 1 H W"]
     """True mattes of the sources; those in ``sources`` may be worse, as a detector's are."""
     faces: Faces
@@ -79,5 +79,6 @@ def degrade_mattes(mattes: Float[Tensor, "N 1 H W"], generator: torch.Generator)
     window = 2 * radius + 1
     smooth = F.avg_pool2d(mattes, window, 1, radius, count_include_pad=False)
     draws = torch.rand(2, len(mattes), 1, 1, 1, generator=generator).to(mattes.device)
-    threshold, softness = 0.3 + 0.4 * draws[0], 0.3 + 0.7 * draws[1]
-    return ((smooth - threshold) / softness + 0.5).clamp(0, 1)
+    threshold = 0.3 + 0.4 * draws[0]
+    softest = 2 * torch.minimum(threshold, 1 - threshold)  # 0 stays 0 and 1 stays 1
+    return ((smooth - threshold) / (softest * (0.4 + 0.6 * draws[1])) + 0.5).clamp(0, 1)

@@ -78,7 +78,7 @@ class Feed:
 
     def _produce(self) -> None:
         """Fill the queue; an error is handed to the reader."""
-        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream(self._device)
         try:
             with torch.cuda.device(self._device), torch.cuda.stream(stream):
                 for sample in self._source:

@@ -193,7 +193,7 @@ class Players:
     def _update(self, name: str, network: nn.Module, loss: Tensor, clip_norm: float) -> None:
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         average_gradients(network.parameters())
         nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
         optimizer.step()

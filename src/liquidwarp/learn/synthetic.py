@@ -1,0 +1,166 @@
+"""Training samples from rendered people: their pictures, and the flows between bodies that are slightly wrong.
+
+The network is conditioned on bodies with the errors of a fit and on mattes with the errors of a segmentation, and
+judged by the true picture: so it learns to mend both.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel, RestBody
+from liquidwarp.config import TrainConfig
+from liquidwarp.errors import SettingError
+from liquidwarp.flow.compose import compose_views
+from liquidwarp.flow.condition import surface_condition
+from liquidwarp.flow.extension import Extension, inflated_shell
+from liquidwarp.flow.sources import FlowSources, prepare_source_batch
+from liquidwarp.flow.surface import ProjectedSurface, project_posed
+from liquidwarp.gan.inputs import SourceBatch, TargetBatch
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.learn.datasets import Faces, TrainingSample, choose_views, degrade_mattes
+from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
+from liquidwarp.synthetic.scene import Camera
+
+__all__ = ["SyntheticData", "find_faces"]
+
+_FACE_LANDMARKS = ("left_eye_outer", "left_eye_inner", "right_eye_outer", "right_eye_inner", "nose")
+_HEAD_HALF = 0.17
+"""Half the side of the box around the head and its hair [m]."""
+_FACING = 0.35
+
+
+class SyntheticData:
+    """Samples of :class:`SyntheticPeople`; see :class:`liquidwarp.learn.datasets.TrainingData`."""
+
+    def __init__(self, config: TrainConfig, device: torch.device, split: str, seed: int) -> None:
+        """Load the wardrobe.
+
+        Args:
+            config: Numbers of people and views, and the wardrobe's folder.
+            device: Where to render.
+            split: "train" or "test": other clothes, skins, places and motions.
+            seed: The same seed gives the same samples.
+
+        Raises:
+            SettingError: no folder is set.
+        """
+        if config.data_folder is None:
+            raise SettingError(
+                "train.data_folder: synthetic people need the folder that scripts/build_wardrobe.py made."
+            )
+        part = "held_out" if split == "test" else split
+        self.config, self.seed = config, seed
+        self.people = SyntheticPeople.load(config.data_folder, device, part, seed, config.synthetic)
+        self.model = self.people.model
+        self.extension = inflated_shell(self.model)
+
+    @torch.no_grad()
+    def samples(self, index: int) -> list[TrainingSample]:
+        """``reuse`` samples of the same people; the first takes their front and back as sources."""
+        config = self.config
+        num_views = config.num_sources + config.num_targets
+        views = self.people.sample(config.people, num_views, config.size, index)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+        surface = _project(self.model, self.extension, views.fitted)
+        conditions = surface_condition(self.model, self.extension, surface, (config.size, config.size))
+        conditions = torch.unflatten(conditions, 0, (config.people, num_views))
+        mattes = degrade_mattes(views.mattes.flatten(0, 1), generator).view_as(views.mattes)
+        faces = find_faces(self.model, views)
+        samples = []
+        for step in range(config.reuse):
+            chosen = choose_views(num_views, config.num_sources, config.num_targets, generator, first=step == 0)
+            hidden = _hide_sources(config, generator).to(surface.body.device)
+            samples.append(self._pair(views, replace(views, mattes=mattes), surface, conditions, faces, chosen, hidden))
+        return samples
+
+    def _pair(
+        self,
+        views: SyntheticBatch,
+        found: SyntheticBatch,
+        surface: ProjectedSurface,
+        conditions: Float[Tensor, "B V 8 H W"],
+        faces: Faces,
+        chosen: tuple[list[int], list[int]],
+        hidden: Bool[Tensor, "B S"],
+    ) -> TrainingSample:
+        """One choice of sources and targets; ``found`` has the mattes that a detector would find."""
+        sources, targets = chosen
+        people, num_views = views.images.shape[:2]
+        size = views.images.shape[-2:]
+        rows = torch.arange(people * num_views, device=hidden.device).view(people, num_views)
+        images, mattes = views.images[:, sources], found.mattes[:, sources]
+        of_sources = surface[rows[:, sources].flatten()]
+        flow_sources = prepare_source_batch(self.model, self.extension, of_sources, images, mattes)
+        flow = compose_views(_without(flow_sources, hidden), surface[rows[:, targets].flatten()], (size[0], size[1]))
+        per_person = {name: torch.unflatten(getattr(flow, name), 0, (people, -1)) for name in flow.__dataclass_fields__}
+        return TrainingSample(
+            SourceBatch(images, mattes, conditions[:, sources]),
+            TargetBatch(**per_person),
+            views.images[:, targets],
+            views.mattes[:, targets],
+            views.backgrounds[:, targets],
+            views.mattes[:, sources],
+            Faces(*(getattr(faces, name)[:, targets] for name in faces.__dataclass_fields__)),
+        )
+
+
+def _hide_sources(config: TrainConfig, generator: torch.Generator) -> Bool[Tensor, "B S"]:
+    """For some people all sources but one are hidden, so that one photo is enough later."""
+    alone = torch.rand(config.people, generator=generator) < config.single_source_share
+    kept = torch.randint(config.num_sources, (config.people,), generator=generator)
+    return alone[:, None] & (torch.arange(config.num_sources) != kept[:, None])
+
+
+def _without(sources: FlowSources, hidden: Bool[Tensor, "B S"]) -> FlowSources:
+    """Sources that see nothing where they are hidden."""
+
+    def blind(points: Float[Tensor, "B S N 4"]) -> Float[Tensor, "B S N 4"]:
+        sight = points[..., 2:] * ~hidden[..., None, None]
+        return torch.cat([points[..., :2], sight], -1)
+
+    return replace(sources, body=blind(sources.body), around=blind(sources.around))
+
+
+def _rest(model: BodyModel, bodies: Bodies) -> RestBody:
+    """Shaped bodies, one row per view."""
+    views = bodies.rel_rotmats.shape[1]
+    rest = model.rest(bodies.betas)
+    return RestBody(rest.vertices.repeat_interleave(views, 0), rest.joints.repeat_interleave(views, 0))
+
+
+def _project(model: BodyModel, extension: Extension, bodies: Bodies) -> ProjectedSurface:
+    """All views of all people, row ``b * V + v``."""
+    rest = _rest(model, bodies)
+    posed = model.pose(rest, bodies.rel_rotmats.flatten(0, 1))
+    camera = WeakPerspective(bodies.scale.flatten(), bodies.translation.flatten(0, 1))
+    return project_posed(model, extension, rest, posed, camera)
+
+
+def find_faces(model: BodyModel, views: SyntheticBatch) -> Faces:
+    """Where the true faces are, as the true camera sees them."""
+    people, num_views = views.images.shape[:2]
+    height, width = views.images.shape[-2:]
+    bodies, table = views.body, model.landmarks["body"]
+    posed = model.pose(_rest(model, bodies), bodies.rel_rotmats.flatten(0, 1))
+    names = (*_FACE_LANDMARKS, "left_ear", "right_ear")
+    index = torch.tensor([table.names.index(name) for name in names], device=views.images.device)
+    rest = table.rest[index] + torch.einsum("bk,kli->bli", bodies.betas, table.basis[:, index])
+    transforms = posed.transforms[:, table.joint[index]]
+    points = (transforms[..., :3] @ rest.repeat_interleave(num_views, 0)[..., None])[..., 0] + transforms[..., 3]
+    weak = WeakPerspective(bodies.scale.flatten(), bodies.translation.flatten(0, 1))
+    camera = Camera(weak, views.distance.repeat_interleave(num_views))
+    pixels = camera.project(points, height, width)[..., :2]
+    centre = pixels[:, -2:].mean(1)
+    half = _HEAD_HALF * weak.scale[:, None]
+    facing = -posed.glob_rotmats[:, model.roles.neck[-1], 2, 2] < -_FACING
+    limit = pixels.new_tensor([width, height])
+    inside = ((pixels[:, :5] > 0) & (pixels[:, :5] < limit)).all(2).all(1)
+    shape = (people, num_views)
+    return Faces(
+        torch.unflatten(pixels[:, :5], 0, shape),
+        torch.unflatten((facing & inside).to(pixels.dtype), 0, shape),
+        torch.unflatten(torch.cat([centre - half, centre + half], 1), 0, shape),
+    )
