@@ -455,6 +455,7 @@ def main() -> None:
     parser.add_argument("--poses-per-clip", type=int, default=120, help="at most so many poses of one file")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--texture-size", type=int, default=1024, help="longest side of a garment's texture [px]")
+    parser.add_argument("--background-size", type=int, default=512, help="longest side of a background [px]")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     model = AnnyBody.load()
@@ -463,7 +464,8 @@ def main() -> None:
         metadata = {"format": "liquidwarp-wardrobe-1", "items": json.dumps(items)}
         save_file(tensors, args.out / "wardrobe.safetensors", metadata)
     if args.backgrounds:
-        photos = {p.stem: torch.from_numpy(np.fromfile(p, np.uint8)) for p in sorted(args.backgrounds.rglob("*.jpg"))}
+        files = sorted(args.backgrounds.rglob("*.jpg"))
+        photos = {path.stem: encode(cv2.imread(str(path)), args.background_size) for path in files}
         save_file(photos, args.out / "backgrounds.safetensors", {"format": "liquidwarp-backgrounds-1"})
     if args.motions:
         poses, metadata = build_poses(args.motions, model, args.poses_per_clip)

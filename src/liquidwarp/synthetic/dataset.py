@@ -207,8 +207,8 @@ class SyntheticPeople:
         grid = 1 - (grid + 1).remainder(4).sub(2).abs()  # mirrored at the photo's edges
         flow = Flow(grid.flatten(0, 1), identity.valid.repeat_interleave(views, 0))
         crops = warp((photos[pick].float() / 255).repeat_interleave(views, 0), flow).view(batch, views, 3, size, size)
-        plain = 0.85 * (_uniform(generator, batch) < 0.2)[:, None, None, None, None]
-        wall = _uniform(generator, batch, 1, 3, 1, 1)
+        plain = 0.85 * (_uniform(generator, batch) < 0.12)[:, None, None, None, None]
+        wall = _uniform(generator, batch, 1, 1, 1, 1) + 0.15 * _normal(generator, batch, 1, 3, 1, 1)
         bright = 0.75 + 0.4 * _uniform(generator, batch, 1, 1, 1, 1)
         return (torch.lerp(crops, wall.expand_as(crops), plain) * bright).clamp(0, 1)
 

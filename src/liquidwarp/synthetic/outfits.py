@@ -69,7 +69,9 @@ def _clothes(wardrobe: Wardrobe, female: bool, chance: random.Random) -> list[Ga
         return [chance.choice(fitting if chance.random() < 0.8 else found)] if found else []
 
     draw = chance.random()
-    if draw < (0.5 if female else 0.78):
+    if chance.random() < 0.05 and (coat := one("coat")):
+        chosen = coat + one("top") + one("trousers")
+    elif draw < (0.5 if female else 0.78):
         chosen = one("suit")
     elif female and draw < 0.66:
         chosen = one("dress")
@@ -78,9 +80,7 @@ def _clothes(wardrobe: Wardrobe, female: bool, chance: random.Random) -> list[Ga
         chosen = one("top") + one(*lower)
     if not chosen:
         chosen = one("suit", "dress") or one("top")
-    if chance.random() < 0.06:
-        chosen += one("coat")
-    if chance.random() < 0.93:
+    if chance.random() < 0.95:
         chosen += one("shoes")
     return chosen
 
@@ -128,14 +128,13 @@ def _cloth(kind: str, config: SyntheticConfig, chance: random.Random) -> Paint:
 
 
 def _decal(wardrobe: Wardrobe, chance: random.Random) -> Decal | None:
-    """A print: a piece of some texture of the wardrobe."""
-    textures = [garment.texture for garment in wardrobe.garments if garment.texture >= 0]
-    if not textures:
+    """A print: a piece of some photo."""
+    if not wardrobe.prints:
         return None
-    corner = (0.7 * chance.random(), 0.7 * chance.random())
-    size = 0.05 + 0.10 * chance.random()
+    corner = (0.6 * chance.random(), 0.6 * chance.random())
     centre = (0.03 * chance.gauss(0, 1), -0.36 - 0.12 * chance.random())
-    return Decal(chance.choice(textures), corner, 0.3, centre, size, front=chance.random() < 0.7)
+    size = 0.05 + 0.10 * chance.random()
+    return Decal(chance.choice(wardrobe.prints), corner, 0.4, centre, size, front=chance.random() < 0.7)
 
 
 def draw_betas(model: BodyModel, female: Float[Tensor, "B"], generator: torch.Generator) -> Float[Tensor, "B K"]:

@@ -4,6 +4,7 @@
 nearest body vertices plus an offset, so it follows every shape of the body; its skinning weights are theirs.
 """
 
+import io
 import json
 import zlib
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
+from PIL import Image, ImageFilter, UnidentifiedImageError
 from safetensors import safe_open
 from torch import Tensor
 
@@ -124,6 +125,8 @@ class Wardrobe:
     """Name to texture."""
     backgrounds: UInt8[Tensor, "N 3 H W"]
     background_names: tuple[str, ...]
+    prints: tuple[int, ...]
+    """Textures of the same photos, small, for prints on clothes."""
 
     def of_kind(self, *kinds: str) -> tuple[Garment, ...]:
         """The items of these kinds."""
@@ -175,6 +178,7 @@ class Wardrobe:
             skins=skins,
             backgrounds=self.backgrounds[photos],
             background_names=tuple(self.background_names[index] for index in photos),
+            prints=tuple(self.prints[index] for index in photos),
         )
 
     @staticmethod
@@ -204,11 +208,12 @@ class Wardrobe:
                 own = f"texture/{item['name']}"
                 texture = _decode(file.get_tensor(own)) if own in file.keys() else None  # noqa: SIM118
                 reader.add_garment(item["name"], item["kind"], parts, texture)
-            names = sorted(file.keys())
-            skins = {n[5:]: reader.add_image(_decode(file.get_tensor(n))) for n in names if n.startswith("skin/")}
-            eyes = {n[5:]: reader.add_image(_decode(file.get_tensor(n))) for n in names if n.startswith("eyes/")}
-        photos, photo_names = _load_backgrounds(Path(folder) / "backgrounds.safetensors", background_size)
-        return Wardrobe(tuple(reader.garments), Textures.of(reader.images), skins, eyes, photos, photo_names)
+            keys = sorted(file.keys())
+            skins = {n[5:]: reader.add_image(_decode(file.get_tensor(n))) for n in keys if n.startswith("skin/")}
+            eyes = {n[5:]: reader.add_image(_decode(file.get_tensor(n))) for n in keys if n.startswith("eyes/")}
+        photos, names = _load_backgrounds(Path(folder) / "backgrounds.safetensors", background_size)
+        prints = tuple(reader.add_image(_small(photo)) for photo in photos)
+        return Wardrobe(tuple(reader.garments), Textures.of(reader.images), skins, eyes, photos, names, prints)
 
     def to(self, device: torch.device | str) -> "Wardrobe":
         """The same on another device."""
@@ -307,11 +312,11 @@ def _has_holes(image: UInt8[np.ndarray, "H W 4"], corner_uv: Float[Tensor, "M 3 
 
 def _decode(data: UInt8[Tensor, "N"]) -> UInt8[np.ndarray, "H W 4"]:
     """Encoded bytes to RGBA."""
-    image = cv2.imdecode(data.numpy(), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise WeightsCorruptError("wardrobe: a texture cannot be decoded. Build the wardrobe again.")
-    code = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGBA
-    return np.asarray(cv2.cvtColor(image, code), np.uint8)
+    try:
+        image = Image.open(io.BytesIO(data.numpy().tobytes())).convert("RGBA")
+    except UnidentifiedImageError as error:
+        raise WeightsCorruptError("wardrobe: a texture cannot be decoded. Build the wardrobe again.") from error
+    return np.asarray(image, np.uint8)
 
 
 def _bleed(image: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 4"]:
@@ -320,8 +325,12 @@ def _bleed(image: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 4"]:
     if alpha.min() > 0.98:
         return image
     colour = image[..., :3].astype(np.float32)
-    blurred = cv2.GaussianBlur(colour * alpha, (0, 0), 6) + colour[alpha[..., 0] > 0.5].mean(0) * 1e-3
-    spread = blurred / (cv2.GaussianBlur(alpha, (0, 0), 6)[..., None] + 1e-3)
+    blur = ImageFilter.GaussianBlur(6)
+    weighted = np.concatenate([colour * alpha, alpha * 255], 2).round().astype(np.uint8)
+    blurred = np.asarray(Image.fromarray(weighted).filter(blur), np.float32)
+    mean = colour[alpha[..., 0] > 0.5].mean(0)
+    share = blurred[..., 3:] / 255
+    spread = (blurred[..., :3] + mean * 0.02) / (share + 0.02)
     mixed = colour * alpha + spread * (1 - alpha)
     return np.concatenate([mixed.clip(0, 255), image[..., 3:]], 2).astype(np.uint8)
 
@@ -331,11 +340,15 @@ def _load_backgrounds(path: Path, size: int) -> tuple[UInt8[Tensor, "N 3 H W"], 
         raise WeightsNotFoundError(f"{path}: no backgrounds. Build them with scripts/build_wardrobe.py --backgrounds.")
     with safe_open(path, framework="pt") as file:
         names = tuple(sorted(file.keys()))
-        photos = [
-            cv2.resize(_decode(file.get_tensor(name))[..., :3], (size, size), interpolation=cv2.INTER_AREA)
-            for name in names
-        ]
-    return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).contiguous(), names
+        decoded = [Image.fromarray(_decode(file.get_tensor(name))).convert("RGB") for name in names]
+    photos = np.stack([np.asarray(photo.resize((size, size), Image.Resampling.BOX)) for photo in decoded])
+    return torch.from_numpy(photos).permute(0, 3, 1, 2).contiguous(), names
+
+
+def _small(photo: UInt8[Tensor, "3 H W"], size: int = 128) -> UInt8[np.ndarray, "h w 4"]:
+    """An RGBA thumbnail."""
+    image = Image.fromarray(photo.permute(1, 2, 0).numpy()).convert("RGBA")
+    return np.asarray(image.resize((size, size), Image.Resampling.BOX), np.uint8)
 
 
 def _move(garment: Garment, device: torch.device | str) -> Garment:
