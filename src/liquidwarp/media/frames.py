@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +11,7 @@ from jaxtyping import UInt8
 
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.media.images import IMAGE_SUFFIXES, find_images, read_image
-from liquidwarp.media.probe import display_rotation, not_readable, probe_video, square_size
+from liquidwarp.media.probe import VideoFacts, not_readable, probe_video
 
 __all__ = ["FrameSource", "open_frames"]
 
@@ -119,14 +118,18 @@ class _Stills:
 @dataclass(frozen=True)
 class _Video:
     path: Path
-    size: tuple[int, int]
+    facts: VideoFacts
     fps: float
     num_frames: int
-    start: Fraction
-    end: Fraction
-    has_audio: bool
-    stored_rate: Fraction | None
-    """Set where the frames have no time stamps."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        width, height = self.facts.stored
+        return (height, width) if self.facts.turns % 2 else (width, height)
+
+    @property
+    def has_audio(self) -> bool:
+        return self.facts.has_audio
 
     @property
     def name(self) -> str:
@@ -139,17 +142,17 @@ class _Video:
         yield from _resample(self._decode(), self)
 
     def _decode(self) -> Iterator[tuple[float, Any]]:
-        """(Seconds since the first frame, (frame as stored, its stream)), in order of time."""
+        """(Seconds since the first frame, frame as stored), in order of time."""
         good = 0
         try:
             with av.open(str(self.path), metadata_errors="ignore") as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 for frame in container.decode(stream):
-                    if self.stored_rate is not None:
-                        yield float(good / self.stored_rate), (frame, stream)
+                    if not self.facts.stamped:
+                        yield float(good / self.facts.rate), frame
                     elif frame.pts is not None:
-                        yield float(frame.pts * frame.time_base - self.start), (frame, stream)
+                        yield float(frame.pts * frame.time_base - self.facts.start), frame
                     good += 1
         except av.error.FFmpegError as error:
             if not good:
@@ -169,9 +172,7 @@ def _open_video(path: Path, fps: float | int | None, max_frames: int | None) -> 
     num_frames = max(1, int(float(facts.end - facts.start) * rate + 0.5 - 1e-3))
     if max_frames is not None:
         num_frames = min(num_frames, max_frames)
-    stored_rate = None if facts.stamped else facts.rate
-    size = facts.width, facts.height
-    return _Video(path, size, rate, num_frames, facts.start, facts.end, facts.has_audio, stored_rate)
+    return _Video(path, facts, rate, num_frames)
 
 
 def _resample(decoded: Iterator[tuple[float, Any]], video: _Video) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
@@ -185,26 +186,22 @@ def _resample(decoded: Iterator[tuple[float, Any]], video: _Video) -> Iterator[U
         if before is not None:
             middle = (before_time + time) / 2
             while made < video.num_frames and made / video.fps < middle - 1e-6:
-                yield _upright(before, video.size)
+                yield _upright(before, video.facts)
                 made += 1
             if made == video.num_frames:
                 return
         before, before_time = frame, time
-    missing = float(video.end - video.start) - before_time
+    missing = float(video.facts.end - video.facts.start) - before_time
     if before is None or (made < video.num_frames and (video.num_frames - made) / video.fps > missing + 1.0):
         raise _cut_off(video, good)
     for _ in range(video.num_frames - made):
-        yield _upright(before, video.size)
+        yield _upright(before, video.facts)
 
 
-def _upright(picture: tuple[Any, Any], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    frame, stream = picture
-    turns, flip = display_rotation(frame)
-    stored = square_size(frame, stream)
-    if (stored[::-1] if turns % 2 else stored) != size:
-        stored = size[::-1] if turns % 2 else size
-    rgb = np.rot90(frame.to_ndarray(format="rgb24", width=stored[0], height=stored[1]), turns)
-    return np.ascontiguousarray(rgb[:, ::-1] if flip else rgb)
+def _upright(frame: Any, facts: VideoFacts) -> UInt8[np.ndarray, "H W 3"]:
+    width, height = facts.stored
+    rgb = np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), facts.turns)
+    return np.ascontiguousarray(rgb[:, ::-1] if facts.flip else rgb)
 
 
 def _cut_off(video: _Video, good: int) -> MediaError:

@@ -13,7 +13,7 @@ import numpy as np
 
 from liquidwarp.errors import MediaError
 
-__all__ = ["VideoFacts", "display_rotation", "not_readable", "probe_video", "square_size"]
+__all__ = ["VideoFacts", "display_rotation", "not_readable", "probe_video"]
 
 _MAX_RATE = 240
 
@@ -28,10 +28,12 @@ class VideoFacts:
     """Time stamp of the last frame plus its duration [s]."""
     rate: Fraction
     """Average rate of the frames [1/s]."""
-    width: int
-    """Upright, with square pixels [px]."""
-    height: int
-    """Upright, with square pixels [px]."""
+    stored: tuple[int, int]
+    """(width, height) before rotation, with square pixels [px]."""
+    turns: int
+    """Quarter turns counter-clockwise that show the frames upright."""
+    flip: bool
+    """Whether a left-right flip is needed after the turns."""
     has_audio: bool
     stamped: bool
     """Whether every frame has a time stamp of its own (AVI knows none)."""
@@ -49,10 +51,10 @@ def probe_video(path: Path, seconds: float | None = None) -> VideoFacts:
                 raise MediaError(f"{path}: expected a video, but there is no video stream in it.")
             start, end, rate, stamped = _read_packets(path, container, seconds)
             has_audio = bool(container.streams.audio)
-        width, height = _upright_size(path)
+        stored, turns, flip = _first_picture(path)
     except av.error.FFmpegError as error:
         raise not_readable(path, error) from error
-    return VideoFacts(start, end, rate, width, height, has_audio, stamped)
+    return VideoFacts(start, end, rate, stored, turns, flip, has_audio, stamped)
 
 
 def not_readable(path: Path, error: Exception) -> MediaError:
@@ -136,20 +138,14 @@ def _check_whole(path: Path, container: Any, end: Fraction, readable: int, packe
         )
 
 
-def _upright_size(path: Path) -> tuple[int, int]:
+def _first_picture(path: Path) -> tuple[tuple[int, int], int, bool]:
+    """How to show the frames, asked of the first only: in PyAV a frame whose side data was read is freed late."""
     with av.open(str(path), metadata_errors="ignore") as container:
-        for frame in container.decode(container.streams.video[0]):
-            width, height = square_size(frame, container.streams.video[0])
-            return (height, width) if display_rotation(frame)[0] % 2 else (width, height)
+        stream = container.streams.video[0]
+        for frame in container.decode(stream):
+            aspect = getattr(frame, "sample_aspect_ratio", None) or stream.sample_aspect_ratio or 1
+            return (max(1, round(frame.width * aspect)), frame.height), *display_rotation(frame)
     raise MediaError(f"{path}: the video has no frames. Copy or export it again.")
-
-
-def square_size(frame: Any, stream: Any) -> tuple[int, int]:
-    """Stored size with the pixels made square (old camcorders), before rotation."""
-    aspect = getattr(frame, "sample_aspect_ratio", None) or stream.sample_aspect_ratio
-    if not aspect or aspect == 1:
-        return frame.width, frame.height
-    return max(1, round(frame.width * aspect)), frame.height
 
 
 def display_rotation(frame: Any) -> tuple[int, bool]:
