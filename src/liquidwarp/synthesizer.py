@@ -211,7 +211,7 @@ def render_frames(
             size = (config.size, config.size)
             colours, opacities = render_person(bank.sources, local, bank.atlas, size, choice)
         for crop, colour, opacity in zip(crops, colours.cpu(), opacities.cpu(), strict=True):
-            yield _to_picture(crop.paste(scenery, colour, opacity))
+            yield _to_picture(crop.paste(scenery, colour * opacity, opacity))
 
 
 def _boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:
