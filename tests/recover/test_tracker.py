@@ -95,7 +95,7 @@ def test_a_moving_person_is_followed_without_detecting_again():
     detections = follow([draw(SIZE, (*place, 25.0)) for place in places], networks=networks)
     assert detections.found.all()
     assert np.abs(detections.xy[:, 0].numpy() - places).max() < 0.1
-    assert networks.calls["finder"] == 1
+    assert networks.calls["finder"] == 1 + 2  # to begin with, and every fifth frame for others near by
     assert networks.calls["pose"] == 2 + 9
     assert detections.fps == 25
 
@@ -117,6 +117,20 @@ def test_a_lost_person_is_found_again_by_place_and_colour():
     assert not detections.xy[3:7].any()
     assert not detections.masks[4].any()
     assert detections.xy[-1, 0].tolist() == pytest.approx((75, 80), abs=0.2)
+
+
+def test_whoever_hides_the_person_is_not_the_person():
+    both = [draw(SIZE, (100.0, 80.0, 28.0, BLUE), (160.0, 80.0, 30.0, RED))] * 2
+    hidden = [draw(SIZE, (104.0, 80.0, 30.0, RED))] * 3
+    after = [draw(SIZE, (100.0, 80.0, 28.0, BLUE), (40.0, 80.0, 30.0, RED))] * 2
+    detections = follow(both + hidden + after, choice=2)
+    assert detections.found.tolist() == [True] * 2 + [False] * 3 + [True] * 2
+    assert detections.xy[-1, 0].tolist() == pytest.approx((100, 80), abs=0.2)
+
+
+def test_a_change_of_light_loses_nobody():
+    frames = [draw(SIZE, (100.0, 80.0, 28.0, colour)) for colour in (BLUE, BLUE, RED, BLUE, RED)]
+    assert follow(frames).found.all()
 
 
 def test_a_cut_is_noticed():

@@ -39,6 +39,12 @@ LOOK_HARDER_EVERY = 10
 """While nobody is found, only every so many frames small and turned people are looked for."""
 MATCH_COST = 2.0
 """The worst match that still counts as the person who was lost."""
+LOOK_AROUND_EVERY = 5
+"""Frames between two looks for other people near by."""
+COMPANY_FRAMES = 50
+"""So long after another person was near, a change of colours is not believed."""
+LIKENESS = 0.9
+"""Colours less alike than this are another person's; one and the same keeps above 0.94, also in fast dances."""
 
 logger = logging.getLogger(__name__)
 
@@ -224,26 +230,47 @@ class _Track:
         self._last: Pose | None = None
         self._colours: np.ndarray | None = None
         self._lost = 0
+        self._frame = -1
+        self._company = -COMPANY_FRAMES
         self.failure = NoPersonFoundError(
             "expected a person, found no frames at all. Check that the video can be played."
         )
 
     def step(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
         """The person in the next frame."""
-        pose = None
-        if self._last is not None and self._lost == 0:
-            pose = self._detector.pose(frame, self._last.next_region)
-            if pose.score < self._detector.config.pose_threshold or _overlap(pose, self._last) < MIN_OVERLAP:
-                pose = None
-        if pose is None:
-            pose = self._find(frame)
+        self._frame += 1
+        pose = self._follow(frame) or self._find(frame)
         if pose is None:
             self._lost += 1
             return None
         self._last, self._lost = pose, 0
         colours = _colours(frame, pose)
         self._colours = colours if self._colours is None else 0.95 * self._colours + 0.05 * colours
+        if self._frame % LOOK_AROUND_EVERY == 0 and self._others_near(frame, pose):
+            self._company = self._frame
         return pose
+
+    def _follow(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
+        """The person near the place in the frame before."""
+        if self._last is None or self._lost > 0:
+            return None
+        pose = self._detector.pose(frame, self._last.next_region)
+        gone = pose.score < self._detector.config.pose_threshold or _overlap(pose, self._last) < MIN_OVERLAP
+        return None if gone or self._is_other(self._likeness(frame, pose)) else pose
+
+    def _others_near(self, frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> bool:
+        """Whether somebody else is so near that the two may be mixed up soon."""
+        view, own = region_of_picture(frame.shape[1], frame.shape[0]), pose.next_region
+        others = [found.region for found in self._detector.finder(frame, view) if not _holds(pose, found.region)]
+        return any(math.dist((other.x, other.y), (own.x, own.y)) < own.side for other in others)
+
+    def _likeness(self, frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> float:
+        """How alike the colours are to those of the person so far [0, 1]."""
+        return 1.0 if self._colours is None else float(np.sqrt(self._colours * _colours(frame, pose)).sum())
+
+    def _is_other(self, likeness: float) -> bool:
+        """Whether this is the person who stood near by; without company a change of colours is a change of light."""
+        return likeness < LIKENESS and max(self._frame - self._company, self._lost) < COMPANY_FRAMES
 
     def _find(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
         look_hard = self._lost % LOOK_HARDER_EVERY == 0
@@ -268,11 +295,11 @@ class _Track:
 
     def _mismatch(self, frame: UInt8[np.ndarray, "H W 3"], person: Pose) -> float:
         """How unlike a person is to the one who was lost: place (less so with time), size and colours."""
-        if self._last is None or self._colours is None:
+        likeness = self._likeness(frame, person)
+        if self._last is None or self._is_other(likeness):
             return math.inf
         moved = math.dist(person.centre, self._last.centre) / self._last.height / (1 + 0.2 * self._lost)
         grown = abs(math.log(max(person.height, 1.0) / max(self._last.height, 1.0)))
-        likeness = float(np.sqrt(self._colours * _colours(frame, person)).sum())
         return moved + grown + 3 * (1 - likeness)
 
 
