@@ -23,10 +23,10 @@ from liquidwarp.recover.bundle import FitState, Problem, Term, adjust
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.fingers import relaxed_fingers
 from liquidwarp.recover.initial import first_camera, first_pose, first_shape
-from liquidwarp.recover.observation import Observation, joint_trust, observe, unflip
+from liquidwarp.recover.observation import Observation, joint_trust, observe, runs, steadied, unflip
 from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines
 from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.smooth import bridge_gaps, smooth_body
+from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_rotations
 from liquidwarp.recover.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
 
 __all__ = ["BodyFit", "fit_body", "landmark_terms", "shape_weights"]
@@ -37,7 +37,8 @@ WORLD_SIGMA = (0.09, 0.09, 0.048)
 """The same of world landmarks per axis [m]: x and y are known better from the image."""
 _FRAMES_PER_CHUNK = 128
 _STEPS_PER_ROUND = 3
-_PULL = 3.0
+_PULLS = (6.0, 20.0)
+"""How strongly each round holds a video's poses near the smoothed ones [1/rad]."""
 """Levenberg-Marquardt steps on one matching of the outlines."""
 
 
@@ -98,7 +99,7 @@ def fit_body(
         raise NoPersonFoundError("no person was found in any frame; expected one that is at least partly visible.")
     skeleton = Skeleton.of(model)
     present, swapped = unflip(detections.select(index))
-    observation = observe(present, swapped)
+    observation = observe(steadied(present, index, config.smoothing), swapped)
     trust = joint_trust(present, model, skeleton)
     surface = Surface.of(model, skeleton, relaxed_fingers(model))
     outlines = MaskOutlines.of(present.masks, present.image_size, observation)
@@ -176,11 +177,12 @@ def _fit_poses(task: _Task, state: FitState, found: Int64[Tensor, "T"], fps: flo
         fps: 0 for photos.
         config: Settings.
     """
+    is_video = fps > 0 and config.smoothing > 0 and len(found) > 3
     state = _in_chunks(task, state, config.landmark_steps, with_outline=False, pull=0.0)
-    for _ in range(config.frame_outline_rounds):
+    for round_index in range(config.frame_outline_rounds):
         pull = 0.0
-        if fps > 0 and config.smoothing > 0 and len(found) > 3:
-            state, pull = smooth_state(state, found, fps, config.smoothing), _PULL * config.smoothing
+        if is_video:
+            state, pull = smooth_state(state, found, fps, config.smoothing), _PULLS[min(round_index, len(_PULLS) - 1)]
         state = _in_chunks(task, state, _STEPS_PER_ROUND, with_outline=True, pull=pull)
     return state
 
@@ -196,11 +198,14 @@ def _in_chunks(task: _Task, state: FitState, steps: int, with_outline: bool, pul
 
 
 def smooth_state(state: FitState, found: Int64[Tensor, "T"], fps: float, strength: float) -> FitState:
-    """The state smoothed over time; normalised cameras are left alone, they follow the detector's scale."""
-    del found
-    body = BodyParams(state.betas, state.rel_rotmats, WeakPerspective(state.camera[:, 0], state.camera[:, 1:]))
-    body = smooth_body(body, fps, strength)
-    return FitState(body.rel_rotmats, state.betas, state.camera)
+    """The poses smoothed over every stretch of consecutive frames.
+
+    The cameras stay: the landmarks, which were smoothed already, determine them well.
+    """
+    rotations = state.rel_rotmats.clone()
+    for run in runs(found):
+        rotations[run] = smooth_rotations(state.rel_rotmats[run], fps, strength)
+    return FitState(rotations, state.betas, state.camera)
 
 
 def key_frames(observation: Observation, count: int) -> Int64[Tensor, "M"]:

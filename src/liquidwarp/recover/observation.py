@@ -1,16 +1,18 @@
 """What the fit takes from the detections: normalised positions, weights, and which joints were seen at all."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.recover.detections import BODY_LANDMARKS, Detections
 from liquidwarp.recover.skeleton import Skeleton
+from liquidwarp.recover.smooth import smooth_series
 
-__all__ = ["Observation", "joint_trust", "observe", "swapped_sides", "unflip"]
+__all__ = ["Observation", "joint_trust", "observe", "runs", "steadied", "swapped_sides", "unflip"]
 
 _HIDDEN = 0.05
 """A landmark with less visibility says nothing."""
@@ -155,6 +157,35 @@ def unflip(detections: Detections) -> tuple[Detections, Bool[Tensor, "T"]]:
         if frame:
             state = int(back[frame - 1][state])
     return (swapped_sides(detections, swapped) if bool(swapped.any()) else detections), swapped
+
+
+def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float) -> Detections:
+    """Smooth the landmarks of a video, without lag, before anything is fitted to them.
+
+    Args:
+        detections: Frames that all hold a person.
+        frames: Their numbers in the video; smoothing does not reach across gaps.
+        strength: See :func:`liquidwarp.recover.smooth.smooth_series`.
+    """
+    if detections.fps <= 0 or strength <= 0:
+        return detections
+    xy, world = detections.xy.clone(), detections.world.clone()
+    trust = (0.05 + detections.visibility).clamp(max=1)
+    for run in runs(frames):
+        for landmark in range(xy.shape[1]):
+            weight = trust[run, landmark].numpy()
+            for values in (xy, world):
+                values[run, landmark] = torch.from_numpy(
+                    smooth_series(values[run, landmark].numpy(), detections.fps, strength, weight)
+                )
+    return replace(detections, xy=xy, world=world)
+
+
+def runs(frames: Int64[Tensor, "T"]) -> list[slice]:
+    """Stretches of consecutive frame numbers, as slices of the list."""
+    cuts = ((frames[1:] - frames[:-1]) != 1).nonzero()[:, 0] + 1
+    edges = [0, *cuts.tolist(), len(frames)]
+    return [slice(start, end) for start, end in pairwise(edges)]
 
 
 def joint_trust(detections: Detections, model: BodyModel, skeleton: Skeleton) -> Float[Tensor, "T J"]:

@@ -17,14 +17,14 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, nearest_rotation, rotvec_to_matrix
 
-__all__ = ["bridge_gaps", "smooth_body", "smooth_series"]
+__all__ = ["bridge_gaps", "smooth_body", "smooth_rotations", "smooth_series"]
 
 _SLOWEST = 1.5
 """Even a resting limb keeps what is slower than this [Hz]."""
 _FASTEST = 7.0
 """Even a fast limb loses what is faster than this [Hz]."""
 _OUTLIER = 4.0
-"""Residuals beyond this many standard deviations hardly count."""
+"""Residuals beyond this many times what is usual there and then hardly count."""
 _WINDOW = 0.15
 """Width (one sigma) of the window that measures local motion [s]."""
 
@@ -56,12 +56,16 @@ def smooth_series(
     smoothed = _solve(raw, weight, np.full(frames - 2, lightest))
     for _ in range(2):
         residual = np.linalg.norm(raw - smoothed, axis=1)
-        noise = 1.5 * np.median(residual[trust > 0.01]) + 1e-9 if (trust > 0.01).any() else 1e-9
-        weight = trust / (1 + (residual / (_OUTLIER * noise)) ** 2) ** 2
+        noise = 3.0 * np.median(residual[trust > 0.01]) + 1e-9
+        usual = np.maximum(
+            noise, scipy.ndimage.median_filter(residual, 2 * round(2 * _WINDOW * fps) + 1, mode="nearest")
+        )
+        weight = trust / (1 + (residual / (_OUTLIER * usual)) ** 2) ** 2
         light = _solve(raw, weight, np.full(frames - 2, lightest))
         acceleration = np.sum(np.diff(light, 2, axis=0) ** 2, axis=1)
         local = scipy.ndimage.gaussian_filter1d(acceleration, _WINDOW * fps, mode="nearest")
-        penalty = np.clip(noise**2 / np.maximum(local, 1e-18), lightest, heaviest) * strength**2
+        wanted = (strength * noise) ** 2 / np.maximum(local, 1e-18)
+        penalty = np.clip(wanted, lightest, heaviest)
         smoothed = _solve(raw, weight, penalty)
     return smoothed.astype(values.dtype)
 
@@ -102,21 +106,28 @@ def smooth_body(
     Returns:
         The same shape, smoothed poses and cameras.
     """
-    frames, num_joints = body.rel_rotmats.shape[:2]
-    if frames < 4 or strength <= 0:
+    if len(body) < 4 or strength <= 0:
         return body
-    flat = body.rel_rotmats.flatten(2).numpy()
+    smoothed = smooth_rotations(body.rel_rotmats, fps, strength, trust)
+    whole = None if trust is None else trust.amax(1).numpy()
+    scale = np.exp(smooth_series(body.camera.scale.log().numpy()[:, None], fps, strength, whole)[:, 0])
+    translation = smooth_series(body.camera.translation.numpy(), fps, strength, whole)
+    return BodyParams(body.betas, smoothed, WeakPerspective(torch.from_numpy(scale), torch.from_numpy(translation)))
+
+
+def smooth_rotations(
+    rotmats: Float[Tensor, "T J 3 3"], fps: float, strength: float = 1.0, trust: Float[Tensor, "T J"] | None = None
+) -> Float[Tensor, "T J 3 3"]:
+    """Smooth each joint's rotation by itself; joints that never move are left alone."""
+    flat = rotmats.flatten(2).numpy()
     rotations = flat.copy()
     moving = (flat != flat[:1]).any((0, 2))
     for joint in np.flatnonzero(moving):
         weight = None if trust is None else trust[:, joint].numpy()
         rotations[:, joint] = smooth_series(flat[:, joint], fps, strength, weight)
-    smoothed = torch.from_numpy(rotations).view(frames, num_joints, 3, 3)
+    smoothed = torch.from_numpy(rotations).view(rotmats.shape)
     smoothed[:, moving] = nearest_rotation(smoothed[:, moving])
-    whole = None if trust is None else trust.amax(1).numpy()
-    scale = np.exp(smooth_series(body.camera.scale.log().numpy()[:, None], fps, strength, whole)[:, 0])
-    translation = smooth_series(body.camera.translation.numpy(), fps, strength, whole)
-    return BodyParams(body.betas, smoothed, WeakPerspective(torch.from_numpy(scale), torch.from_numpy(translation)))
+    return smoothed
 
 
 def bridge_gaps(body: BodyParams, fitted: Bool[Tensor, "T"]) -> BodyParams:
