@@ -38,6 +38,7 @@ __all__ = [
 
 Choice = Mapping[str, int] | Float[Tensor, "S P"]
 _SOLID = 0.5
+_FADE_FROM = 0.75
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def compose_layers(
     normals = targets.normals.index_select(1, extension.anchor)
     layer = build_layer(raster, extension.faces, sources.around, names.index_select(0, extension.anchor), normals)
     around = colour_layer(layer, extension.part, choice, torch.cat([sources.colours, sources.fringes], 2))
+    around = replace(around, matte=around.matte * _fade(targets.torn, around.layer.raster))
     on_body, on_around = body.layer.raster, around.layer.raster
     nearer = (on_around.depth < on_body.depth) & (around.matte[:, 0] > _SOLID)
     return Composition(body, around, on_around.covered & (nearer | ~on_body.covered))
@@ -160,6 +162,15 @@ def _rasterize_extension(targets: ProjectedSurface, faces: Int64[Tensor, "M 3"],
     corners = torch.where(whole, corners, corners[:, :, :1]).flatten(1, 2)  # no area: never drawn
     soup = torch.arange(corners.shape[1], device=faces.device).view(-1, 3)
     return rasterize(corners, soup, *size)
+
+
+def _fade(torn: Float[Tensor, "N M"], raster: Raster) -> Float[Tensor, "N 1 H W"]:
+    """Faces turn transparent before they tear, so that a moving picture does not flicker."""
+    opacity = ((1 - torn) / (1 - _FADE_FROM)).clamp(0, 1)
+    if opacity.shape[1] == 0:
+        return torch.zeros_like(raster.depth)[:, None]
+    flat = opacity.gather(1, raster.pix_to_face.flatten(1).clamp(min=0))
+    return flat.view_as(raster.depth)[:, None]
 
 
 def colour_layer(

@@ -61,6 +61,7 @@ def prepare_sources(
     bodies: BodyParams | Sequence[BodyParams],
     images: Float[Tensor, "S 3 H W"],
     mattes: Float[Tensor, "S 1 H W"],
+    trust: Float[Tensor, "S"] | None = None,
 ) -> FlowSources:
     """Prepare the photos of one person, or of several people that lend each other parts.
 
@@ -70,6 +71,8 @@ def prepare_sources(
         bodies: The S fitted bodies, cameras in these images' pixels; a list where shapes differ.
         images: RGB in [0, 1].
         mattes: Opacity of the person, 1 = person.
+        trust: How well each photo's body fits and how sharp it is (0, 1]: where two photos show the same place, the
+            more trusted one gives its colour; None: all alike.
 
     Raises:
         ShapeError: the numbers of bodies, images and mattes differ.
@@ -79,7 +82,9 @@ def prepare_sources(
     surface = project_bodies(model, extension, bodies)
     if len(surface) != sizes["S"]:
         raise ShapeError(f"bodies: expected one per image, {sizes['S']}, got {len(surface)}.")
-    return prepare_source_batch(model, extension, surface, images[None], mattes[None])
+    return prepare_source_batch(
+        model, extension, surface, images[None], mattes[None], None if trust is None else trust[None]
+    )
 
 
 def prepare_source_batch(
@@ -88,6 +93,7 @@ def prepare_source_batch(
     surface: ProjectedSurface,
     images: Float[Tensor, "G S 3 H W"],
     mattes: Float[Tensor, "G S 1 H W"],
+    trust: Float[Tensor, "G S"] | None = None,
 ) -> FlowSources:
     """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s."""
     people, sources, _, height, width = images.shape
@@ -102,6 +108,8 @@ def prepare_source_batch(
     source = torch.arange(sources, device=images.device).repeat(people)
     around_seen = extension_visibility(points, normals, extension.owner, source, nearest)
     preference = _preference(model, seen, surface)
+    if trust is not None:
+        preference = preference * trust.reshape(-1, 1)
     body = _columns(surface.body, seen, preference, height, width)
     around = _columns(points, around_seen, preference.index_select(1, extension.anchor), height, width)
     margin = max(1, round(_ERODE * height))
@@ -136,11 +144,20 @@ def _matte_at(matte: Float[Tensor, "N 1 H W"], points: Float[Tensor, "N V 3"]) -
 
 
 def _preference(model: BodyModel, seen: Float[Tensor, "N V"], surface: ProjectedSurface) -> Float[Tensor, "N V"]:
-    """Frontal views at a high resolution are preferred; smooth, so that sources change over at few places."""
+    """Frontal views at a high resolution are preferred; smooth, so that sources change over at few places.
+
+    A source that sees a whole part well is preferred all over the part: two photos of a face never fit together
+    exactly, and half of each is worse than either.
+    """
     facing = -surface.normals[..., 2].clamp(max=0)
     resolution = (surface.scale / surface.scale.amax())[:, None]
     score = seen * (0.05 + facing.square()) * resolution
-    return smooth_on_mesh(score[..., None], model.faces, iterations=12)[..., 0].clamp(0, 1)
+    score = smooth_on_mesh(score[..., None], model.faces, iterations=12)[..., 0]
+    used = torch.zeros_like(score[:1]).index_fill_(1, model.faces.reshape(-1), 1)
+    totals = score.new_zeros(len(score) + 1, len(PARTS))
+    totals.index_add_(1, model.vertex_part, torch.cat([score * used, used]))
+    means = totals[:-1] / totals[-1:].clamp(min=1)
+    return (score * (0.1 + 0.9 * means.index_select(1, model.vertex_part))).clamp(0, 1)
 
 
 def _columns(
