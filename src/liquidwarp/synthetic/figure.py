@@ -5,7 +5,7 @@ never cover a pixel.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -161,7 +161,7 @@ def _dress_one(model: BodyModel, body: Float[Tensor, "V 3"], outfit: Outfit) -> 
     kinds = ("body", *(garment.kind for garment in outfit.garments))
     textures = [outfit.skin, *(outfit.eyes if g.kind == "eyes" else g.texture for g in outfit.garments)]
     layer = [torch.full((len(f),), k, device=device) for k, f in enumerate(all_faces)]
-    figure = Figures(
+    columns = (
         torch.cat(vertices),
         torch.cat(normals),
         torch.cat(weights),
@@ -176,7 +176,7 @@ def _dress_one(model: BodyModel, body: Float[Tensor, "V 3"], outfit: Outfit) -> 
         torch.tensor([_paint_row(paint) for paint in outfit.paints], device=device),
         torch.tensor(_decal_row(outfit.decal), device=device),
     )
-    return replace(figure, **{name: getattr(figure, name)[None] for name in Figures.__dataclass_fields__})
+    return Figures(*(column[None] for column in columns))
 
 
 def _uv_up(model: BodyModel) -> Float[Tensor, "F 3 2"]:

@@ -81,21 +81,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class _Surface:
-    """The N covered samples."""
+    """The P covered samples."""
 
-    sample: Int64[Tensor, "N"]
+    sample: Int64[Tensor, "P"]
     """Index into the B V H W samples."""
-    view: Int64[Tensor, "N"]
-    person: Int64[Tensor, "N"]
-    layer: Int64[Tensor, "N"]
-    uv: Float[Tensor, "N 2"]
-    rest: Float[Tensor, "N 3"]
+    view: Int64[Tensor, "P"]
+    person: Int64[Tensor, "P"]
+    layer: Int64[Tensor, "P"]
+    uv: Float[Tensor, "P 2"]
+    rest: Float[Tensor, "P 3"]
     """Rest position [m]."""
-    rest_side: Float[Tensor, "N"]
+    rest_side: Float[Tensor, "P"]
     """z of the face's normal at rest, unscaled: below 0 on the front of the person."""
-    point: Float[Tensor, "N 3"]
+    point: Float[Tensor, "P 3"]
     """Body space [m]."""
-    normal: Float[Tensor, "N 3"]
+    normal: Float[Tensor, "P 3"]
     """Unit, on the side that the camera sees."""
 
 
@@ -170,7 +170,7 @@ def _rasterize(
     away &= (figures.layer == 0).repeat_interleave(views, 0)
     corners = torch.where(away[..., None, None], corners[:, :, :1], corners)
 
-    def keep(fragments: Fragments) -> Bool[Tensor, "N"]:
+    def keep(fragments: Fragments) -> Bool[Tensor, "P"]:
         person = torch.div(fragments.image, views, rounding_mode="floor")
         chosen = torch.ones_like(person, dtype=torch.bool)
         doubtful = figures.cutout[person, fragments.face].nonzero()[:, 0]
@@ -194,7 +194,7 @@ def _corners(
     return corners, torch.arange(num_faces * 3, device=points.device).view(-1, 3)
 
 
-def _threshold(row: Float[Tensor, "N"], column: Float[Tensor, "N"], factor: int) -> Float[Tensor, "N"]:
+def _threshold(row: Float[Tensor, "P"], column: Float[Tensor, "P"], factor: int) -> Float[Tensor, "P"]:
     """Opacity that a sample asks for: another one for each sample of a pixel, evenly spread over (0, 1)."""
     place = (row % factor) * factor + column % factor
     steps = factor * factor
@@ -232,7 +232,7 @@ def _surface(
     )
 
 
-def _albedo(figures: Figures, surface: _Surface, textures: Textures) -> Float[Tensor, "N 3"]:
+def _albedo(figures: Figures, surface: _Surface, textures: Textures) -> Float[Tensor, "P 3"]:
     """Linear reflectance: the texture, recoloured and patterned."""
     who = (surface.person, surface.layer)
     albedo = textures.sample(figures.texture[who], surface.uv)[:, :3] ** 2.2
@@ -246,8 +246,8 @@ def _albedo(figures: Figures, surface: _Surface, textures: Textures) -> Float[Te
 
 
 def _printed(
-    figures: Figures, surface: _Surface, textures: Textures, albedo: Float[Tensor, "N 3"]
-) -> Float[Tensor, "N 3"]:
+    figures: Figures, surface: _Surface, textures: Textures, albedo: Float[Tensor, "P 3"]
+) -> Float[Tensor, "P 3"]:
     """Lay the decals over the cloth."""
     decal = figures.decal[surface.person]
     place = (surface.rest[:, :2] - decal[:, 4:6]) / decal[:, 6:7] + 0.5
@@ -260,7 +260,7 @@ def _printed(
     return albedo.index_copy(0, index, print_colour)
 
 
-def _pattern(rest: Float[Tensor, "N 3"], pattern: Float[Tensor, "N"], period: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+def _pattern(rest: Float[Tensor, "P 3"], pattern: Float[Tensor, "P"], period: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
     """Share of the second colour at rest positions, by the order of PATTERNS."""
     across, down = rest[:, 0] / period, rest[:, 1] / period
     first = torch.zeros_like(across)
@@ -286,7 +286,7 @@ def _shadow(
     light: Light,
     views: int,
     config: SceneConfig,
-) -> Float[Tensor, "N"]:
+) -> Float[Tensor, "P"]:
     """Share of the first lamp that arrives [0, 1]: a shadow map along its direction, softened by averaging."""
     size = config.shadow_size
     if size == 0:
@@ -325,7 +325,7 @@ def _light_frame(direction: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:
     return torch.stack([torch.linalg.cross(up, direction), up, -direction], 1)
 
 
-def _openness(raster: Raster, surface: _Surface, scale: Float[Tensor, "BV"], config: SceneConfig) -> Float[Tensor, "N"]:
+def _openness(raster: Raster, surface: _Surface, scale: Float[Tensor, "BV"], config: SceneConfig) -> Float[Tensor, "P"]:
     """Share of the surroundings that light a sample [0, 1]: less where it lies deeper than its neighbourhood.
 
     Method: unsharp masking of the depth buffer (Luft, Colditz, Deussen 2006), at two radii.
@@ -350,11 +350,11 @@ def _openness(raster: Raster, surface: _Surface, scale: Float[Tensor, "BV"], con
 def _shade(
     figures: Figures,
     surface: _Surface,
-    albedo: Float[Tensor, "N 3"],
+    albedo: Float[Tensor, "P 3"],
     light: Light,
-    shadow: Float[Tensor, "N"],
-    openness: Float[Tensor, "N"],
-) -> Float[Tensor, "N 3"]:
+    shadow: Float[Tensor, "P"],
+    openness: Float[Tensor, "P"],
+) -> Float[Tensor, "P 3"]:
     """Hemisphere light, wrapped diffuse (redder on skin, where light scatters under the surface), Blinn-Phong gloss."""
     who = (surface.person, surface.layer)
     material = figures.material[who][:, None]
@@ -379,7 +379,7 @@ def _shade(
     return albedo * diffuse + gloss * (0.35 * shine * (1 + math.pi * fresnel)) + 0.25 * gloss * fresnel * ambient
 
 
-def _display(linear: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
+def _display(linear: Float[Tensor, "P 3"]) -> Float[Tensor, "P 3"]:
     """Linear light to sRGB with a soft shoulder, so that highlights do not burn out."""
     shouldered = torch.where(linear > 0.7, 0.7 + 0.3 * torch.tanh((linear - 0.7) / 0.3), linear)
     return shouldered.clamp(min=1e-6) ** (1 / 2.2)

@@ -52,7 +52,7 @@ class Textures:
     """(width, height) of each image [px]."""
 
     @staticmethod
-    def of(images: Sequence[UInt8[np.ndarray, "H W 4"]]) -> "Textures":
+    def of(images: Sequence[UInt8[np.ndarray, "_ _ 4"]]) -> "Textures":
         """Put RGBA images together."""
         sizes = torch.tensor([image.shape[1::-1] for image in images]).view(-1, 2)
         ends = sizes.prod(1).cumsum(0)
@@ -237,7 +237,7 @@ class _Reader:
         self.vertex_of_base = torch.full((_BASE_VERTICES,), -1)
         self.vertex_of_base[base_vertex] = torch.arange(len(base_vertex))
         self.garments: list[Garment] = []
-        self.images: list[UInt8[np.ndarray, "H W 4"]] = []
+        self.images: list[UInt8[np.ndarray, "_ _ 4"]] = []
 
     def add_image(self, image: UInt8[np.ndarray, "H W 4"]) -> int:
         self.images.append(_bleed(image))

@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.config import BodyNoise, SyntheticConfig
+from liquidwarp.errors import SettingError
+from liquidwarp.geometry.raster import rasterize
+from liquidwarp.synthetic.dataset import SyntheticPeople, perturb
+from liquidwarp.synthetic.degrade import degrade
+from liquidwarp.synthetic.poses import PoseLibrary
+from liquidwarp.synthetic.wardrobe import Wardrobe
+
+
+def test_shapes_and_ranges(people: SyntheticPeople) -> None:
+    batch = people.sample(2, views=3, size=64)
+    assert batch.images.shape == batch.backgrounds.shape == (2, 3, 3, 64, 64)
+    assert batch.mattes.shape == (2, 3, 1, 64, 64)
+    for values in (batch.images, batch.mattes, batch.backgrounds):
+        assert values.min() >= 0
+        assert values.max() <= 1
+    share = batch.mattes.mean((2, 3, 4))
+    assert (share > 0.04).all()
+    assert (share < 0.7).all()
+    assert len(batch.body[1]) == 3
+
+
+def test_same_seed_same_people_and_any_batch_by_its_index(
+    model: AnnyBody, wardrobe: Wardrobe, poses: PoseLibrary
+) -> None:
+    def fresh(seed: int) -> SyntheticPeople:
+        return SyntheticPeople(model, wardrobe, poses, SyntheticConfig(), seed)
+
+    first, again = fresh(7), fresh(7)
+    one, two = first.sample(1, 2, 48), first.sample(1, 2, 48)
+    assert torch.equal(one.images, again.sample(1, 2, 48).images)
+    assert torch.equal(two.images, again.sample(1, 2, 48, index=1).images)
+    assert torch.equal(two.fitted.rel_rotmats, again.sample(1, 2, 48, index=1).fitted.rel_rotmats)
+    assert not torch.equal(one.images, two.images)
+    assert not torch.equal(one.images, fresh(8).sample(1, 2, 48).images)
+
+
+def test_true_body_lies_where_the_picture_shows_it(
+    model: AnnyBody, wardrobe: Wardrobe, poses: PoseLibrary, plain: SyntheticConfig
+) -> None:
+    naked = replace(wardrobe, garments=())
+    odd = replace(plain, supersample=3)
+    batch = SyntheticPeople(model, naked, poses, odd, seed=1).sample(2, views=2, size=96)
+    for person in range(2):
+        body = batch.body[person]
+        vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
+        covered = rasterize(body.camera.project(vertices), model.faces, 96, 96).covered
+        matte = batch.mattes[person, :, 0] > 0.5
+        overlap = (covered & matte).sum((1, 2)) / (covered | matte).sum((1, 2))
+        assert (overlap > 0.97).all(), overlap
+
+
+def test_background_shows_where_nobody_is(people: SyntheticPeople) -> None:
+    batch = people.sample(2, views=2, size=64)
+    free = (batch.mattes == 0).expand_as(batch.images)
+    assert (batch.images - batch.backgrounds)[free].abs().max() < 0.02  # the sensor's grain
+    body = (batch.mattes == 1).expand_as(batch.images)
+    assert (batch.images - batch.backgrounds)[body].abs().mean() > 0.05
+
+
+def test_light_and_clothes_are_the_same_in_all_views(people: SyntheticPeople) -> None:
+    batch = people.sample(6, views=4, size=64)
+    weight = batch.mattes
+    mean = (batch.images * weight).sum((3, 4)) / weight.sum((3, 4)).clamp(min=1)
+    within = mean.var(1).mean()
+    between = mean.mean(1).var(0).mean()
+    assert between > 2 * within
+
+
+def test_held_out_items_are_never_trained_on(wardrobe: Wardrobe, poses: PoseLibrary) -> None:
+    train, held_out = wardrobe.split("train"), wardrobe.split("held_out")
+    for one, other in (
+        ({g.name for g in train.garments}, {g.name for g in held_out.garments}),
+        (set(train.skins), set(held_out.skins)),
+        (set(train.background_names), set(held_out.background_names)),
+        (set(poses.split("train").clips), set(poses.split("held_out").clips)),
+    ):
+        assert one
+        assert other
+        assert not one & other
+    assert len(train.garments) + len(held_out.garments) == len(wardrobe.garments)
+    assert {g.kind for g in held_out.garments} == {g.kind for g in train.garments}
+    with pytest.raises(SettingError, match="held_out"):
+        wardrobe.split("test")
+
+
+def test_noise_has_the_asked_for_size(model: AnnyBody, people: SyntheticPeople) -> None:
+    body = people.sample(2, views=2, size=32).body
+    generator = torch.Generator().manual_seed(0)
+    noise = BodyNoise(betas=0.1, root=0.0, joint=0.02, hand=0.05, finger=0.1, scale=0.01, translation=0.01)
+    draws = [perturb(model, body, noise, generator) for _ in range(40)]
+    betas = torch.stack([draw.betas - body.betas for draw in draws])
+    assert betas.std() == pytest.approx(0.1, rel=0.1)
+    turn = torch.stack([body.rel_rotmats.mT @ draw.rel_rotmats for draw in draws])
+    angle = torch.acos(((turn.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2).clamp(-1, 1)).square().mean((0, 1, 2)) / 3
+    assert angle[model.roles.upper_arm[0]].sqrt() == pytest.approx(0.02, rel=0.15)
+    assert angle[model.roles.root] < 1e-6
+    scale = torch.stack([draw.scale / body.scale - 1 for draw in draws])
+    assert scale.std() == pytest.approx(0.01, rel=0.2)
+    silent = perturb(model, body, BodyNoise(*[0.0] * 7), generator)
+    torch.testing.assert_close(silent.rel_rotmats, body.rel_rotmats)
+
+
+def test_degrading_blurs_detail_and_leaves_flat_colour() -> None:
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.full((4, 1, 3, 32, 32), 0.5)
+    worse, background = degrade(flat, flat, share=1.0, generator=generator)
+    assert (worse - flat).abs().mean() < 0.02
+    torch.testing.assert_close(background, flat)
+    checks = ((torch.arange(32)[:, None] + torch.arange(32)) % 2).float().expand(4, 1, 3, 32, 32)
+    _, background = degrade(checks, checks, share=1.0, generator=generator)
+    assert background.std() < 0.9 * checks.std()
+    same, _ = degrade(checks, checks, share=0.0, generator=generator)
+    assert (same - checks).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("change", [{"supersample": 0}, {"decal": 1.5}, {"distance": (5.0, 2.0)}])
+def test_settings_are_checked(change: dict[str, object]) -> None:
+    with pytest.raises(SettingError, match=f"synthetic.{next(iter(change))}"):
+        SyntheticConfig(**change)  # type: ignore[arg-type]
