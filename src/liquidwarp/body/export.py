@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from liquidwarp.body.bvh import BvhMotion, write_bvh
-from liquidwarp.body.model import BodyModel
+from liquidwarp.body.model import BodyModel, RestBody
 from liquidwarp.body.motion import Motion, leg_length
 from liquidwarp.errors import MotionError
 from liquidwarp.files import atomic_path
@@ -86,7 +86,7 @@ def save_bvh(path: Path | str, motion: Motion, model: BodyModel, betas: Float[Te
             offsets.append(_tip(joints, joint, model))
             rotations.append(torch.eye(3, dtype=torch.float64).expand(len(motion), 3, 3))
     positions = torch.stack(offsets).repeat(len(motion), 1, 1)
-    floor = float(rest.vertices[0, :, 1].max())
+    floor = _floor(motion, model, rest)
     positions[:, 0] = _root_path(motion, model, betas, floor).double() * _CENTIMETRES
     write_bvh(
         path,
@@ -121,7 +121,7 @@ def save_glb(
     rest = model.rest(_betas(model, betas))
     file = _GlbFile()
     file.add_mesh(rest.vertices[0].cpu(), model, texture)
-    floor = float(rest.vertices[0, :, 1].max())
+    floor = _floor(motion, model, rest)
     file.add_skeleton(rest.joints[0].cpu() * _FLIP, model, floor)
     file.add_animation(motion, model, _root_path(motion, model, betas, floor))
     with atomic_path(path) as temporary:
@@ -138,6 +138,12 @@ def _target(path: Path | str, suffix: str) -> Path:
 
 def _betas(model: BodyModel, betas: Float[Tensor, "K"] | None) -> Float[Tensor, "1 K"]:
     return torch.zeros(1, len(model.beta_names), device=model.lbs_weights.device) if betas is None else betas[None]
+
+
+def _floor(motion: Motion, model: BodyModel, rest: RestBody) -> float:
+    """How far below the root joint the body's lowest point is in the first frame [m]."""
+    first = model.pose(rest, motion.rel_rotmats[:1].to(rest.vertices.device))
+    return float(first.vertices[..., 1].max())
 
 
 def _root_path(
