@@ -379,8 +379,8 @@ class TrainConfig:
     """Folder that scripts/build_wardrobe.py made for the synthetic people."""
     synthetic: SyntheticConfig = SyntheticConfig()
     """What the synthetic people look like and how wrong their bodies are."""
-    background_thread: bool = True
-    """Render the next batch while this one trains."""
+    render_processes: int = 0
+    """Processes that render people beside the training; 0: a thread on CUDA, on demand on a CPU."""
     init: Path | None = None
     """Weights to start from (a saved folder); ignored when the output folder holds a checkpoint."""
     part_minutes: float = 0.0

@@ -1,9 +1,13 @@
+from functools import partial
+
+import pytest
 import torch
 
+from liquidwarp.errors import LiquidWarpError
 from liquidwarp.geometry.warp import Flow, warp
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.datasets import choose_views, degrade_mattes
-from liquidwarp.learn.feed import Feed
+from liquidwarp.learn.feed import Feed, Places
 
 
 def test_views_are_never_both_source_and_target():
@@ -53,17 +57,29 @@ def test_samples_repeat_and_differ():
 
 
 def test_feed_starts_anywhere():
-    data = MovingBoxes(1, 2, 1, 32, reuse=3)
-    with Feed(data, torch.device("cpu"), reuse=3) as feed:
+    make = partial(MovingBoxes, 1, 2, 1, 32, reuse=3)
+    with Feed(make, Places(reuse=3)) as feed:
         expected = [next(feed).images for _ in range(7)]
-    with Feed(data, torch.device("cpu"), reuse=3, start=4) as feed:
+    with Feed(make, Places(reuse=3, start=4)) as feed:
         torch.testing.assert_close(next(feed).images, expected[4])
         next(feed)
         torch.testing.assert_close(next(feed).images, expected[6])
 
 
-def test_feeds_of_several_processes_share_the_batches():
-    data = MovingBoxes(1, 1, 1, 32)
+def test_feeds_of_several_trainings_share_the_batches():
+    make = partial(MovingBoxes, 1, 1, 1, 32)
     for process in range(2):
-        with Feed(data, torch.device("cpu"), reuse=1, start=3, processes=2, process=process) as feed:
-            torch.testing.assert_close(next(feed).images, data.samples(6 + process)[0].images)
+        with Feed(make, Places(1, start=3, processes=2, process=process)) as feed:
+            torch.testing.assert_close(next(feed).images, make().samples(6 + process)[0].images)
+
+
+def test_workers_render_the_same_in_the_same_order():
+    make = partial(MovingBoxes, 1, 1, 1, 32)
+    with Feed(make, Places(1, start=2), workers=2) as feed:
+        for index in range(2, 5):
+            torch.testing.assert_close(next(feed).images, make().samples(index)[0].images)
+
+
+def test_failure_of_a_worker_is_told():
+    with Feed(partial(MovingBoxes, 1, 1, 1, "wide"), Places(1), workers=1) as feed, pytest.raises(LiquidWarpError):
+        next(feed)

@@ -93,7 +93,7 @@ class SourceAttention(nn.Module):
         """Weights of the sources and, last, of the learned feature; float32, they sum to 1 over that axis."""
         people, targets, sources = visible.shape[:3]
         query = torch.unflatten(self.query(features), 0, (people, targets))[:, :, None]  # B T 1 C+1 h w
-        similarity = (query[:, :, :, :-1] * warped).sum(3, keepdim=True).float() * self.scale
+        similarity = (query[:, :, :, :-1] * warped).sum(3, keepdim=True, dtype=torch.float32) * self.scale
         if num_previous:
             late = torch.arange(sources, device=visible.device) >= sources - num_previous
             similarity = similarity + late[:, None, None, None] * self.previous_bias
@@ -110,7 +110,9 @@ class SourceAttention(nn.Module):
     ) -> Float[Tensor, "N C h w"]:
         """The mixed source feature of each target pixel."""
         weights = self.weights(features, warped, visible, num_previous).to(warped.dtype)
-        mixed = (weights[:, :, :-1] * warped).sum(2) + weights[:, :, -1] * self.unseen[:, None, None].to(warped.dtype)
+        mixed = (weights[:, :, :-1] * warped).sum(2, dtype=warped.dtype) + weights[:, :, -1] * self.unseen[
+            :, None, None
+        ].to(warped.dtype)
         return mixed.flatten(0, 1)
 
 

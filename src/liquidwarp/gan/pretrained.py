@@ -70,7 +70,7 @@ def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Liqu
         generator.load_state_dict(floats, assign=True)
     except RuntimeError as error:
         raise WeightsCorruptError(f"{weights}: its tensors do not fit {settings.name} ({error}).") from error
-    return generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _read_config(path: Path) -> GeneratorConfig:

@@ -23,8 +23,8 @@ from liquidwarp.gan.pretrained import load_generator, save_generator
 from liquidwarp.learn import distributed
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint, save_checkpoint
-from liquidwarp.learn.datasets import TrainingData
-from liquidwarp.learn.feed import Feed
+from liquidwarp.learn.datasets import TrainingData, TrainingSample
+from liquidwarp.learn.feed import Feed, Places
 from liquidwarp.learn.players import Judges, Pace, Players
 from liquidwarp.learn.report import Scores, contact_sheet, evaluate_generator, write_png
 from liquidwarp.learn.settings import read_overrides
@@ -59,6 +59,15 @@ class _Clock:
     config: TrainConfig
     before: float
     started: float
+    waited: float = 0.0
+    """Spent on waiting for samples [s]."""
+
+    def waiting_for(self, feed: Feed) -> TrainingSample:
+        """The feed's next sample."""
+        start = time.monotonic()
+        sample = next(feed)
+        self.waited += time.monotonic() - start
+        return sample
 
     @property
     def seconds(self) -> float:
@@ -90,13 +99,12 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
     torch.manual_seed(config.seed)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     make_data = make_data or partial(_make_data, config, device)
     judges = Judges(config.loss, device)
     players = Players(config.generator_config(), config.discriminator, judges, device, config.mixed_precision)
     position = _begin(config, players)
     is_first = distributed.rank() == 0
-    position, losses, finished = _run(config, players, make_data("train"), position, is_first)
+    position, losses, finished = _run(config, players, partial(make_data, "train"), position, is_first)
     scores: dict[str, Scores] = {}
     if is_first:
         save_checkpoint(config.output / "checkpoint.safetensors", players, position)
@@ -134,23 +142,27 @@ def _begin(config: TrainConfig, players: Players) -> Position:
 
 
 def _run(
-    config: TrainConfig, players: Players, data: TrainingData, position: Position, is_first: bool
+    config: TrainConfig,
+    players: Players,
+    make_data: Callable[[], TrainingData],
+    position: Position,
+    is_first: bool,
 ) -> tuple[Position, list[float], bool]:
     """Train until the run or this part of it is over."""
-    clock = _Clock(config, position.seconds, time.monotonic())
     losses: list[float] = []
     log = _Log(config, is_first)
-    saved_at = clock.seconds
     step = position.step
-    processes, process = distributed.world_size(), distributed.rank()
-    with Feed(data, players.device, config.reuse, step, processes, process, config.background_thread) as feed:
+    places = Places(config.reuse, step, distributed.world_size(), distributed.rank())
+    with Feed(make_data, places, players.device, config.render_processes) as feed:
+        clock = _Clock(config, position.seconds, time.monotonic())
+        saved_at = clock.seconds
         try:
             while (progress := clock.progress(step)) < 1 and not clock.part_is_over():
-                sample = next(feed)
+                sample = clock.waiting_for(feed)
                 terms = players.step(sample, _pace(config, step, progress))
                 step += 1
                 if step % config.log_every == 0 or step == config.steps:
-                    losses.append(log.write(step, clock.seconds, progress, terms))
+                    losses.append(log.write(step, clock, progress, terms))
                 if is_first and clock.seconds - saved_at > 60 * config.save_every_minutes:
                     saved_at = clock.seconds
                     save_checkpoint(config.output / "checkpoint.safetensors", players, Position(step, clock.seconds))
@@ -177,7 +189,7 @@ class _Log:
     def __init__(self, config: TrainConfig, is_first: bool) -> None:
         self._path = config.output / "log.jsonl" if is_first else None
         self._board = None
-        self._last: tuple[int, float] | None = None
+        self._last: tuple[int, float, float] | None = None
         if is_first:
             config.output.mkdir(parents=True, exist_ok=True)
             if config.tensorboard:
@@ -185,16 +197,19 @@ class _Log:
 
                 self._board = SummaryWriter(str(config.output / "tensorboard"))
 
-    def write(self, step: int, seconds: float, progress: float, terms: dict[str, Tensor]) -> float:
+    def write(self, step: int, clock: _Clock, progress: float, terms: dict[str, Tensor]) -> float:
         """Note one step; returns the total loss."""
         numbers: list[float] = torch.stack(list(terms.values())).tolist()
         values = dict(zip(terms, numbers, strict=True))
         if not all(value == value and abs(value) < 1e6 for value in values.values()):
             raise FloatingPointError(f"the losses left the finite numbers at step {step}: {values}")
+        seconds = clock.seconds
         row: dict[str, float] = {"step": step, "seconds": round(seconds, 2), "progress": round(progress, 4)}
         if self._last is not None:
-            row["steps_per_second"] = round((step - self._last[0]) / max(seconds - self._last[1], 1e-6), 2)
-        self._last = (step, seconds)
+            passed = max(seconds - self._last[1], 1e-6)
+            row["steps_per_second"] = round((step - self._last[0]) / passed, 2)
+            row["waiting"] = round((clock.waited - self._last[2]) / passed, 3)
+        self._last = (step, seconds, clock.waited)
         if torch.cuda.is_available():
             row["gigabytes"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
         row |= {name: round(value, 6) for name, value in values.items()}
