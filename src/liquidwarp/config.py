@@ -397,6 +397,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 8:
             raise SettingError(f"train.size: expected a multiple of 8, at least 32, got {self.size}.")
+        views = {"global": self.size, "body": self.size // 2, "face": self.discriminator.face_size}
+        smallest = min(views[crop] for crop in self.discriminator.crops)
+        if smallest < 2 ** (self.discriminator.num_layers + 1):
+            raise SettingError(
+                f"train.size: a discriminator of {self.discriminator.num_layers} layers sees {smallest} px and needs "
+                f"{2 ** (self.discriminator.num_layers + 1)}; train at a larger size or with fewer layers."
+            )
         for name in ("people", "num_sources", "num_targets", "reuse", "log_every"):
             if getattr(self, name) < 1:
                 raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")

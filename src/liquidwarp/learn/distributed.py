@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-__all__ = ["average_gradients", "finish", "join", "rank", "world_size"]
+__all__ = ["average_gradients", "finish", "from_first", "join", "rank", "world_size"]
 
 
 def join(device: str) -> torch.device:
@@ -44,6 +44,15 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def from_first(value: float, device: torch.device) -> float:
+    """The first process's value, so that all decide alike when to stop."""
+    if world_size() == 1:
+        return value
+    message = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.broadcast(message, 0)
+    return float(message)
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:

@@ -157,7 +157,9 @@ def _run(
         clock = _Clock(config, position.seconds, time.monotonic())
         saved_at = clock.seconds
         try:
-            while (progress := clock.progress(step)) < 1 and not clock.part_is_over():
+            while (progress := distributed.from_first(clock.progress(step), players.device)) < 1:
+                if distributed.from_first(float(clock.part_is_over()), players.device):
+                    break
                 sample = clock.waiting_for(feed)
                 terms = players.step(sample, _pace(config, step, progress))
                 step += 1
