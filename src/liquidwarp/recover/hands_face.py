@@ -5,7 +5,7 @@ on Mobile GPUs".
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -25,6 +25,8 @@ MIN_REGION = 20.0
 """A hand or face whose region is smaller [px] is not looked at: the networks only guess then."""
 MIN_VISIBILITY = 0.3
 """A wrist less visible than this has no hand worth a look."""
+FIRST_LOOKS = (0.65, 0.9)
+"""Sizes of the region to try, as shares of the widest: a close look finds most hands, a wide one those spread out."""
 GIVE_UP = 0.2
 """Below this score a second look at a better placed region does not help."""
 KEEP = 0.5
@@ -99,11 +101,17 @@ class HandNetwork:
                 hand = self._look(image, followed)
                 if hand.score >= KEEP and _plausible(hand, pose, side):
                     return hand
-        hand = self._look(image, first)
-        if hand.score >= GIVE_UP:
-            again = self._look(image, _follow(hand))
-            hand = again if again.score > hand.score else hand
-        return hand if _plausible(hand, pose, side) else None
+        tried = []
+        for share in FIRST_LOOKS:
+            hand = self._look(image, replace(first, side=share * first.side))
+            if hand.score >= GIVE_UP:
+                again = self._look(image, _follow(hand))
+                hand = again if again.score > hand.score else hand
+            if _plausible(hand, pose, side):
+                tried.append(hand)
+                if hand.score >= KEEP:
+                    break
+        return max(tried, key=lambda found: found.score, default=None)
 
     def _look(self, image: UInt8[np.ndarray, "H W 3"], region: Region) -> Hand:
         pixels = crop(image, region, HAND_SIZE).astype(np.float32) / 255
