@@ -48,9 +48,11 @@ def draw_outfit(wardrobe: Wardrobe, config: SyntheticConfig, female: bool, chanc
     if chance.random() < 0.05 and (hats := wardrobe.of_kind("hat")):
         garments.append(chance.choice(hats))
     own = "_female_" if female else "_male_"
-    skins = [texture for name, texture in wardrobe.skins.items() if own in name] or list(wardrobe.skins.values())
-    eyes = chance.choice(list(wardrobe.eyes.values())) if wardrobe.eyes else 0
-    outfit = Outfit.of(garments, chance.choice(skins), eyes)
+    skin = chance.choice([name for name in wardrobe.skins if own in name] or list(wardrobe.skins))
+    dark = "dark" in skin or chance.random() < 0.4
+    irises = [name for name in wardrobe.eyes if name.startswith("brown") or not dark] or list(wardrobe.eyes)
+    eyes = wardrobe.eyes[chance.choice(irises)] if irises else 0
+    outfit = Outfit.of(garments, wardrobe.skins[skin], eyes)
     return replace(
         outfit,
         paints=_paints(outfit.garments, config, chance),
@@ -71,7 +73,7 @@ def _clothes(wardrobe: Wardrobe, female: bool, chance: random.Random) -> list[Ga
     draw = chance.random()
     if chance.random() < 0.05 and (coat := one("coat")):
         chosen = coat + one("top") + one("trousers")
-    elif draw < (0.5 if female else 0.78):
+    elif draw < (0.5 if female else 0.93):
         chosen = one("suit")
     elif female and draw < 0.66:
         chosen = one("dress")
@@ -100,7 +102,7 @@ def _colour(chance: random.Random) -> tuple[float, float, float]:
 
 def _paints(garments: tuple[Garment, ...], config: SyntheticConfig, chance: random.Random) -> tuple[Paint, ...]:
     """The skin's paint, then each garment's. Brows take the hair's colour."""
-    tone, warm = 0.72 + 0.45 * chance.random(), 0.06 * chance.gauss(0, 1)
+    tone, warm = 0.8 + 0.45 * chance.random(), 0.06 * chance.gauss(0, 1)
     paints = [Paint(gain=(tone * (1 + warm), tone, tone * (1 - warm)))]
     hair = chance.choice(_HAIR)
     for garment in garments:
@@ -108,7 +110,8 @@ def _paints(garments: tuple[Garment, ...], config: SyntheticConfig, chance: rand
             amount = 0.9 if chance.random() < 0.7 or garment.kind == "eyebrows" else 0.0
             paints.append(Paint(colour=hair, amount=amount))
         elif garment.kind == "eyes":
-            paints.append(Paint())
+            shade = 0.5 + 0.4 * chance.random()
+            paints.append(Paint(gain=(shade, shade, shade)))
         else:
             paints.append(_cloth(garment.kind, config, chance))
     return tuple(paints)
