@@ -353,7 +353,7 @@ class TrainConfig:
     """Source views per person."""
     num_targets: int = 2
     """Target views per person."""
-    reuse: int = 2
+    reuse: int = 3
     """Steps per rendered batch; each chooses other views as sources."""
     learning_rate: float = 2e-4
     """Adam's, for both players; it falls to a fiftieth over the last 30 % of the run."""

@@ -42,8 +42,9 @@ class _SameConv(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in input.shape[-2:])
-        padded = F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))
-        return super().forward(padded)
+        if height or width:
+            input = F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))  # noqa: A001
+        return super().forward(input)
 
 
 class _InvertedBottleneck(nn.Module):
