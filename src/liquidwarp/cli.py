@@ -138,7 +138,9 @@ class Recover:
             recovery = recover_video(first, fps=self.fps, max_frames=self.frames, person=person, cache=cache)
             pictures = open_frames(first, self.fps, self.frames)
         files = RecoveryFiles(self.out, tuple(path.stem for path in self.path))
-        masks = recovery.detections.masks
+        masks = (part.masks[index] for part in recovery.parts for index in range(len(part)))
+        for note in recovery.notes:
+            logging.getLogger(__name__).info("%s", note)
         for written in export_recovery(recovery.body, AnnyBody.load(), pictures, files, recovery.fps, masks):
             print(f"Written: {written}")
 

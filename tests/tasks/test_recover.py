@@ -7,7 +7,6 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import load_motion
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import open_frames
-from liquidwarp.recover.detections import PackedMasks
 from liquidwarp.tasks.recover import RecoveryFiles, export_recovery
 
 
@@ -25,7 +24,7 @@ def standing(model, frames):
 
 def test_video_becomes_overlay_and_files(model, tmp_path):
     pictures = [np.full((128, 96, 3), 60 * index, np.uint8) for index in range(3)]
-    masks = PackedMasks.pack(np.zeros((3, 32, 24), bool))
+    masks = [np.zeros((32, 24), bool)] * 3
     body = standing(model, 3)
     written = export_recovery(body, model, pictures, RecoveryFiles(tmp_path / "new", ("walk.v1",)), 12.0, masks)
     assert [path.name for path in written] == ["walk.v1.mp4", "walk.v1.npz", "walk.v1.bvh", "walk.v1.glb"]
@@ -40,7 +39,7 @@ def test_video_becomes_overlay_and_files(model, tmp_path):
 
 
 def test_photos_become_pictures(model, tmp_path):
-    pictures = [np.zeros((128, 96, 3), np.uint8)] * 2
+    pictures = [np.zeros((128, 96, 3), np.uint8), np.zeros((150, 120, 3), np.uint8)]
     written = export_recovery(standing(model, 2), model, pictures, RecoveryFiles(tmp_path, ("front", "back")))
     assert [path.name for path in written] == ["front.png", "back.png", "front.npz", "front.bvh", "front.glb"]
     assert all(path.stat().st_size > 100 for path in written)

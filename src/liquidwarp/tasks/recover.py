@@ -1,17 +1,17 @@
 """Body Mesh Recovery as a result of its own: the body drawn over the pictures, and files for other programs."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from liquidwarp.body.export import save_bvh, save_glb, save_npz
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.motion import motion_of
 from liquidwarp.media import VideoWriter, save_image
-from liquidwarp.recover.detections import PackedMasks
 from liquidwarp.recover.overlay import draw_body
 
 __all__ = ["RecoveryFiles", "export_recovery"]
@@ -41,7 +41,7 @@ def export_recovery(
     pictures: Iterable[UInt8[np.ndarray, "H W 3"]],
     files: RecoveryFiles,
     fps: float = 0.0,
-    masks: PackedMasks | None = None,
+    masks: Iterable[Bool[np.ndarray, "_ _"]] | None = None,
 ) -> list[Path]:
     """Write overlay, .npz, .bvh and .glb.
 
@@ -51,7 +51,7 @@ def export_recovery(
         pictures: The T frames or photos, RGB.
         files: Where to.
         fps: Frames per second of the video; 0 for photos.
-        masks: Outlines to draw, one per picture.
+        masks: Their outlines are drawn, one per picture, of any size.
 
     Returns:
         The files in the order in which they were written.
@@ -59,9 +59,10 @@ def export_recovery(
     Raises:
         MediaError: a file cannot be written.
     """
+    outlines = itertools.repeat(None) if masks is None else masks
     drawn = (
-        draw_body(picture, body[slice(index, index + 1)], model, None if masks is None else masks[index])
-        for index, picture in zip(range(len(body)), pictures, strict=False)
+        draw_body(picture, body[slice(index, index + 1)], model, outline)
+        for index, picture, outline in zip(range(len(body)), pictures, outlines, strict=False)
     )
     if fps > 0:
         written = [_overlay_video(files.stem.with_name(f"{files.stem.name}.mp4"), drawn, fps)]
