@@ -8,7 +8,6 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.config import FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.recover.fit import BodyFit, fit_body
-from liquidwarp.recover.observation import swapped_sides, unflip
 
 from .people import Truth, detections_of, landmarks_of, make_person
 
@@ -36,7 +35,6 @@ def test_a_known_body_is_found_again(model: AnnyBody) -> None:
     assert float((pixels - truth.detections.xy).norm(dim=-1).mean()) < 2  # of about 400 px of height
     assert bool(fit.seen[:, model.roles.foot[0]].all())
     assert bool(fit.fitted.all())
-    assert not bool(fit.swapped.any())
 
 
 def test_noise_and_outliers_do_not_break_it(model: AnnyBody) -> None:
@@ -73,22 +71,13 @@ def test_half_a_body_leaves_the_rest_at_the_prior_and_says_so(model: AnnyBody) -
         assert bool(fit.seen[:, model.roles.upper_arm[side]].all())
 
 
-def test_flipped_frames_are_swapped_back(model: AnnyBody) -> None:
-    truth = make_person(model, frames=20)
-    wrong = torch.zeros(20, dtype=torch.bool)
-    wrong[[5, 6, 13]] = True
-    repaired, swapped = unflip(swapped_sides(truth.detections, wrong))
-    assert torch.equal(swapped, wrong)
-    assert torch.equal(repaired.xy, truth.detections.xy)
-
-
 def test_frames_without_a_person(model: AnnyBody) -> None:
     truth = make_person(model, frames=5)
     truth.detections.found[2] = False
     fit = fit_body(truth.detections, model, LANDMARKS_ONLY)
     assert fit.fitted.tolist() == [True, True, False, True, True]
     truth.detections.found[:] = False
-    with pytest.raises(NoPersonFoundError, match="no person"):
+    with pytest.raises(NoPersonFoundError, match="found none"):
         fit_body(truth.detections, model, LANDMARKS_ONLY)
 
 

@@ -8,6 +8,7 @@ Method: closed form (initial.py); Levenberg-Marquardt on key frames for the shar
 camera (bundle.py, terms.py); the same with the mask's outline (silhouette.py), because joints do not show girths.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -21,9 +22,9 @@ from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.recover.bundle import FitState, Problem, Term, adjust
 from liquidwarp.recover.detections import Detections
-from liquidwarp.recover.fingers import relaxed_fingers
+from liquidwarp.recover.fingers import pose_fingers, relaxed_fingers
 from liquidwarp.recover.initial import first_camera, first_pose, first_shape
-from liquidwarp.recover.observation import Observation, joint_trust, observe, runs, steadied, unflip
+from liquidwarp.recover.observation import Observation, joint_trust, observe, runs, steadied
 from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_rotations
@@ -37,9 +38,14 @@ WORLD_SIGMA = (0.09, 0.09, 0.048)
 """The same of world landmarks per axis [m]: x and y are known better from the image."""
 _FRAMES_PER_CHUNK = 128
 _STEPS_PER_ROUND = 3
+"""Levenberg-Marquardt steps on one matching of the outlines."""
 _PULLS = (6.0, 20.0)
 """How strongly each round holds a video's poses near the smoothed ones [1/rad]."""
-"""Levenberg-Marquardt steps on one matching of the outlines."""
+PALM = (0, 1, 5, 9, 13, 17)
+"""The hand's landmarks that do not move with the fingers."""
+_PALM_WEIGHT = 0.3
+_PALM_SIGMA = 0.012
+"""Trusted accuracy of the palm's landmarks in space, relative to each other [m]."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,6 @@ class BodyFit:
     """False: nothing was seen of what this joint turns; its rotation is the prior's."""
     fitted: Bool[Tensor, "T"]
     """False: no detection in this frame; its pose is bridged from the neighbours."""
-    swapped: Bool[Tensor, "T"]
-    """Frames in which the detector had taken left for right."""
 
 
 def shape_weights(model: BodyModel) -> Float[Tensor, "K"]:
@@ -60,29 +64,37 @@ def shape_weights(model: BodyModel) -> Float[Tensor, "K"]:
     return torch.tensor([0.2 if name.startswith(("pc", "beta")) else 0.3 for name in model.beta_names])
 
 
-def landmark_terms(
-    observation: Observation, model: BodyModel, skeleton: Skeleton
-) -> tuple[ImageLandmarks, WorldLandmarks]:
-    """Both landmark terms of some frames."""
-    points = skeleton.landmark_points(model.landmarks["body"])
-    return (
-        ImageLandmarks(points, observation.image, observation.weight, IMAGE_SIGMA),
-        WorldLandmarks(
-            points, observation.world, observation.world_weight, torch.tensor(WORLD_SIGMA), observation.anchors
-        ),
-    )
+def landmark_terms(observation: Observation, model: BodyModel, skeleton: Skeleton) -> list[Term]:
+    """Landmarks of the body and of the palms, in the image and in space."""
+    body = skeleton.landmark_points(model.landmarks["body"])
+    terms: list[Term] = [
+        ImageLandmarks(body, observation.image, observation.weight, IMAGE_SIGMA),
+        WorldLandmarks(body, observation.world, observation.weight, torch.tensor(WORLD_SIGMA), observation.anchors),
+    ]
+    for side, name in enumerate(("left_hand", "right_hand")):
+        if name not in model.landmarks or not bool((observation.hand_weight[:, side] > 0).any()):
+            continue
+        palm = skeleton.landmark_points(model.landmarks[name]).select(PALM)
+        weight = _PALM_WEIGHT * observation.hand_weight[:, side, None].expand(-1, len(PALM))
+        world = observation.hand_world[:, side, list(PALM)]
+        even = torch.full((len(observation), len(PALM)), 1 / len(PALM))
+        terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, IMAGE_SIGMA))
+        terms.append(
+            WorldLandmarks(palm, world - world.mean(1, keepdim=True), weight, torch.full((3,), _PALM_SIGMA), even)
+        )
+    return terms
 
 
 def fit_body(
-    detections: Detections,
+    detections: Detections | Sequence[Detections],
     model: BodyModel,
     config: FitConfig | None = None,
     shared_betas: Float[Tensor, "K"] | None = None,
 ) -> BodyFit:
-    """Fit a body to the frames of a video (``detections.fps`` > 0) or to several photos of one person.
+    """Fit a body to a video, or to several photos of one person.
 
     Args:
-        detections: What was seen.
+        detections: A video (``fps`` > 0), photos of one size (``fps`` = 0), or one entry per photo.
         model: The body, on the CPU.
         config: Settings.
         shared_betas: A known shape; None fits it.
@@ -94,31 +106,33 @@ def fit_body(
         NoPersonFoundError: no frame holds a person.
     """
     config = config or FitConfig()
-    index = detections.found.nonzero()[:, 0]
+    parts = (detections,) if isinstance(detections, Detections) else tuple(detections)
+    fps = parts[0].fps if len(parts) == 1 else 0.0
+    found = torch.cat([part.found for part in parts])
+    index = found.nonzero()[:, 0]
     if len(index) == 0:
-        raise NoPersonFoundError("no person was found in any frame; expected one that is at least partly visible.")
+        raise NoPersonFoundError("expected a person who is at least partly visible, found none in any frame.")
+    present = [part.select(part.found.nonzero()[:, 0]) for part in parts if bool(part.found.any())]
+    if fps > 0:
+        present = [steadied(present[0], index, config.smoothing)]
     skeleton = Skeleton.of(model)
-    present, swapped = unflip(detections.select(index))
-    observation = observe(steadied(present, index, config.smoothing), swapped)
-    trust = joint_trust(present, model, skeleton)
+    observation = Observation.joined([observe(part) for part in present])
+    trust = torch.cat([joint_trust(part, model, skeleton) for part in present])
     surface = Surface.of(model, skeleton, relaxed_fingers(model))
-    outlines = MaskOutlines.of(present.masks, present.image_size, observation)
-    task = _Task(model, skeleton, surface, observation, outlines)
+    task = _Task(model, skeleton, surface, observation, MaskOutlines.of(present, observation))
     state = _first_state(observation, model, skeleton, trust > 0)
     if shared_betas is None:
         keys = key_frames(observation, config.key_frames)
         shared_betas = _fit_shape(task.frames(keys), state.frames(keys), config).betas
-    state = FitState(state.rel_rotmats, shared_betas, state.camera)
-    state = _fit_poses(task, state, index, detections.fps, config)
-    body = _spread(_denormalised(state, task), detections.found, model, skeleton)
-    all_trust = torch.zeros(len(detections), len(model.parents))
+    state = _fit_poses(task, replace(state, betas=shared_betas), index, fps, config)
+    body = _spread(_denormalised(state, task), found, model, skeleton)
+    if config.fingers:
+        body = pose_fingers(body, observation, index, model)
+    all_trust = torch.zeros(len(found), len(model.parents))
     all_trust[index] = trust
-    if detections.fps > 0:
-        body = bridge_gaps(body, detections.found)
-        body = smooth_body(body, detections.fps, config.smoothing, all_trust)
-    all_swapped = torch.zeros(len(detections), dtype=torch.bool)
-    all_swapped[index] = swapped
-    return BodyFit(body, all_trust > 0, detections.found, all_swapped)
+    if fps > 0:
+        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, all_trust)
+    return BodyFit(body, all_trust > 0, found)
 
 
 @dataclass(frozen=True)
@@ -213,7 +227,7 @@ def key_frames(observation: Observation, count: int) -> Int64[Tensor, "M"]:
     num_frames = len(observation)
     if num_frames <= count:
         return torch.arange(num_frames)
-    quality = observation.world_weight.sum(1)
+    quality = observation.weight.sum(1)
     edges = torch.linspace(0, num_frames, count + 1).round().long().tolist()
     return torch.tensor([start + int(quality[start:end].argmax()) for start, end in pairwise(edges)])
 
@@ -225,7 +239,7 @@ def _first_state(observation: Observation, model: BodyModel, skeleton: Skeleton,
     known[:, skeleton.index(model.roles.root)] = True
     rotations = torch.where(known[..., None, None], rotations, torch.eye(3))
     weights = shape_weights(model)
-    precision = observation.world_weight / WORLD_SIGMA[0] ** 2
+    precision = observation.weight / WORLD_SIGMA[0] ** 2
     betas = first_shape(model, skeleton, rotations, observation.world, precision, weights)
     points = skeleton.landmark_points(model.landmarks["body"])
     positions = skeleton.locate(skeleton.pose(rotations, betas), points, betas)

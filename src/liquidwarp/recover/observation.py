@@ -1,10 +1,11 @@
 """What the fit takes from the detections: normalised positions, weights, and which joints were seen at all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
@@ -12,21 +13,13 @@ from liquidwarp.recover.detections import BODY_LANDMARKS, Detections
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.smooth import smooth_series
 
-__all__ = ["Observation", "joint_trust", "observe", "runs", "steadied", "swapped_sides", "unflip"]
+__all__ = ["Observation", "joint_trust", "observe", "runs", "steadied"]
 
 _HIDDEN = 0.05
 """A landmark with less visibility says nothing."""
+_HAND_REACH = 0.1
+"""A hand whose wrist is farther than this from the body's wrist is somebody else's, or wrong [m]."""
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-
-
-def _partner(name: str) -> str:
-    """The landmark on the other side of the body; the same for one in the middle."""
-    if "left" in name:
-        return name.replace("left", "right")
-    return name.replace("right", "left")
-
-
-_MIRROR = [BODY_LANDMARKS.index(_partner(name)) for name in BODY_LANDMARKS]
 
 
 @dataclass(frozen=True)
@@ -39,10 +32,14 @@ class Observation:
     """[m]."""
     weight: Float[Tensor, "T 33"]
     """0 outside of the picture, lower where hidden or ill-defined."""
-    world_weight: Float[Tensor, "T 33"]
-    """The same for ``world``."""
     anchors: Float[Tensor, "T 33"]
     """Shares in the origin of ``world``; rows sum to 1."""
+    hand_image: Float[Tensor, "T 2 21 2"]
+    """(left, right) hand landmarks, normalised like ``image``."""
+    hand_world: Float[Tensor, "T 2 21 3"]
+    """[m]."""
+    hand_weight: Float[Tensor, "T 2"]
+    """0 where a hand was not seen well."""
     centre: Float[Tensor, "T 2"]
     """[px]."""
     pixels_per_metre: Float[Tensor, "T"]
@@ -54,13 +51,17 @@ class Observation:
         """Only these frames."""
         return Observation(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
+    @staticmethod
+    def joined(parts: Sequence["Observation"]) -> "Observation":
+        """One after the other."""
+        return Observation(*(torch.cat([getattr(p, name) for p in parts]) for name in Observation.__dataclass_fields__))
 
-def observe(detections: Detections, doubtful: Bool[Tensor, "T"] | None = None) -> Observation:
+
+def observe(detections: Detections) -> Observation:
     """Weigh and normalise the landmarks.
 
     Args:
         detections: Frames that all hold a person.
-        doubtful: Frames whose landmarks in space are not to be trusted.
 
     Returns:
         What the terms of the fit compare with.
@@ -73,9 +74,6 @@ def observe(detections: Detections, doubtful: Bool[Tensor, "T"] | None = None) -
             base[index] = 0.4  # fingers move, the body's landmarks there do not
     inside = _inside(detections)
     weight = base * (0.15 + 0.85 * detections.visibility.clamp(0, 1)) * inside
-    world_weight = weight
-    if doubtful is not None:
-        world_weight = weight * torch.where(doubtful, 0.1, 1.0)[:, None]
     trunk = torch.zeros(len(BODY_LANDMARKS))
     trunk[[BODY_LANDMARKS.index(name) for name in _TRUNK]] = 1
     anchors = trunk * inside + 1e-3 * weight + 1e-6
@@ -84,7 +82,27 @@ def observe(detections: Detections, doubtful: Bool[Tensor, "T"] | None = None) -
     centre = (anchors[..., None] * detections.xy).sum(1)
     world = detections.world - (anchors[..., None] * detections.world).sum(1, keepdim=True)
     image = (detections.xy - centre[:, None]) / scale[:, None, None]
-    return Observation(image, world, weight, world_weight, anchors, centre, scale)
+    hand_image = (detections.hands_xy - centre[:, None, None]) / scale[:, None, None, None]
+    return Observation(
+        image=image,
+        world=world,
+        weight=weight,
+        anchors=anchors,
+        hand_image=hand_image,
+        hand_world=detections.hands_world,
+        hand_weight=_hand_weight(detections, image, hand_image),
+        centre=centre,
+        pixels_per_metre=scale,
+    )
+
+
+def _hand_weight(
+    detections: Detections, image: Float[Tensor, "T 33 2"], hand_image: Float[Tensor, "T 2 21 2"]
+) -> Float[Tensor, "T 2"]:
+    """Score of each hand above one half; 0 where its wrist is not where the body's is."""
+    wrists = [BODY_LANDMARKS.index("left_wrist"), BODY_LANDMARKS.index("right_wrist")]
+    apart = (hand_image[:, :, 0] - image[:, wrists]).norm(dim=-1)
+    return ((detections.hands_score - 0.5) * 2).clamp(0, 1) * (apart < _HAND_REACH)
 
 
 def _inside(detections: Detections) -> Float[Tensor, "T 33"]:
@@ -109,56 +127,6 @@ def _pixels_per_metre(detections: Detections, weight: Float[Tensor, "T 33"]) -> 
     return padded.unfold(0, 2 * reach + 1, 1).median(-1).values
 
 
-def swapped_sides(detections: Detections, frames: Bool[Tensor, "T"]) -> Detections:
-    """Exchange left and right in some frames."""
-    mirror = torch.tensor(_MIRROR)
-
-    def swap(values: Tensor, order: Tensor) -> Tensor:
-        return torch.where(frames.view(-1, *[1] * (values.dim() - 1)), values[:, order], values)
-
-    sides = torch.tensor([1, 0])
-    return replace(
-        detections,
-        xy=swap(detections.xy, mirror),
-        world=swap(detections.world, mirror),
-        visibility=swap(detections.visibility, mirror),
-        hands_xy=swap(detections.hands_xy, sides),
-        hands_world=swap(detections.hands_world, sides),
-        hands_score=swap(detections.hands_score, sides),
-    )
-
-
-def unflip(detections: Detections) -> tuple[Detections, Bool[Tensor, "T"]]:
-    """Repair frames of a video in which the detector took left for right (it does so on backs).
-
-    A two-state Viterbi path: keep or swap each frame so that the landmarks move least from frame to frame, with a
-    small price for each swapped frame, so that a stable view from behind is left alone.
-
-    Returns:
-        The repaired detections, and which frames were swapped.
-    """
-    num_frames = len(detections)
-    swapped = torch.zeros(num_frames, dtype=torch.bool)
-    if num_frames < 3 or detections.fps <= 0:
-        return detections, swapped
-    size = detections.xy.std(1).norm(dim=-1).clamp(min=1.0)
-    both = torch.stack([detections.xy, detections.xy[:, _MIRROR]], 1)  # T 2 33 2
-    moved = (both[1:, None, :] - both[:-1, :, None]).norm(dim=-1).mean(-1) / size[1:, None, None]  # T-1 from to
-    moved = moved.clamp(max=1.0)
-    total = torch.tensor([0.0, 0.05])
-    back: list[Int64[Tensor, 2]] = []
-    for step in moved:
-        best = (total[:, None] + step).min(0)
-        back.append(best.indices)
-        total = best.values + torch.tensor([0.0, 0.01])
-    state = int(total.argmin())
-    for frame in range(num_frames - 1, -1, -1):
-        swapped[frame] = bool(state)
-        if frame:
-            state = int(back[frame - 1][state])
-    return (swapped_sides(detections, swapped) if bool(swapped.any()) else detections), swapped
-
-
 def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float) -> Detections:
     """Smooth the landmarks of a video, without lag, before anything is fitted to them.
 
@@ -178,13 +146,22 @@ def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float
                 values[run, landmark] = torch.from_numpy(
                     smooth_series(values[run, landmark].numpy(), detections.fps, strength, weight)
                 )
-    return replace(detections, xy=xy, world=world)
+    hands_xy, hands_world = detections.hands_xy.clone(), detections.hands_world.clone()
+    for side in (0, 1):
+        seen = (detections.hands_score[:, side] > 0.5).nonzero()[:, 0]
+        for stretch in runs(frames[seen]):
+            rows = seen[stretch]
+            for values in (hands_xy, hands_world):
+                flat = values[rows, side].flatten(1).numpy()
+                smoothed = smooth_series(flat, detections.fps, strength)
+                values[rows, side] = torch.from_numpy(smoothed).view(len(rows), 21, -1)
+    return replace(detections, xy=xy, world=world, hands_xy=hands_xy, hands_world=hands_world)
 
 
 def runs(frames: Int64[Tensor, "T"]) -> list[slice]:
     """Stretches of consecutive frame numbers, as slices of the list."""
     cuts = ((frames[1:] - frames[:-1]) != 1).nonzero()[:, 0] + 1
-    edges = [0, *cuts.tolist(), len(frames)]
+    edges = [0, *cuts.tolist(), len(frames)] if len(frames) else []
     return [slice(start, end) for start, end in pairwise(edges)]
 
 

@@ -5,6 +5,7 @@ of the mask (near, and with a similar normal), and pull each pair together along
 outline). After a few steps draw and match anew. Points on the picture's border are no outline.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,7 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.recover.bundle import FitState, Rows, View, robust_cost, robust_weight
-from liquidwarp.recover.detections import PackedMasks
+from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.observation import Observation
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
 
@@ -80,25 +81,24 @@ class MaskOutlines:
     xy: Float[Tensor, "T M 2"]
     normal: Float[Tensor, "T M 2"]
     usable: Bool[Tensor, "T M"]
-    size: tuple[int, int]
-    """(width, height) of the masks."""
-    per_pixel: float
+    size: Int64[Tensor, "T 2"]
+    """(width, height) of each mask."""
+    per_pixel: Float[Tensor, "T"]
     """Mask pixels per original pixel."""
 
     @staticmethod
-    def of(masks: PackedMasks, image_size: tuple[int, int], observation: Observation) -> "MaskOutlines":
-        """Trace the masks."""
-        traced = [_trace(masks[frame]) for frame in range(len(masks))]
-        outline = _stack(traced)
-        per_pixel = masks.width / image_size[0]
-        pixels = outline.xy / per_pixel
-        scale = observation.pixels_per_metre[:, None, None]
-        xy = (pixels - observation.centre[:, None]) / scale
-        return MaskOutlines(xy, outline.normal, outline.usable, (masks.width, masks.height), per_pixel)
+    def of(parts: Sequence[Detections], observation: Observation) -> "MaskOutlines":
+        """Trace the masks of a video, or of photos of several sizes one after the other."""
+        outline = _stack([_trace(part.masks[frame]) for part in parts for frame in range(len(part))])
+        size = torch.cat([torch.tensor([[part.masks.width, part.masks.height]]).repeat(len(part), 1) for part in parts])
+        per_pixel = torch.cat([torch.full((len(part),), part.masks.width / part.image_size[0]) for part in parts])
+        pixels = outline.xy / per_pixel[:, None, None]
+        xy = (pixels - observation.centre[:, None]) / observation.pixels_per_metre[:, None, None]
+        return MaskOutlines(xy, outline.normal, outline.usable, size, per_pixel)
 
     def frames(self, index: Tensor | slice) -> "MaskOutlines":
         """Only these frames."""
-        return MaskOutlines(self.xy[index], self.normal[index], self.usable[index], self.size, self.per_pixel)
+        return MaskOutlines(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,10 @@ def _body_outline(
     state: FitState, skeleton: Skeleton, surface: Surface, observation: Observation, mask: MaskOutlines
 ) -> tuple[_Outline, tuple[Tensor, Tensor, Tensor]]:
     """The drawn bodies' outlines (normalised), and where those points are on the skin (rest, basis, weights)."""
-    width, height = mask.size
+    width, height = mask.size.amax(0).tolist()
     scale = observation.pixels_per_metre * mask.per_pixel
     camera = WeakPerspective(
-        state.camera[:, 0] * scale, state.camera[:, 1:] * scale[:, None] + observation.centre * mask.per_pixel
+        state.camera[:, 0] * scale, state.camera[:, 1:] * scale[:, None] + observation.centre * mask.per_pixel[:, None]
     )
     transforms = skeleton.transforms(skeleton.pose(state.rel_rotmats, state.betas)).flatten(2)
     shaped = surface.rest + surface.basis @ state.betas
@@ -206,8 +206,8 @@ def _body_outline(
         blended = (surface.weights @ transforms[part]).view(-1, len(shaped), 3, 4)
         posed = (blended[..., :3] * shaped[:, None]).sum(-1) + blended[..., 3]
         raster = rasterize(camera[part].project(posed), surface.faces, height, width)
-        for pix_to_face, bary in zip(raster.pix_to_face, raster.bary, strict=True):
-            outline = _trace((pix_to_face >= 0).numpy())
+        for size, pix_to_face, bary in zip(mask.size[part].tolist(), raster.pix_to_face, raster.bary, strict=True):
+            outline = _trace((pix_to_face[: size[1], : size[0]] >= 0).numpy())
             column, row = outline.xy[0].long().unbind(-1)
             outlines.append(outline)
             vertices_of.append(surface.faces[pix_to_face[row, column].clamp(min=0)])
@@ -219,7 +219,9 @@ def _body_outline(
         (surface.basis[vertices] * share[..., None]).sum(2),
         (surface.weights[vertices] * share).sum(2),
     )
-    xy = (outline.xy / mask.per_pixel - observation.centre[:, None]) / observation.pixels_per_metre[:, None, None]
+    xy = (outline.xy / mask.per_pixel[:, None, None] - observation.centre[:, None]) / observation.pixels_per_metre[
+        :, None, None
+    ]
     return _Outline(xy, outline.normal, outline.usable), points
 
 

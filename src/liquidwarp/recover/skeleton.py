@@ -6,6 +6,7 @@ Convention:
     parent's frame: ``R <- exp([d]x) R`` with a tangent vector d [rad], so a Jacobian has 3 columns per joint.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,11 @@ class SkinnedPoints:
     """Their change per unit of each beta [m]; K may be 0 where the shape is already in ``rest``."""
     weights: Float[Tensor, "F P N"]
     """Skinning weights of the movable joints; rows sum to 1."""
+
+    def select(self, points: Sequence[int]) -> "SkinnedPoints":
+        """Only these points."""
+        index = list(points)
+        return SkinnedPoints(self.rest[:, index], self.basis[:, index], self.weights[:, index])
 
     def shaped(self, betas: Float[Tensor, "K"]) -> Float[Tensor, "F P 3"]:
         """Rest positions of this shape [m]."""
