@@ -125,8 +125,8 @@ class Recover:
         from liquidwarp.body.anny import AnnyBody
         from liquidwarp.cache import Cache
         from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
-        from liquidwarp.recover.digitize import recover_photos, recover_video
         from liquidwarp.recover.choice import parse_choice
+        from liquidwarp.recover.digitize import recover_photos, recover_video
         from liquidwarp.tasks.recover import RecoveryFiles, export_recovery
 
         person, cache, first = parse_choice(self.person), Cache(enabled=self.cache), self.path[0]

@@ -38,7 +38,7 @@ class RecoveryFiles:
 def export_recovery(
     body: BodyParams,
     model: BodyModel,
-    pictures: Iterable[UInt8[np.ndarray, "H W 3"]],
+    pictures: Iterable[UInt8[np.ndarray, "_ _ 3"]],
     files: RecoveryFiles,
     fps: float = 0.0,
     masks: Iterable[Bool[np.ndarray, "_ _"]] | None = None,
