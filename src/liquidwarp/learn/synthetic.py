@@ -35,27 +35,28 @@ _FACING = 0.35
 class SyntheticData:
     """Samples of :class:`SyntheticPeople`; see :class:`liquidwarp.learn.datasets.TrainingData`."""
 
-    def __init__(self, config: TrainConfig, device: torch.device, split: str, seed: int) -> None:
-        """Load the wardrobe.
+    def __init__(self, config: TrainConfig, people: SyntheticPeople) -> None:
+        """Take numbers of people and views from ``config``; ``people`` render on their own device."""
+        self.config, self.people = config, people
+        self.model = people.model
+        self.extension = inflated_shell(self.model)
+
+    @classmethod
+    def load(cls, config: TrainConfig, device: torch.device, split: str) -> "SyntheticData":
+        """With the wardrobe of ``config.data_folder``.
 
         Args:
-            config: Numbers of people and views, and the wardrobe's folder.
+            config: All settings.
             device: Where to render.
             split: "train" or "test": other clothes, skins, places and motions.
-            seed: The same seed gives the same samples.
 
         Raises:
             SettingError: no folder is set.
         """
         if config.data_folder is None:
-            raise SettingError(
-                "train.data_folder: synthetic people need the folder that scripts/build_wardrobe.py made."
-            )
-        part = "held_out" if split == "test" else split
-        self.config, self.seed = config, seed
-        self.people = SyntheticPeople.load(config.data_folder, device, part, seed, config.synthetic)
-        self.model = self.people.model
-        self.extension = inflated_shell(self.model)
+            raise SettingError("train.data_folder: synthetic people need the folder of scripts/build_wardrobe.py.")
+        part, seed = ("held_out", config.seed + 10_007) if split == "test" else ("train", config.seed)
+        return cls(config, SyntheticPeople.load(config.data_folder, device, part, seed, config.synthetic))
 
     @torch.no_grad()
     def samples(self, index: int) -> list[TrainingSample]:
@@ -63,7 +64,7 @@ class SyntheticData:
         config = self.config
         num_views = config.num_sources + config.num_targets
         views = self.people.sample(config.people, num_views, config.size, index)
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+        generator = torch.Generator().manual_seed(self.people.seed * 1_000_003 + index)
         surface = _project(self.model, self.extension, views.fitted)
         conditions = surface_condition(self.model, self.extension, surface, (config.size, config.size))
         conditions = torch.unflatten(conditions, 0, (config.people, num_views))

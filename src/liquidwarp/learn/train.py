@@ -114,13 +114,13 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
 
 
 def _make_data(config: TrainConfig, device: torch.device, split: str) -> TrainingData:
-    seed = config.seed + (10_007 if split == "test" else 0)
-    views = (config.people, config.num_sources, config.num_targets, config.size)
     if config.data == "boxes":
+        seed = config.seed + (10_007 if split == "test" else 0)
+        views = (config.people, config.num_sources, config.num_targets, config.size)
         return MovingBoxes(*views, reuse=config.reuse, seed=seed)
     from liquidwarp.learn.synthetic import SyntheticData
 
-    return SyntheticData(config, device, split, seed)
+    return SyntheticData.load(config, device, split)
 
 
 def _begin(config: TrainConfig, players: Players) -> Position:
