@@ -22,8 +22,10 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import PosedBody
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
-from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix, swing
+from liquidwarp.geometry.rotations import rotvec_to_matrix
+from liquidwarp.synthetic.dataset import SHOD_FEET
 from liquidwarp.synthetic.figure import Figures, Outfit, Paint, dress
+from liquidwarp.synthetic.poses import relaxed_stand
 from liquidwarp.synthetic.scene import Camera, Light, Picture, SceneConfig, pose_points, render
 from liquidwarp.synthetic.wardrobe import Wardrobe
 
@@ -43,37 +45,10 @@ GRAIN = 0.012
 
 
 def standing(model: AnnyBody, joints: torch.Tensor, yaw: float) -> torch.Tensor:
-    """A relaxed stand, arms a little away from the body, turned by ``yaw`` [rad] about the vertical.
-
-    ``joints`` (J, 3) are the rest joints [m]: thumbs and forearms turn about axes between them.
-    """
-    rotvec = torch.zeros(len(model.joint_names), 3)
-
-    def turn(name: str, by: tuple[float, float, float] | torch.Tensor) -> None:
-        rotvec[model.joint_index(name)] = torch.as_tensor(by)
-
-    def bone(start: str, end: str) -> torch.Tensor:
-        return F.normalize(joints[model.joint_index(end)] - joints[model.joint_index(start)], dim=-1)
-
-    turn("root", (0.0, yaw, 0.0))
-    turn("head", (0.0, 0.05, 0.02))
-    turn("spine03", (0.0, 0.02, 0.0))
-    for side, sign in (("L", 1.0), ("R", -1.0)):
-        turn(f"clavicle.{side}", (0.0, 0.0, sign * 0.13))
-        turn(f"shoulder01.{side}", (0.0, 0.0, sign * 0.10))
-        turn(f"upperarm01.{side}", (0.06, 0.0, sign * 0.25))
-        turn(f"lowerarm01.{side}", (-0.22, sign * 0.05, sign * 0.10))
-        roll = sign * 0.5 * bone(f"lowerarm01.{side}", f"wrist.{side}")
-        turn(f"lowerarm02.{side}", 0.6 * roll)
-        turn(f"wrist.{side}", 0.4 * roll)
-        turn(f"upperleg01.{side}", (0.0, 0.0, sign * 0.075))
-        turn(f"foot.{side}", (0.0, 0.0, -sign * 0.075))
-        for finger in (2, 3, 4, 5):
-            for joint, curl in ((1, 0.16), (2, 0.30), (3, 0.20)):
-                turn(f"finger{finger}-{joint}.{side}", (0.0, 0.0, sign * (curl + 0.04 * (finger - 2))))
-        thumb = swing(bone(f"finger1-1.{side}", f"finger1-3.{side}"), bone(f"finger3-1.{side}", f"finger3-2.{side}"))
-        turn(f"finger1-1.{side}", 0.45 * matrix_to_rotvec(thumb))
-        turn(f"finger1-2.{side}", 0.20 * matrix_to_rotvec(thumb))
+    """A relaxed stand, turned by ``yaw`` [rad] about the vertical, the head a little further."""
+    rotvec = relaxed_stand(model, joints)
+    for name, turn in (("root", (0.0, yaw, 0.0)), ("head", (0.0, 0.05, 0.02)), ("spine03", (0.0, 0.02, 0.0))):
+        rotvec[model.joint_index(name)] = torch.tensor(turn)
     return rotvec_to_matrix(rotvec)
 
 
@@ -155,6 +130,7 @@ def main() -> None:
     betas = torch.tensor([[SHAPE.get(name, 0.0) for name in model.beta_names]])
     paints = {
         "suit": Paint(gain=(1.35, 1.45, 1.6)),
+        "eyes": Paint(gain=(0.75, 0.7, 0.65)),
         "eyebrows": Paint(colour=(0.10, 0.06, 0.04), amount=0.8),
         "shoes": Paint(gain=(0.75, 0.7, 0.65)),
     }
@@ -177,8 +153,9 @@ def main() -> None:
         cv2.imwrite(str(args.out / f"{name}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
     for name, matte in zip(("front", "back"), picture.matte[0, :, 0], strict=True):
         cv2.imwrite(str(args.out / f"{name}_matte.png"), (matte * 255).round().byte().numpy())
+    shod = betas[0] + torch.tensor([SHOD_FEET.get(name, 0.0) for name in model.beta_names])
     truth = {
-        "betas": betas[0],
+        "betas": shod,
         "rel_rotmats": poses,
         "scale": camera.weak.scale.contiguous(),
         "translation": camera.weak.translation,

@@ -24,9 +24,9 @@ from liquidwarp.synthetic.poses import PoseLibrary, draw_poses, finger_joints, t
 from liquidwarp.synthetic.scene import Camera, SceneConfig, render
 from liquidwarp.synthetic.wardrobe import Wardrobe
 
-__all__ = ["Bodies", "SyntheticBatch", "SyntheticPeople", "perturb"]
+__all__ = ["SHOD_FEET", "Bodies", "SyntheticBatch", "SyntheticPeople", "perturb"]
 
-_SHOES = {"shoe-volume": 1.0, "shoe-sole": 0.5}
+SHOD_FEET = {"shoe-volume": 1.0, "shoe-sole": 0.5}
 """Shod feet of the body that fit the wardrobe's shoes best (mean silhouette IoU of the feet 0.90 against 0.84)."""
 
 
@@ -175,8 +175,8 @@ class SyntheticPeople:
         """The betas with shoes on the body itself, where the figure wears some."""
         betas = betas.clone()
         for index, name in enumerate(self.model.beta_names):
-            if name in _SHOES:
-                betas[:, index] = _SHOES[name] * shod
+            if name in SHOD_FEET:
+                betas[:, index] = SHOD_FEET[name] * shod
         return betas
 
     def _frame(
