@@ -4,10 +4,11 @@ import math
 import pytest
 import torch
 
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.atlas import _fold, fill_atlas, merge_texture
 from liquidwarp.flow.extension import inflated_shell
 from liquidwarp.flow.masks import dilate, erode
-from liquidwarp.flow.render import render_warp
+from liquidwarp.flow.render import render_person, render_warp
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.texture import blend_weights, grow_colours
 from liquidwarp.geometry.rotations import rotvec_to_matrix
@@ -78,6 +79,36 @@ def test_fill_gives_hidden_sides_a_plausible_colour(box_body):
     assert (picture - image)[inside].abs().max() < 0.05
 
 
+def test_hidden_side_of_a_limb_is_the_seen_side_folded():
+    """A tube along y, seen from the front: a place behind takes the colour of the place before it."""
+    angle, height = torch.meshgrid(torch.linspace(0, 2 * math.pi, 25)[:-1], torch.linspace(-1, 1, 21), indexing="ij")
+    tube = torch.stack([0.1 * angle.cos(), height, 0.1 * angle.sin()], -1).view(-1, 3)
+    seen, hidden = tube[tube[:, 2] < -1e-3], tube[tube[:, 2] > 1e-3]
+    folded = _fold(hidden, seen)
+    assert torch.allclose(folded, hidden * torch.tensor([1.0, 1, -1]), atol=0.01)
+
+
+def test_colours_are_straight(box_body):
+    """At the soft rim the colour stays the person's own: laid over any background it leaves no dark edge."""
+    image = torch.full((1, 3, *SIZE), 0.8)
+    sources = prepared(box_body, box_params(), images=image)
+    atlas = fill_atlas(box_body, merge_texture(sources, 64))
+    colours, mattes = render_person(sources, box_params((0, 0, 0.4), turn=(0, 0, 0.2)), atlas, SIZE)
+    soft = ((mattes > 0.1) & (mattes < 0.9)).expand(-1, 3, -1, -1)
+    assert soft.sum() > 30
+    assert (colours[soft] - 0.8).abs().max() < 0.02
+    assert colours[(mattes == 0).expand_as(colours)].abs().max() == 0
+
+
+def test_limb_near_the_chest_lends_it_nothing(box_body):
+    """Places next to another limb are seen, but their colours are not copied elsewhere."""
+    apart, close = prepared(box_body, box_params()), prepared(box_body, arm_before_chest())
+    torso = box_body.vertex_part == PARTS.index("torso")
+    front = torso & (box_body.tensors.template[:, 2] < -0.09)
+    assert apart.clear[0, 0, front].mean() > 0.9
+    assert close.clear[0, 0, front].mean() < close.body[0, 0, front, 2].mean() - 0.005
+
+
 def test_own_pose_returns_the_photo(box_body):
     body = box_params((0.0, 0.0, 0.2))
     image, matte = torch.rand(1, 3, *SIZE), coverage(box_body, body)
@@ -108,6 +139,14 @@ def test_background_never_bleeds_into_the_person(box_body):
     assert (pictures - 0.5).abs().max() < 0.03
 
 
+def arm_before_chest():
+    """The arm raised across the chest and turned towards the camera."""
+    body = box_params()
+    across = rotvec_to_matrix(torch.tensor([0.0, 0.0, math.pi / 2]))
+    body.rel_rotmats[0, 1] = rotvec_to_matrix(torch.tensor([0.0, -0.5, 0.0])) @ across
+    return body
+
+
 def test_limb_before_the_torso(box_body):
     """The arm, painted red, is turned before the chest: there it hides the torso."""
     body = box_params()
@@ -117,9 +156,7 @@ def test_limb_before_the_torso(box_body):
     image[:, 2] = (columns <= 48).float()
     sources = prepared(box_body, body, images=image)
     atlas = fill_atlas(box_body, merge_texture(sources, 64))
-    raised = box_params((0.0, -0.6, 0.0), turn=(0, 0, 0))
-    across = rotvec_to_matrix(torch.tensor([0.0, 0.0, math.pi / 2]))
-    raised.rel_rotmats[0, 1] = rotvec_to_matrix(torch.tensor([0.0, -0.5, 0.0])) @ across
+    raised = arm_before_chest()
     picture, _ = render_warp(sources, raised, atlas, torch.ones(1, 3, *SIZE))
     # The arm's far part lies over the torso at the height of the shoulder, 12 px above the middle.
     assert picture[0, 0, 20, 36] > 0.8

@@ -3,7 +3,7 @@
 Paper: Liu et al. 2021, Sec. 3.2: the sources' textures are merged in UV space by visibility.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -20,18 +20,17 @@ from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.texture import grow_colours
 from liquidwarp.geometry.camera import pixels_to_ndc
-from liquidwarp.geometry.raster import Raster, rasterize
+from liquidwarp.geometry.raster import Raster, interpolate, rasterize
 from liquidwarp.geometry.warp import sample_at
 
 __all__ = ["TextureAtlas", "fill_atlas", "merge_texture"]
 
 _TWIN_PARTS = tuple(part for part in PARTS if part.endswith(("arm", "leg")))
 """Parts whose hidden side looks like the side that is seen; a face or a shirt's front must not be copied behind."""
-_SQUASH = 0.25
 _SEEN = 0.5
 _TOO_FEW = 0.05
 _SPREAD = 12
-_RIM_NEIGHBOURS = 4
+_RIM_NEIGHBOURS = 9
 _REGIONS = (("head", "face"), ("torso",), *((part,) for part in PARTS if part not in ("head", "face", "torso")))
 
 
@@ -43,12 +42,15 @@ class TextureAtlas:
     """RGB in [0, 1]."""
     confidence: Float[Tensor, "1 1 U U"]
     """How well the best source saw the place [0, 1]; 0: made up, or not yet known."""
+    lends: Float[Tensor, "1 1 U U"]
+    """How well a place was seen by a source in which nothing stood before it [0, 1]: only from there colours are
+    copied to hidden places."""
     covered: Bool[Tensor, "1 1 U U"]
     """Where the body's surface is laid out."""
 
     def to(self, device: torch.device | str) -> "TextureAtlas":
         """The same texture on another device."""
-        return TextureAtlas(self.colours.to(device), self.confidence.to(device), self.covered.to(device))
+        return TextureAtlas(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def sample(self, uv: Float[Tensor, "N 2 H W"]) -> Float[Tensor, "N 3 H W"]:
         """Colours at UV positions (u, v down) in [0, 1]."""
@@ -73,7 +75,8 @@ def merge_texture(sources: FlowSources, size: int = 1024, choice: Choice | None 
     normals = model.lbs_weights.new_zeros(1, model.lbs_weights.shape[0], 3)
     layer = build_layer(raster, model.faces, sources.body, rest_coordinates(model), normals)
     merged = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
-    return TextureAtlas(merged.texture, merged.seen, raster.covered[:, None])
+    lends = interpolate(sources.clear[:1].amax(1)[..., None], model.faces, raster).permute(0, 3, 1, 2)
+    return TextureAtlas(merged.texture, merged.seen, lends, raster.covered[:, None])
 
 
 def _unwrap(model: BodyModel, size: int) -> Raster:
@@ -106,7 +109,7 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     known = ((atlas.confidence - 0.2) / 0.5).clamp(0, 1)
     colours = known * atlas.colours + (1 - known) * made_up
     outside = grow_colours(colours, atlas.covered.to(colours.dtype), steps=8)
-    return TextureAtlas(outside, atlas.confidence, atlas.covered)
+    return replace(atlas, colours=outside)
 
 
 def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) -> Float[Tensor, "1 3 U U"]:
@@ -120,18 +123,22 @@ def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) 
     place = pixels_to_ndc(uv_of[None], 1, 1)
     colour = sample_at(atlas.colours, place)[0].T
     known = sample_at(atlas.confidence, place)[0, 0] > 0.9 * _SEEN
-    start = torch.where(known[:, None], colour, _part_means(model, colour, known))
-    start = _continue_rims(model, start, known)
+    lends = known & (sample_at(atlas.lends, place)[0, 0] > 0.9 * _SEEN)
+    start = torch.where(known[:, None], colour, _part_means(model, colour, lends if bool(lends.any()) else known))
+    start = _continue_rims(model, start, known, lends)
     smooth = smooth_on_mesh(start[None], model.faces, _SPREAD, fixed=known[None])[0]
     corner = model.faces[raster.pix_to_face.clamp(min=0)]
     mixed = (smooth[corner] * raster.bary[..., None]).sum(-2)
     return mixed.permute(0, 3, 1, 2)
 
 
-def _continue_rims(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
-    """Hidden vertices take the mean of the nearest seen vertices that border on hidden ones."""
+def _continue_rims(
+    model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"], lends: Bool[Tensor, "V"]
+) -> Float[Tensor, "V 3"]:
+    """Hidden vertices take the median of the nearest lending vertices that border on others."""
     hidden = ~known
-    rim = known & (smooth_on_mesh(hidden[None, :, None].to(colour.dtype), model.faces, 3)[0, :, 0] > 0.02)
+    border = smooth_on_mesh((~lends)[None, :, None].to(colour.dtype), model.faces, 3)[0, :, 0] > 0.02
+    rim = lends & border
     place = rest_coordinates(model) * colour.new_tensor([1.0, 3.0, 1.0])
     result = colour.clone()
     for region in _REGIONS:
@@ -140,7 +147,7 @@ def _continue_rims(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[T
         if int(lender.sum()) < _RIM_NEIGHBOURS or not bool(wanted.any()):
             continue
         nearest = _nearest(place[lender], place[wanted], _RIM_NEIGHBOURS)
-        result[wanted] = colour[lender][nearest].mean(1)
+        result[wanted] = colour[lender][nearest].median(1).values
     return result
 
 
@@ -158,30 +165,39 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
 def _copy_twins(
     model: BodyModel, atlas: TextureAtlas, raster: Raster
 ) -> tuple[Float[Tensor, "1 3 U U"], Bool[Tensor, "1 1 U U"]]:
-    """Colours of the nearest seen place on the same limb, depth counting little; and where there is one."""
+    """Colours of the opposite, seen side of the same limb or of its mirror image; and where there are any."""
     names = rest_coordinates(model)
     face = raster.pix_to_face[0]
     part = torch.where(face >= 0, model.face_part[face.clamp(min=0)], -1)
     place = (names[model.faces[face.clamp(min=0)]] * raster.bary[0][..., None]).sum(-2)
-    place = place * place.new_tensor([1, 1, _SQUASH])
     seen = (atlas.confidence[0, 0] > _SEEN) & (face >= 0)
+    lends = (atlas.lends[0, 0] > _SEEN) & (face >= 0)
     colours = atlas.colours[0].permute(1, 2, 0).clone()
     found = torch.zeros_like(seen)
     for name in _TWIN_PARTS:
         own = part == PARTS.index(name)
-        hidden = own & ~seen
-        mirror = float((own & seen).sum()) < _TOO_FEW * float(own.sum())
-        lender = own & seen
-        if mirror:
+        hidden, lender, wanted = own & ~seen, own & lends, place[own & ~seen]
+        if float(lender.sum()) < _TOO_FEW * float(own.sum()):
             other = name.replace("left", "right") if name.startswith("left") else name.replace("right", "left")
-            lender = (part == PARTS.index(other)) & seen
-        if int(lender.sum()) < 50 or not bool(hidden.any()):
+            lender = (part == PARTS.index(other)) & lends
+            wanted = wanted * wanted.new_tensor([-1, 1, 1])
+        if int(lender.sum()) < 50 or len(wanted) == 0:
             continue
-        flip = place.new_tensor([-1.0 if mirror else 1.0, 1, 1])
-        nearest = _nearest(place[lender], place[hidden] * flip, 1)[:, 0]
-        colours[hidden] = colours[lender][nearest]
+        colours[hidden] = colours[lender][_nearest(place[lender], _fold(wanted, place[lender]), 1)[:, 0]]
         found |= hidden
     return colours.permute(2, 0, 1)[None], found[None, None]
+
+
+def _fold(hidden: Float[Tensor, "N 3"], seen: Float[Tensor, "K 3"]) -> Float[Tensor, "N 3"]:
+    """Reflect a limb's hidden side onto its seen side, as if the limb were cut along its silhouette and folded."""
+    together = torch.cat([hidden, seen])
+    centre = together.mean(0)
+    axis = torch.linalg.svd(together - centre, full_matrices=False)[2][0]
+    outward = (seen - centre).mean(0)
+    outward = outward - (outward @ axis) * axis
+    outward = outward / outward.norm().clamp(min=1e-6)
+    away = ((hidden - centre) @ outward).clamp(max=0)
+    return hidden - 2 * away[:, None] * outward
 
 
 def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:

@@ -16,7 +16,7 @@ from liquidwarp.flow.extension import Extension, smooth_on_mesh
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
 from liquidwarp.flow.texture import grow_colours
-from liquidwarp.flow.visibility import body_visibility, extension_visibility, farthest_nearby
+from liquidwarp.flow.visibility import body_visibility, clear_of_limbs, extension_visibility, farthest_nearby
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.warp import sample_at
@@ -27,7 +27,9 @@ _ERODE = 2.5 / 512
 """How far inside of the matte a colour is surely the person's, relative to the picture's height."""
 _SLIVER = 1 / 512
 """Half the width of the thinnest cloth that counts, relative to the picture's height."""
-_REACH = 14 / 512
+_CLEARANCE = 8 / 512
+"""How near to something before it a place is not trusted, relative to the picture's height."""
+_REACH = 6 / 512
 """How far outside of the matte a body vertex may fall by the fit's error and still count as seen."""
 
 
@@ -45,6 +47,8 @@ class FlowSources:
     """Opacity of what is the person but not the naked body: the matte outside of the body's silhouette."""
     body: Float[Tensor, "G S V 4"]
     """Per body vertex: NDC position (x, y), visibility [0, 1] and preference [0, 1]."""
+    clear: Float[Tensor, "G S V"]
+    """Visibility of the body vertices, but 0 near other limbs: where colours may be lent to hidden places."""
     around: Float[Tensor, "G S E 4"]
     """The same per extension point."""
     normals: Float[Tensor, "G S V 3"]
@@ -107,6 +111,7 @@ def prepare_source_batch(
     normals = surface.normals.index_select(1, extension.anchor)
     source = torch.arange(sources, device=images.device).repeat(people)
     around_seen = extension_visibility(points, normals, extension.owner, source, nearest)
+    clear = clear_of_limbs(surface.body, raster, model, round(_CLEARANCE * height))
     preference = _preference(model, seen, surface)
     if trust is not None:
         preference = preference * trust.reshape(-1, 1)
@@ -121,6 +126,7 @@ def prepare_source_batch(
         mattes=mattes,
         fringes=_fringe(flat_matte, raster.covered[:, None], margin).view_as(mattes),
         body=body.view(people, sources, -1, 4),
+        clear=(seen * clear).view(people, sources, -1),
         around=around.view(people, sources, -1, 4),
         normals=surface.normals.view(people, sources, -1, 3),
     )
