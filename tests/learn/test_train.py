@@ -39,6 +39,7 @@ def tiny_run(output: Path, **changes: object) -> TrainConfig:
         steps=8,
         size=32,
         people=2,
+        reuse=2,
         warmup_steps=2,
         log_every=1,
         eval_batches=1,
