@@ -212,3 +212,21 @@ def test_extent_is_that_of_the_mesh(anny):
     extent = _extent(body, anny)
     torch.testing.assert_close(extent.below, vertices[..., 1].amax(1), atol=0.006, rtol=0)
     torch.testing.assert_close(extent.left, -vertices[..., 0].amin(1), atol=0.02, rtol=0)
+
+
+def test_knees_that_are_tracked_a_little_the_wrong_way_do_not_turn_the_legs_around(anny, figure):
+    wrong = {f"{side}Leg": (-6, 0, 0) for side in ("Left", "Right")}
+    motion = load_motion(figure([wrong] * 12), anny)
+    legs = [joint for pair in (anny.roles.upper_leg, anny.roles.lower_leg) for joint in pair]
+    assert float(matrix_to_rotvec(motion.rel_rotmats[:, legs]).norm(dim=-1).max()) < math.radians(25)
+
+
+def test_a_foot_drawn_straight_down_points_with_the_shin(anny, figure):
+    motion = load_motion(figure([REST] * 12, leave_out=[f"{s}ToeBase" for s in ("Left", "Right")]), anny)
+    assert float(matrix_to_rotvec(motion.rel_rotmats[:, list(anny.roles.foot)]).norm(dim=-1).max()) < math.radians(25)
+
+
+def test_hands_that_a_file_draws_back_to_front_are_put_right(anny, figure):
+    turned = {f"{side}Hand": (150, 0, 0) for side in ("Left", "Right")}
+    motion = load_motion(figure([turned, {**turned, **ELBOW}] * 6), anny)
+    assert float(matrix_to_rotvec(motion.rel_rotmats[:, list(anny.roles.hand)]).norm(dim=-1).max()) < math.radians(60)

@@ -141,8 +141,9 @@ def _calibration_frames(file: str, motion: BvhMotion) -> int:
     """1 if the first frame is a calibration pose (T-pose) that jumps to the second, else 0."""
     if len(motion.rotations) < 10:
         return 0
-    steps = torch.from_numpy(motion.rotations[1:9] - motion.rotations[:8]).norm(dim=(-1, -2)).mean(1)
-    if float(steps[0]) > 0.1 and float(steps[0]) > 8 * float(steps[1:].median()):
+    change = torch.from_numpy(motion.rotations[1:9] - motion.rotations[:8]).norm(dim=(-1, -2))
+    steps = change.topk(min(8, change.shape[1]), dim=1).values.mean(1)  # of the joints that move most
+    if float(steps[0]) > 0.3 and float(steps[0]) > 6 * float(steps[1:].median()):
         _log.info("%s: the first frame is a calibration pose and is left out.", file)
         return 1
     return 0

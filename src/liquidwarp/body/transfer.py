@@ -25,6 +25,12 @@ _UPRIGHT = 0.85
 """Cosine: limbs of a zero pose within 32 degrees of the vertical count as standing."""
 _CLAVICLE_LIMIT, _NECK_LIMIT, _WRIST_LIMIT, _ANKLE_LIMIT = 0.45, 1.2, 1.2, 0.9
 """[rad]: beyond these a joint of a real person does not go, whatever a file says."""
+_STRAIGHT = 0.15
+"""Sine of the bend below which a limb counts as straight."""
+_WRIST_MEAN, _ANKLE_MEAN = 0.7, 0.4
+"""[rad]: what hands and feet are turned by on average is at most this; more is a misread frame of the file."""
+_TWIST_LIMIT = 2.2
+"""How far a hand turns about the forearm [rad]."""
 _FOREARM_SHARE = 0.5
 """Share of the hand's twist that the forearm takes, as radius and ulna do."""
 
@@ -175,6 +181,12 @@ def limit_angle(rotation: Float[Tensor, "*B 3 3"], limit: float) -> Float[Tensor
     return rotvec_to_matrix(torch.where(angle > free, rotvec * bent / angle.clamp(min=1e-9), rotvec))
 
 
+def _centred(rotation: Float[Tensor, "T 3 3"], limit: float) -> Float[Tensor, "T 3 3"]:
+    """Rotations whose mean is at most ``limit`` [rad], by a constant change of the turned bone's own frame."""
+    mean = nearest_rotation(rotation.mean(0))
+    return rotation @ mean.mT @ limit_angle(mean, limit)
+
+
 def _clavicle(
     skeleton: TrackedSkeleton,
     side: int,
@@ -203,6 +215,8 @@ class _Limb:
     lower: Float[Tensor, "3"]
     hinge: Float[Tensor, "3"]
     """Axis about which the lower bone bends, right-handed."""
+    is_leg: bool
+    """Knees never look backwards; elbows may."""
 
 
 def _limb(joints: tuple[int, int, int], rest: Float[Tensor, "3 3"], bends_towards: Float[Tensor, "3"]) -> _Limb:
@@ -211,7 +225,7 @@ def _limb(joints: tuple[int, int, int], rest: Float[Tensor, "3 3"], bends_toward
     hinge = torch.linalg.cross(upper, lower)
     if float(hinge.norm()) < 0.2:
         hinge = torch.linalg.cross(upper, bends_towards)
-    return _Limb(joints, upper, lower, F.normalize(hinge, dim=-1))
+    return _Limb(joints, upper, lower, F.normalize(hinge, dim=-1), bool(bends_towards[2] > 0))
 
 
 def _solve_limb(
@@ -222,10 +236,15 @@ def _solve_limb(
     places = skeleton.places
     upper = F.normalize(places[:, middle] - places[:, first], dim=-1)
     lower = F.normalize(places[:, last] - places[:, middle], dim=-1)
-    bend = torch.linalg.cross(upper, lower)  # its length is the sine of the bend: straight limbs say nothing
-    # Where the motion never bends the limb, the least twist against the parent decides.
+    bend = torch.linalg.cross(upper, lower)
+    sine = bend.norm(dim=-1, keepdim=True)
+    # Where the motion never bends the limb, the least twist against the parent decides. Nearly straight limbs say
+    # nothing: tracked knees and elbows are often bent a little the wrong way.
     plain = swing((parent @ limb.upper), upper) @ parent @ limb.hinge
-    evidence = bend + 0.05 * plain
+    weight = (sine - _STRAIGHT).clamp(min=0) / sine.clamp(min=1e-9)
+    if limb.is_leg:
+        weight = weight * ((bend * plain).sum(-1, keepdim=True) > 0)
+    evidence = weight * bend + 0.05 * plain
     result = []
     for joint, way, target in ((first, upper, limb.upper), (middle, lower, limb.lower)):
         axes = _frame(skeleton.local(joint, way), skeleton.local(joint, evidence))
@@ -249,14 +268,28 @@ def _arm(
     )
     upper, lower = _solve_limb(skeleton, limb, shoulder)
     hand = _hand(skeleton, model, rest, side, lower)
-    wrist = lower.mT @ hand
-    # Twist of the hand about the forearm: half of it is the forearm's own.
-    rotvec = matrix_to_rotvec(limit_angle(wrist, 2 * _WRIST_LIMIT))
-    twist = (rotvec * limb.lower).sum(-1, keepdim=True) * limb.lower
-    turned = lower @ rotvec_to_matrix(_FOREARM_SHARE * twist)
+    wrist = _centred(lower.mT @ hand, _WRIST_MEAN)
+    swung, twist = _swing_twist(wrist, limb.lower)
+    twist = _TWIST_LIMIT * torch.tanh(twist / _TWIST_LIMIT)
+    share = rotvec_to_matrix(_FOREARM_SHARE * twist[:, None] * limb.lower)
     result[:, joints[0]] = shoulder.mT @ upper
-    result[:, joints[1]] = upper.mT @ turned
-    result[:, joints[2]] = limit_angle(turned.mT @ lower @ rotvec_to_matrix(rotvec), _WRIST_LIMIT)
+    result[:, joints[1]] = upper.mT @ lower @ share
+    turned = limit_angle(swung, _WRIST_LIMIT) @ rotvec_to_matrix(twist[:, None] * limb.lower)
+    result[:, joints[2]] = share.mT @ turned
+
+
+def _swing_twist(
+    rotation: Float[Tensor, "T 3 3"], axis: Float[Tensor, "3"]
+) -> tuple[Float[Tensor, "T 3 3"], Float[Tensor, "T"]]:
+    """Split R = swing @ twist with a twist about ``axis`` [rad] that never jumps by a whole turn."""
+    rotvec = matrix_to_rotvec(rotation)
+    half = rotvec.norm(dim=-1) / 2
+    along = (rotvec @ axis) / 2 * torch.sinc(half / torch.pi)
+    angle = 2 * torch.atan2(along, torch.cos(half))
+    steps = torch.diff(angle, prepend=angle[:1])
+    angle = angle - 2 * torch.pi * torch.round(steps / (2 * torch.pi)).cumsum(0)
+    angle = angle - 2 * torch.pi * torch.round(angle.median() / (2 * torch.pi))
+    return rotation @ rotvec_to_matrix(-angle[:, None] * axis), angle
 
 
 def _hand(
@@ -307,14 +340,17 @@ def _leg(
     target = rest[children].mean(0) - rest[joints[2]]
     target_up = rest.new_tensor([0.0, -1.0, 0.0])
     up = _sole_normal(skeleton, r.foot[side])
-    if up is None:
-        up = None if standing is None else -standing[:, 1]
+    if up is None and standing is not None:
+        up = -standing[:, 1]
+    if up is not None and float(F.normalize(up, dim=-1) @ F.normalize(forward, dim=-1)) < -0.85:
+        # A foot that is drawn straight down says nothing of where it points: it points with the shin.
+        forward = skeleton.local(r.foot[side], lower @ rest.new_tensor([0.0, 0.0, -1.0]))
     if up is None:
         axes, target_axes = _frame(forward, skeleton.local(r.foot[side], lower @ target_up)), _frame(target, target_up)
     else:
         axes, target_axes = _frame(up, forward), _frame(target_up, target)
     foot = skeleton.rotations[:, r.foot[side]] @ axes @ target_axes.mT
-    result[:, joints[2]] = limit_angle(lower.mT @ foot, _ANKLE_LIMIT)
+    result[:, joints[2]] = limit_angle(_centred(lower.mT @ foot, _ANKLE_MEAN), _ANKLE_LIMIT)
 
 
 def _sole_normal(skeleton: TrackedSkeleton, foot: int) -> Float[Tensor, "3"] | None:
