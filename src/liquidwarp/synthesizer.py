@@ -93,7 +93,7 @@ def prepare_bank(
     for index, photo in enumerate(photos.pictures):
         if progress:
             progress("Cutting out the person", index, len(photos.pictures))
-        opacity = matte(photo, photos.recovery.detections, index, alpha=photos.alphas[index])
+        opacity = matte(photo, photos.recovery.detection(index), alpha=photos.alphas[index])
         body = photos.recovery.body[slice(index, index + 1)]
         crop = crop_around(_extent(model, body, opacity), config.size, config.margin)
         crops.append(crop)

@@ -53,7 +53,7 @@ _FLOOR_QUANTILE = 0.8
 _FIRST_SECONDS = 0.5
 _MARGIN = 0.02
 """Free border that :func:`_keep_in_frame` leaves, as a share of the picture's size."""
-_SMALLEST = 0.6
+_SMALLEST = 0.85
 """The person is not scaled below this to stay in the picture."""
 
 
@@ -89,7 +89,7 @@ def retarget(
         camera: See the head of this file.
         image_size: (width, height) of the source's photo [px]; needed to keep the person inside of it.
         keep_in_frame: First shorten the travel in depth, then shift the path, then shorten its travel sideways, then
-            shrink the person (down to 0.6, about the ground line), each only as far as needed, until nobody leaves
+            shrink the person (down to 0.85, about the ground line), each only as far as needed, until nobody leaves
             the picture. A side on which the photo itself already cuts the person is left alone. None: on for
             "natural" where ``image_size`` is known.
         turn: Turns the whole motion about the vertical [rad]; positive turns who faces the camera to the image's left.

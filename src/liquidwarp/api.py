@@ -1,0 +1,175 @@
+"""The public door: :class:`LiquidWarper`."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyModel
+from liquidwarp.body.retarget import CameraStrategy
+from liquidwarp.cache import Cache
+from liquidwarp.config import ImitateConfig, SynthesisConfig
+from liquidwarp.errors import SettingError
+from liquidwarp.media import read_image
+from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.recover.photos import load_sources
+from liquidwarp.synthesizer import SourceBank, prepare_bank
+from liquidwarp.tasks.imitate import Imitation, imitate, load_driving
+
+__all__ = ["LiquidWarper", "choose_device"]
+
+_log = logging.getLogger(__name__)
+
+Source = str | Path
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of a name; "auto" takes CUDA if there is one, else the CPU.
+
+    Raises:
+        SettingError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(f"device: {name!r} cannot be used here ({reason}). Use auto or cpu.") from error
+    return device
+
+
+class LiquidWarper:
+    """From a few photos of a person to that person in new motion.
+
+    Example:
+        from liquidwarp import LiquidWarper
+
+        warper = LiquidWarper.from_pretrained()
+        person = warper.prepare(["front.jpg", "back.jpg"])
+        warper.imitate(person, driving="dance.mp4").save("out.mp4")
+    """
+
+    def __init__(
+        self, model: BodyModel, config: SynthesisConfig, device: torch.device, cache: Cache, progress: bool = True
+    ) -> None:
+        """Prefer :meth:`from_pretrained`.
+
+        Args:
+            model: The body, on the CPU.
+            config: How frames are made.
+            device: Where.
+            cache: What is kept between runs.
+            progress: Show progress bars.
+        """
+        self.model = model
+        self.config = config
+        self.device = device
+        self.cache = cache
+        self.progress = progress
+
+    @staticmethod
+    def from_pretrained(
+        device: str = "auto",
+        size: int | None = None,
+        cache: bool | str | Path = True,
+        config: SynthesisConfig | None = None,
+        progress: bool = True,
+    ) -> "LiquidWarper":
+        """Load what is bundled with the package.
+
+        Args:
+            device: "auto", "cpu", "cuda", "cuda:1", "mps".
+            size: Side of the square in which the person is rendered [px]: 256, 512 or 1024; None takes config's.
+            cache: Whether recovered photos and videos are kept for the next run, or the folder to keep them in.
+            config: Further settings.
+            progress: Show progress bars.
+
+        Raises:
+            SettingError: no such device or size.
+            WeightsNotFoundError: the package is incomplete.
+        """
+        config = config or SynthesisConfig()
+        if size is not None:
+            config = replace(config, size=size)
+        folder = None if isinstance(cache, bool) else cache
+        return LiquidWarper(AnnyBody.load(), config, choose_device(device), Cache(folder, cache is not False), progress)
+
+    def prepare(
+        self,
+        source: Source | Sequence[Source],
+        person: PersonChoice = None,
+        background: Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"] | None = None,
+    ) -> SourceBank:
+        """Recover a person from photos or a video.
+
+        Args:
+            source: Photos, a folder of photos, or a video of one person. The result is in the first photo's frame.
+            person: Who, if several people are in view: the N-th by size from 1 on, or a point (x, y) [px] on them.
+            background: An image, or an RGB colour (0..255), to put behind the person instead of the photo's own.
+
+        Returns:
+            The prepared person.
+
+        Raises:
+            MediaError: a file cannot be read.
+            NoPersonFoundError: nobody there, or not the person that was asked for.
+        """
+        paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
+        photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress)
+        for note in photos.recovery.notes:
+            _log.info("%s", note)
+        picture = self._background(background, photos.pictures[0].shape[:2])
+        with tqdm(total=1, desc="Preparing", disable=not self.progress, leave=False) as bar:
+
+            def show(text: str, done: int, total: int) -> None:
+                bar.set_description(text)
+                bar.total, bar.n = total, done
+                bar.refresh()
+
+            return prepare_bank(photos, self.model, self.config, picture, self.device, show)
+
+    @staticmethod
+    def _background(
+        given: Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"] | None, size: tuple[int, ...]
+    ) -> UInt8[np.ndarray, "H W 3"] | None:
+        if given is None or isinstance(given, np.ndarray):
+            return given
+        if isinstance(given, tuple):
+            return np.broadcast_to(np.array(given, np.uint8), (*size, 3)).copy()
+        return read_image(given).rgb
+
+    def imitate(
+        self,
+        person: SourceBank,
+        driving: Source,
+        camera: CameraStrategy = "natural",
+        layout: Literal["clean", "strip"] = "clean",
+        fps: float | None = None,
+        frames: int | None = None,
+        driving_person: PersonChoice = None,
+    ) -> Imitation:
+        """Motion imitation: let the person move like the driving.
+
+        Args:
+            person: From :meth:`prepare`.
+            driving: A video, a folder of frames, a photo, or a motion file (.bvh, .npz).
+            camera: "natural", "follow" or "fixed"; see :func:`liquidwarp.body.retarget.retarget`.
+            layout: "clean" for the result alone, "strip" for source, driving and result side by side.
+            fps: Frames per second; None keeps the driving's.
+            frames: Only the first frames.
+            driving_person: Who moves, if several people are in the driving.
+
+        Returns:
+            The result; ``save`` or iterate it to render.
+        """
+        motion = load_driving(driving, self.model, fps, frames, driving_person, self.cache)
+        return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self.config)

@@ -1,0 +1,207 @@
+"""Motion imitation: the source's person does what the driving's does.
+
+Paper:
+    Liu et al. 2021, Sec. 3.4 (Human motion imitation): shape from the source, pose from the driving.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from tqdm import tqdm
+
+from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.motion import MOTION_SUFFIXES, Motion, load_motion, motion_of
+from liquidwarp.body.retarget import retarget
+from liquidwarp.cache import Cache
+from liquidwarp.config import ImitateConfig, SynthesisConfig
+from liquidwarp.media import IMAGE_SUFFIXES, FrameSource, open_frames
+from liquidwarp.media.resumable import ResumableWriter
+from liquidwarp.recover.digitize import recover_photos, recover_video
+from liquidwarp.recover.overlay import draw_body
+from liquidwarp.synthesizer import SourceBank, render_frames
+
+__all__ = ["Driving", "Imitation", "imitate", "load_driving"]
+
+_STILL_RATE = 25.0
+
+
+@dataclass(frozen=True)
+class Driving:
+    """What moves the person."""
+
+    motion: Motion
+    path: Path
+    frames: FrameSource | None
+    """The driving's own pictures; None for a motion file."""
+
+    @property
+    def sound(self) -> Path | None:
+        """The file whose sound goes with the result."""
+        return self.path if self.frames is not None and self.frames.has_audio else None
+
+
+def load_driving(
+    path: Path | str,
+    model: BodyModel,
+    fps: float | None = None,
+    max_frames: int | None = None,
+    person: int | tuple[float, float] | None = None,
+    cache: Cache | None = None,
+) -> Driving:
+    """Get the motion of a video, a folder of frames, a photo or a motion file.
+
+    Args:
+        path: What moves.
+        model: The body.
+        fps: Frames per second of the result; None keeps the driving's.
+        max_frames: Only the first frames.
+        person: Who, if several people are in view.
+        cache: Where recovered videos are kept.
+
+    Raises:
+        MediaError: the file cannot be read.
+        MotionError: a motion file is not understood.
+        NoPersonFoundError: nobody is in the driving.
+    """
+    path = Path(path)
+    if path.suffix.lower() in MOTION_SUFFIXES:
+        motion = load_motion(path, model, fps)
+        return Driving(motion[slice(0, max_frames)], path, None)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        recovery = recover_photos([path], person=person, cache=cache)
+        motion = motion_of(recovery.body, model, fps or _STILL_RATE, path.stem)
+        return Driving(motion, path, open_frames(path))
+    recovery = recover_video(path, fps=fps, max_frames=max_frames, person=person, cache=cache)
+    frames = open_frames(path, fps=fps, max_frames=max_frames)
+    return Driving(motion_of(recovery.body, model, recovery.fps, path.stem), path, frames)
+
+
+@dataclass(frozen=True)
+class Imitation:
+    """A result that is made frame by frame when it is iterated or saved.
+
+    Example:
+        warper.imitate(person, driving="dance.mp4").save("out.mp4")
+    """
+
+    bank: SourceBank
+    targets: BodyParams
+    driving: Driving
+    config: ImitateConfig
+    synthesis: SynthesisConfig
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.driving.motion.fps
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames [px]."""
+        width, height = self.bank.size
+        if self.config.layout == "clean":
+            return width, height
+        return sum(p.shape[1] for p in (self._source_panel(), self._driving_panel(0, None))) + width, height
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        return self.frames()
+
+    def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The frames from ``start`` on, one at a time."""
+        results = render_frames(self.bank, self.targets, self.synthesis, start)
+        if self.config.layout == "clean":
+            yield from results
+            return
+        pictures = iter(self.driving.frames) if self.driving.frames is not None else None
+        source = self._source_panel()
+        if pictures is not None:
+            for _ in range(start):
+                next(pictures, None)
+        for index, result in enumerate(results, start):
+            picture = next(pictures, None) if pictures is not None else None
+            yield np.concatenate([source, self._driving_panel(index, picture), result], 1)
+
+    def _source_panel(self) -> UInt8[np.ndarray, "H W 3"]:
+        return self.bank.picture
+
+    def _driving_panel(self, index: int, picture: UInt8[np.ndarray, "h w 3"] | None) -> UInt8[np.ndarray, "H w 3"]:
+        """The driving's frame at the result's height; for a motion file the moving body itself."""
+        height = self.bank.size[1]
+        if self.driving.frames is None:
+            grey = np.full_like(self.bank.picture, 230)
+            return draw_body(grey, self.targets[slice(index, index + 1)], self.bank.model)
+        if picture is None:
+            picture = np.zeros((self.driving.frames.size[1], self.driving.frames.size[0], 3), np.uint8)
+        width = max(2, round(picture.shape[1] * height / picture.shape[0]))
+        return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+
+    def save(self, path: Path | str, resume: bool = True, progress: bool = True) -> Path:
+        """Render and write everything.
+
+        Args:
+            path: .mp4, .mov, .mkv, or a folder for PNG files.
+            resume: Go on where an interrupted run with the same inputs and settings stopped.
+            progress: Show a progress bar.
+
+        Returns:
+            The path.
+
+        Raises:
+            MediaError: the place cannot be written, or the disk is full.
+        """
+        with ResumableWriter(path, self.fps, self.size, self._key(), self.driving.sound, resume=resume) as video:
+            bar = tqdm(total=len(self), initial=video.done, desc="Rendering", unit="frame", disable=not progress)
+            with bar:
+                for frame in self.frames(video.done):
+                    video.write(frame)
+                    bar.update()
+        return Path(path)
+
+    def _key(self) -> str:
+        """Names this result by what goes into it: the person's pixels and bodies, the targets and the settings."""
+        digest = hashlib.blake2b(digest_size=16)
+        tensors = (
+            self.bank.images,
+            self.bank.sources.mattes,
+            self.bank.bodies.rel_rotmats,
+            self.targets.betas,
+            self.targets.rel_rotmats,
+            self.targets.camera.scale,
+            self.targets.camera.translation,
+        )
+        for tensor in tensors:
+            digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+        for picture in (self.bank.picture, self.bank.background):
+            digest.update(picture.tobytes())
+        digest.update(repr((self.config, self.synthesis)).encode())
+        return digest.hexdigest()
+
+
+def imitate(
+    bank: SourceBank,
+    driving: Driving,
+    config: ImitateConfig | None = None,
+    synthesis: SynthesisConfig | None = None,
+) -> Imitation:
+    """Let the person do the driving's motion.
+
+    Args:
+        bank: The person.
+        driving: What moves.
+        config: Camera and layout.
+        synthesis: How frames are rendered.
+
+    Returns:
+        The result, not yet rendered.
+    """
+    config = config or ImitateConfig()
+    targets = retarget(driving.motion, bank.body, bank.model, config.camera, image_size=bank.size)
+    return Imitation(bank, targets, driving, config, synthesis or SynthesisConfig())
