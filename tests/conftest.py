@@ -46,7 +46,12 @@ def run_offline(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[st
         paths = [str(tmp_path / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
         return subprocess.run(
             [sys.executable, "-c", "import liquidwarp.cli; liquidwarp.cli.main()", *words],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "LIQUIDWARP_CACHE": str(tmp_path / "cache")},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(paths),
+                "LIQUIDWARP_CACHE": str(tmp_path / "cache"),
+                "OMP_NUM_THREADS": "1",
+            },
             cwd=tmp_path,
             capture_output=True,
             text=True,
