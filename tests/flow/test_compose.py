@@ -8,6 +8,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.compose import compose_flow, compose_views
+from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.extension import inflated_shell, no_extension
 from liquidwarp.flow.sources import FlowSources, part_weights, prepare_source_batch, prepare_sources
 from liquidwarp.flow.surface import concatenate, project_bodies
@@ -238,6 +239,11 @@ class TestCondition:
         assert (condition[6] * condition[7]).max() == 0
         assert condition[7, 32, 19] == 1  # 0.5 px outside of the torso's left edge at x = 20
         assert condition[7, 32, 16] == 0  # 3.5 px = 9 cm outside
+
+    def test_sources_and_targets_have_the_same_kind_of_map(self, box_body):
+        extension, body = inflated_shell(box_body), box_params((0.2, 0, 0.5), turn=(0, 0.4, 0))
+        flow = compose_flow(prepared(box_body, body, extension=extension), body, SIZE)
+        assert torch.equal(condition_maps(box_body, extension, body, SIZE), flow.condition)
 
 
 class TestErrors:

@@ -30,7 +30,7 @@ HALO_REACH: Mapping[str, float] = {
     "lower_arm": 0.15,
     "hand": 0.025,
     "upper_leg": 0.30,
-    "lower_leg": 0.16,
+    "lower_leg": 0.10,
     "foot": 0.04,
 }
 """How far from its silhouette a part may have hair or cloth [m]: little at hands, so that held things stay away."""
