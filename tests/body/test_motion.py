@@ -240,4 +240,4 @@ def test_a_rolled_upper_arm_is_seen_in_how_the_elbow_bends(anny, figure, roll):
     upper, lower = (way[0] for way in ways(anny, rest, "upperarm01.L", "lowerarm01.L", "wrist.L"))
     hinge = torch.nn.functional.normalize(torch.linalg.cross(upper, lower), dim=0)
     turned = motion.rel_rotmats[0, anny.roles.lower_arm[0]] @ lower
-    assert abs(float(turned @ hinge)) < 0.05
+    assert abs(float(turned @ hinge)) < 0.1
