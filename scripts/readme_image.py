@@ -13,7 +13,7 @@ from liquidwarp import LiquidWarper
 from liquidwarp.media import read_image, save_image
 from liquidwarp.weights import asset
 
-HEIGHT = 400
+HEIGHT = 320
 GAP = 6
 TARGET = Path(__file__).parents[1] / "docs" / "images" / "demo.png"
 
