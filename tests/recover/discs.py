@@ -14,7 +14,7 @@ from liquidwarp.recover.tracker import Networks, PersonDetector
 ANGLES = np.arange(33) / 33 * 2 * np.pi
 RIM = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1) * np.where(np.arange(33) == 0, 0.0, 1.0)[:, None]
 """Landmarks relative to the centre, in radii."""
-SUPERSAMPLE = 8
+SUPERSAMPLE = 4
 
 
 def draw(size, *discs, colour=(255, 255, 255), dark=0):

@@ -58,7 +58,10 @@ def test_a_disc_is_cut_out_to_the_pixel():
 
 def test_no_holes_and_no_speckles():
     truth = true_opacity()
-    opacity = matte(photo(truth), detected(truth))
+    detections = detected(truth)
+    speckled = detections.masks[0]
+    speckled[10:30, 10:30] = True
+    opacity = matte(photo(truth), replace(detections, masks=PackedMasks.pack(speckled[None])))
     assert opacity[true_opacity(RADIUS - 12) > 0.5].min() == 1
     assert opacity[true_opacity(RADIUS + 20) < 0.5].max() == 0
     assert cv2.connectedComponents((opacity > 0.5).astype(np.uint8))[0] == 2
@@ -123,5 +126,11 @@ def test_foreground_colours_are_free_of_background():
         mixed, own = (np.abs(picture[ring] - PERSON[ring]).mean() for picture in (photo(truth), colours))
         assert own < 12
         assert own < 0.6 * mixed
+    rough = PERSON + np.random.default_rng(3).normal(0, 30, PERSON.shape)
+    mixed = np.clip(np.rint(rough * truth[..., None] + BACKGROUND * (1 - truth[..., None])), 0, 255).astype(np.uint8)
+    ring = (truth > 0.6) & (truth < 0.95)
+    solved, nearest = (foreground_colours(mixed, values) for values in (truth, np.where(truth >= 0.95, truth, 0)))
+    error, plain = (np.abs(colours[ring] - rough[ring]).mean() for colours in (solved, nearest))
+    assert error < 0.8 * plain  # the pixel's own share counts
     empty = foreground_colours(photo(truth), np.zeros(SIZE[::-1], np.float32))
     assert np.array_equal(empty, photo(truth))

@@ -25,6 +25,14 @@ def test_legs_that_pass_each_other_stay():
     assert not swapped_frames(*walk()).any()
 
 
+def test_a_spin_is_no_exchange():
+    """Seen flat, the legs of a spinning person change places twice a turn, fast but evenly."""
+    angle = np.arange(72) * 2 * np.pi / 12
+    side = 0.15 * np.cos(angle)[:, None] * np.ones(5)
+    down = np.tile(np.linspace(0, 0.5, 5), (72, 1))
+    assert not swapped_frames(np.stack([side, down], -1), np.stack([-side, down], -1)).any()
+
+
 @pytest.mark.parametrize("length", [1, 3, 6])
 @pytest.mark.parametrize("start", [4, 20, 36])
 def test_short_exchanges_are_found(start, length):

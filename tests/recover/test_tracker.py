@@ -142,6 +142,13 @@ def test_a_cut_is_noticed():
     assert detections.xy[2, 0].tolist() == pytest.approx((170, 80), abs=0.2)
 
 
+def test_a_jump_within_the_region_makes_it_look_around():
+    networks = Discs()
+    detections = follow([draw(SIZE, (60.0, 80.0, 30.0)), draw(SIZE, (103.0, 80.0, 14.0))], networks=networks)
+    assert detections.xy[1, 0].tolist() == pytest.approx((103, 80), abs=0.2)
+    assert networks.calls["finder"] == 1 + 1 + 1  # to begin with, for others near by, after the jump
+
+
 def test_late_arrival_and_early_leave():
     empty = draw(SIZE)
     detections = follow([empty] * 3 + [draw(SIZE, LARGE)] * 2 + [empty] * 2)
