@@ -27,8 +27,8 @@ def test_legs_that_pass_each_other_stay():
 
 def test_a_spin_is_no_exchange():
     """Seen flat, the legs of a spinning person change places twice a turn, fast but evenly."""
-    angle = np.arange(72) * 2 * np.pi / 12
-    side = 0.15 * np.cos(angle)[:, None] * np.ones(5)
+    angle = (np.arange(72) + 0.5) * 2 * np.pi / 12
+    side = 0.3 * np.cos(angle)[:, None] * np.ones(5)
     down = np.tile(np.linspace(0, 0.5, 5), (72, 1))
     assert not swapped_frames(np.stack([side, down], -1), np.stack([-side, down], -1)).any()
 
