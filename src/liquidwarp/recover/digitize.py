@@ -106,7 +106,7 @@ class Recovery:
 
 def recover_video(
     path: str | Path,
-    fps: float | None = None,
+    fps: float | int | None = None,
     max_frames: int | None = None,
     model: BodyModel | None = None,
     person: PersonChoice = None,
@@ -264,15 +264,15 @@ def _detect_piece(
 ) -> Detections:
     """One piece: the person of the frames before, found by place; if there is none, or she left, the user's choice."""
     if not before or not bool(before[-1].found.any()):
-        return detector.detect_frames(pictures, frames.size, frames.fps, person, progress)
+        return detector.detect_frames(pictures, frames.size, float(frames.fps), person, progress)
     last = int(before[-1].found.nonzero()[-1, 0])
     x, y = before[-1].xy[last, list(_TRUNK)].mean(0).tolist()
     try:
-        return detector.detect_frames(pictures, frames.size, frames.fps, (x, y), progress)
+        return detector.detect_frames(pictures, frames.size, float(frames.fps), (x, y), progress)
     except NoPersonFoundError:
         start = sum(len(piece) for piece in before)
         again = islice(frames, start, start + _PIECE)
-        return detector.detect_frames(again, frames.size, frames.fps, person)
+        return detector.detect_frames(again, frames.size, float(frames.fps), person)
 
 
 def _stepper(bar: Any) -> Callable[[int], None]:
@@ -288,7 +288,9 @@ def _nobody(count: int, frames: FrameSource) -> Detections:
     hands = torch.zeros(count, 2, 21, 2), torch.zeros(count, 2, 21, 3), torch.zeros(count, 2)
     masks = PackedMasks.pack(np.zeros((count, height, width), bool))
     face = torch.zeros(count, 468, 2), torch.zeros(count)
-    return Detections(torch.zeros(count, dtype=torch.bool), *empty, *hands, *face, masks, frames.size, frames.fps)
+    return Detections(
+        torch.zeros(count, dtype=torch.bool), *empty, *hands, *face, masks, frames.size, float(frames.fps)
+    )
 
 
 def _joined(parts: Sequence[Detections]) -> Detections:

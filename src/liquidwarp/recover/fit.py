@@ -131,7 +131,7 @@ def fit_body(
     all_trust = torch.zeros(len(found), len(model.parents))
     all_trust[index] = trust
     if fps > 0:
-        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, all_trust)
+        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, 0.3 + 0.7 * all_trust)
     return BodyFit(body, all_trust > 0, found)
 
 

@@ -138,7 +138,7 @@ def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float
     if detections.fps <= 0 or strength <= 0:
         return detections
     xy, world = detections.xy.clone(), detections.world.clone()
-    trust = (0.05 + detections.visibility).clamp(max=1)
+    trust = 0.3 + 0.7 * detections.visibility.clamp(0, 1)
     for run in runs(frames):
         for landmark in range(xy.shape[1]):
             weight = trust[run, landmark].numpy()

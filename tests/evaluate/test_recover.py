@@ -1,0 +1,55 @@
+"""The figures of a recovery, on a person who is known."""
+
+import math
+
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyParams
+from liquidwarp.evaluate.recover import RecoveryReport, lag, score_recovery
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.recover.fit import BodyFit
+from recover.people import Truth, make_person
+
+
+@pytest.fixture(scope="module")
+def model() -> AnnyBody:
+    return AnnyBody.load()
+
+
+@pytest.fixture(scope="module")
+def truth(model: AnnyBody) -> Truth:
+    return make_person(model, frames=12)
+
+
+def fit_of(body: BodyParams) -> BodyFit:
+    ones = torch.ones(len(body), dtype=torch.bool)
+    return BodyFit(body, ones[:, None].expand(-1, body.rel_rotmats.shape[1]), ones)
+
+
+def test_the_truth_scores_perfectly(model: AnnyBody, truth: Truth) -> None:
+    score = score_recovery("truth", truth.detections, fit_of(truth.body), model)
+    assert score.landmark_error < 0.01
+    assert score.overlap_least > 0.97  # the mask is coarser than the picture
+    assert abs(score.lag_ms) < 1
+    assert math.isclose(score.jitter, score.jitter_detected, rel_tol=1e-2)
+    assert "truth" in str(RecoveryReport((score,)))
+
+
+def test_a_shifted_body_scores_worse(model: AnnyBody, truth: Truth) -> None:
+    camera = WeakPerspective(truth.body.camera.scale, truth.body.camera.translation + torch.tensor([20.0, 0.0]))
+    moved = BodyParams(truth.body.betas, truth.body.rel_rotmats, camera)
+    score = score_recovery("shifted", truth.detections, fit_of(moved), model)
+    rest = model.rest(moved.betas[None]).vertices[0, :, 1]
+    height = float((rest.max() - rest.min()) * 230)
+    assert math.isclose(score.landmark_error, 100 * 20 / height, rel_tol=0.02)
+    assert score.overlap < 0.8
+
+
+@pytest.mark.parametrize("frames_late", [-2, 0, 1, 3])
+def test_lag_is_measured(frames_late: int) -> None:
+    torch.manual_seed(0)
+    steps = torch.randn(60, 33, 2).cumsum(0)
+    late = torch.roll(steps, frames_late, 0)[5:-5]
+    assert abs(lag(steps[5:-5], late, 25.0) - frames_late / 25) < 0.004
