@@ -50,6 +50,8 @@ def test_two_words_of_evaluate():
         ("imitate --source --driving no.mp4 --out o.mp4", "source: expected at least one file"),
         ("recover", "path: expected at least one file"),
         ("evaluate typo x.mp4", 'expected "recover"'),
+        ("imitate --source a --driving b --out o.mp4 --frames 0", "frames: expected at least 1"),
+        ("recover . --fps 0", "fps: expected more than 0"),
     ],
 )
 def test_users_mistake_is_one_line_and_exit_2(line, message, capsys, tmp_path, monkeypatch):
@@ -72,6 +74,16 @@ def test_output_is_checked_before_the_work(tmp_path, capsys):
         main(["imitate", "--source", photo, "--driving", photo, "--out", str(tmp_path / "o.avi")])
     assert stop.value.code == 2
     assert "expected a video name" in capsys.readouterr().err
+
+
+def test_broken_driving_is_refused_before_the_work(tmp_path, capsys):
+    photo, driving = tmp_path / "a.jpg", tmp_path / "d.mp4"
+    photo.write_text("")
+    driving.write_text("text")
+    with pytest.raises(SystemExit) as stop:
+        main(["imitate", "--source", str(photo), "--driving", str(driving), "--out", str(tmp_path / "o.mp4")])
+    assert stop.value.code == 2
+    assert "d.mp4: expected a video" in capsys.readouterr().err
 
 
 def test_wrong_option_is_explained(capsys):

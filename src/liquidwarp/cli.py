@@ -56,12 +56,15 @@ class Imitate:
 
     def run(self) -> None:
         """Make the video."""
-        from liquidwarp.media import check_output
+        _check_numbers(self.fps, self.frames)
+        from liquidwarp.media import check_output, open_frames
 
         background = parse_background(self.background)
         _check_inputs("source", self.source)
         _check_inputs("driving", (self.driving,))
         check_output(self.out)
+        if self.driving.suffix.lower() not in (".bvh", ".npz"):
+            open_frames(self.driving, self.fps, self.frames)  # a broken video is refused before any work
         from liquidwarp.api import LiquidWarper
         from liquidwarp.recover.choice import parse_choice
 
@@ -122,6 +125,7 @@ class Recover:
     def run(self) -> None:
         """Recover and write everything."""
         _check_inputs("path", self.path)
+        _check_numbers(self.fps, self.frames)
         from liquidwarp.body.anny import AnnyBody
         from liquidwarp.cache import Cache
         from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
@@ -273,6 +277,13 @@ def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         raise SettingError(f'background: expected a colour such as "#00b140" or an image, got "{text}".')
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def _check_numbers(fps: float | None, frames: int | None) -> None:
+    if fps is not None and not 0 < fps <= 240:
+        raise SettingError(f"fps: expected more than 0 and at most 240 frames per second, got {fps}.")
+    if frames is not None and frames < 1:
+        raise SettingError(f"frames: expected at least 1, got {frames}.")
 
 
 def _check_inputs(name: str, paths: Sequence[Path]) -> None:
