@@ -12,6 +12,7 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotation_about, rotvec_to_matrix
 from liquidwarp.recover.detections import Detections, PackedMasks
+from liquidwarp.recover.observation import DEPTH_BIAS
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.terms import hinges
 
@@ -75,6 +76,7 @@ def detections_of(
     points = landmarks_of(model, body)
     xy = body.camera.project(points)[..., :2]
     world = points - points[:, 23:25].mean(1, keepdim=True)
+    world[..., 2] += torch.tensor(DEPTH_BIAS)  # the real detector's habit, which the fit takes off again
     vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
     covered = rasterize(body.camera.project(vertices), model.faces, SIZE[1], SIZE[0]).covered.numpy()
     masks = np.stack([cv2.resize(c.astype(np.uint8), (192, 256), interpolation=cv2.INTER_AREA) > 0.5 for c in covered])

@@ -24,9 +24,9 @@ from liquidwarp.recover.bundle import FitState, Problem, Term, adjust
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.fingers import pose_fingers, relaxed_fingers
 from liquidwarp.recover.initial import first_camera, first_pose, first_shape
-from liquidwarp.recover.observation import Observation, joint_trust, observe, runs, steadied
+from liquidwarp.recover.observation import FACE, Observation, joint_trust, observe, runs, steadied
 from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines
-from liquidwarp.recover.skeleton import Skeleton
+from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
 from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_rotations
 from liquidwarp.recover.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
 
@@ -69,20 +69,29 @@ def landmark_terms(observation: Observation, model: BodyModel, skeleton: Skeleto
     body = skeleton.landmark_points(model.landmarks["body"])
     terms: list[Term] = [
         ImageLandmarks(body, observation.image, observation.weight, IMAGE_SIGMA),
-        WorldLandmarks(body, observation.world, observation.weight, torch.tensor(WORLD_SIGMA), observation.anchors),
+        WorldLandmarks(
+            body, observation.world, observation.place_weight, torch.tensor(WORLD_SIGMA), observation.anchors
+        ),
+        _shape_in_space(
+            body.select(range(len(FACE))), observation.world[:, : len(FACE)], observation.weight[:, : len(FACE)], 0.04
+        ),
     ]
     for side, name in enumerate(("left_hand", "right_hand")):
         if name not in model.landmarks or not bool((observation.hand_weight[:, side] > 0).any()):
             continue
         palm = skeleton.landmark_points(model.landmarks[name]).select(PALM)
         weight = _PALM_WEIGHT * observation.hand_weight[:, side, None].expand(-1, len(PALM))
-        world = observation.hand_world[:, side, list(PALM)]
-        even = torch.full((len(observation), len(PALM)), 1 / len(PALM))
         terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, IMAGE_SIGMA))
-        terms.append(
-            WorldLandmarks(palm, world - world.mean(1, keepdim=True), weight, torch.full((3,), _PALM_SIGMA), even)
-        )
+        terms.append(_shape_in_space(palm, observation.hand_world[:, side, list(PALM)], weight, _PALM_SIGMA))
     return terms
+
+
+def _shape_in_space(
+    points: SkinnedPoints, world: Float[Tensor, "T P 3"], weight: Float[Tensor, "T P"], sigma: float
+) -> WorldLandmarks:
+    """Landmarks of a rigid part against each other: they tell how it is turned, not where it is."""
+    even = torch.full_like(weight, 1 / weight.shape[1])
+    return WorldLandmarks(points, world - world.mean(1, keepdim=True), weight, torch.full((3,), sigma), even)
 
 
 def fit_body(
@@ -239,7 +248,7 @@ def _first_state(observation: Observation, model: BodyModel, skeleton: Skeleton,
     known[:, skeleton.index(model.roles.root)] = True
     rotations = torch.where(known[..., None, None], rotations, torch.eye(3))
     weights = shape_weights(model)
-    precision = observation.weight / WORLD_SIGMA[0] ** 2
+    precision = observation.place_weight / WORLD_SIGMA[0] ** 2
     betas = first_shape(model, skeleton, rotations, observation.world, precision, weights)
     points = skeleton.landmark_points(model.landmarks["body"])
     positions = skeleton.locate(skeleton.pose(rotations, betas), points, betas)

@@ -13,10 +13,25 @@ from liquidwarp.recover.detections import BODY_LANDMARKS, Detections
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.smooth import smooth_series
 
-__all__ = ["Observation", "joint_trust", "observe", "runs", "steadied"]
+__all__ = ["DEPTH_BIAS", "FACE", "Observation", "joint_trust", "observe", "runs", "steadied"]
 
 _HIDDEN = 0.05
 """A landmark with less visibility says nothing."""
+FACE = BODY_LANDMARKS[:11]
+"""Nose, eyes, ears, mouth."""
+DEPTH_BIAS = tuple(
+    0.1
+    if name.endswith(("ankle", "heel", "foot_index"))
+    else -0.04
+    if name.endswith(("shoulder", "elbow", "wrist", "pinky", "index", "thumb"))
+    else 0.0
+    for name in BODY_LANDMARKS
+)
+"""How much too far from the camera the detector believes each landmark to be, against the hips [m].
+
+Measured as medians over 15 clips and photos of people in all orientations: who stands upright seems to lean towards
+the camera with bent knees, also when seen from the side or from behind.
+"""
 _HAND_REACH = 0.1
 """A hand whose wrist is farther than this from the body's wrist is somebody else's, or wrong [m]."""
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
@@ -32,6 +47,8 @@ class Observation:
     """[m]."""
     weight: Float[Tensor, "T 33"]
     """0 outside of the picture, lower where hidden or ill-defined."""
+    place_weight: Float[Tensor, "T 33"]
+    """The same for where landmarks are in space: 0 for the face, which has no reliable place, only an orientation."""
     anchors: Float[Tensor, "T 33"]
     """Shares in the origin of ``world``; rows sum to 1."""
     hand_image: Float[Tensor, "T 2 21 2"]
@@ -80,13 +97,16 @@ def observe(detections: Detections) -> Observation:
     anchors = anchors / anchors.sum(1, keepdim=True)
     scale = _pixels_per_metre(detections, weight)
     centre = (anchors[..., None] * detections.xy).sum(1)
-    world = detections.world - (anchors[..., None] * detections.world).sum(1, keepdim=True)
+    world = detections.world.clone()
+    world[..., 2] -= torch.tensor(DEPTH_BIAS)
+    world = world - (anchors[..., None] * world).sum(1, keepdim=True)
     image = (detections.xy - centre[:, None]) / scale[:, None, None]
     hand_image = (detections.hands_xy - centre[:, None, None]) / scale[:, None, None, None]
     return Observation(
         image=image,
         world=world,
         weight=weight,
+        place_weight=weight * torch.tensor([name not in FACE for name in BODY_LANDMARKS]),
         anchors=anchors,
         hand_image=hand_image,
         hand_world=detections.hands_world,
