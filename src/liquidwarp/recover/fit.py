@@ -36,6 +36,8 @@ IMAGE_SIGMA = 0.012
 """Trusted accuracy of image landmarks, on the body [m]."""
 WORLD_SIGMA = (0.09, 0.09, 0.048)
 """The same of world landmarks per axis [m]: x and y are known better from the image."""
+_WIDE = 15.0
+"""The cutoff of image landmarks with which every fit begins."""
 _FRAMES_PER_CHUNK = 128
 _STEPS_PER_ROUND = 3
 """Levenberg-Marquardt steps on one matching of the outlines."""
@@ -64,11 +66,11 @@ def shape_weights(model: BodyModel) -> Float[Tensor, "K"]:
     return torch.tensor([0.2 if name.startswith(("pc", "beta")) else 0.3 for name in model.beta_names])
 
 
-def landmark_terms(observation: Observation, model: BodyModel, skeleton: Skeleton) -> list[Term]:
-    """Landmarks of the body and of the palms, in the image and in space."""
+def landmark_terms(observation: Observation, model: BodyModel, skeleton: Skeleton, cutoff: float = 3.0) -> list[Term]:
+    """Landmarks of the body and of the palms, in the image and in space; ``cutoff`` is of the image's."""
     body = skeleton.landmark_points(model.landmarks["body"])
     terms: list[Term] = [
-        ImageLandmarks(body, observation.image, observation.weight, IMAGE_SIGMA),
+        ImageLandmarks(body, observation.image, observation.weight, IMAGE_SIGMA, cutoff),
         WorldLandmarks(
             body, observation.world, observation.place_weight, torch.tensor(WORLD_SIGMA), observation.anchors
         ),
@@ -81,7 +83,7 @@ def landmark_terms(observation: Observation, model: BodyModel, skeleton: Skeleto
             continue
         palm = skeleton.landmark_points(model.landmarks[name]).select(PALM)
         weight = _PALM_WEIGHT * observation.hand_weight[:, side, None].expand(-1, len(PALM))
-        terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, IMAGE_SIGMA))
+        terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, IMAGE_SIGMA, cutoff))
         terms.append(_shape_in_space(palm, observation.hand_world[:, side, list(PALM)], weight, _PALM_SIGMA))
     return terms
 
@@ -145,6 +147,19 @@ def fit_body(
 
 
 @dataclass(frozen=True)
+class _Pass:
+    """One call of Levenberg-Marquardt."""
+
+    steps: int
+    with_shape: bool = False
+    with_outline: bool = False
+    pull: float = 0.0
+    """Holds poses and cameras near the start [1/rad]."""
+    cutoff: float = 3.0
+    """Of image landmarks; see :class:`liquidwarp.recover.terms.ImageLandmarks`."""
+
+
+@dataclass(frozen=True)
 class _Task:
     """Everything about T frames that the fit needs."""
 
@@ -157,33 +172,37 @@ class _Task:
     def frames(self, index: Tensor | slice) -> "_Task":
         return replace(self, observation=self.observation.frames(index), outlines=self.outlines.frames(index))
 
-    def adjusted(
-        self, state: FitState, steps: int, with_shape: bool, with_outline: bool, pull: float = 0.0
-    ) -> FitState:
-        """Some Levenberg-Marquardt steps; the outline, if wanted, is drawn and matched once before.
-
-        ``pull`` holds poses and cameras near ``state`` [1/rad].
-        """
+    def adjusted(self, state: FitState, stage: _Pass) -> FitState:
+        """Some Levenberg-Marquardt steps; the outline, if wanted, is drawn and matched once before."""
         terms: list[Term] = [
-            *landmark_terms(self.observation, self.model, self.skeleton),
+            *landmark_terms(self.observation, self.model, self.skeleton, stage.cutoff),
             PosePrior.of(self.model, self.skeleton),
         ]
-        if with_outline:
+        if stage.with_outline:
             terms.append(
-                match_outlines(state, self.skeleton, self.surface, self.observation, self.outlines, with_shape)
+                match_outlines(state, self.skeleton, self.surface, self.observation, self.outlines, stage.with_shape)
             )
-        if pull:
-            weight = torch.full((len(self.observation),), pull)
+        if stage.pull:
+            weight = torch.full((len(self.observation),), stage.pull)
             terms.append(PosePull(state.rel_rotmats, state.camera, weight, 5 * weight))
-        return adjust(Problem(self.skeleton, terms, shape_weights(self.model)), state, steps, with_shape)
+        return adjust(Problem(self.skeleton, terms, shape_weights(self.model)), state, stage.steps, stage.with_shape)
+
+    def adjusted_in_chunks(self, state: FitState, stage: _Pass) -> FitState:
+        """The same for a fixed shape, where frames are independent, with little memory."""
+        parts = []
+        for start in range(0, len(self.observation), _FRAMES_PER_CHUNK):
+            index = slice(start, start + _FRAMES_PER_CHUNK)
+            parts.append(self.frames(index).adjusted(state.frames(index), stage))
+        return FitState(torch.cat([p.rel_rotmats for p in parts]), state.betas, torch.cat([p.camera for p in parts]))
 
 
 def _fit_shape(task: _Task, state: FitState, config: FitConfig) -> FitState:
     """One shape for all of some frames: on landmarks, then with outlines drawn anew in every round."""
-    state = task.adjusted(state, config.landmark_steps // 2, with_shape=False, with_outline=False)
-    state = task.adjusted(state, config.landmark_steps // 2, with_shape=True, with_outline=False)
+    half = config.landmark_steps // 2
+    state = task.adjusted(state, _Pass(half, cutoff=_WIDE))
+    state = task.adjusted(state, _Pass(half, with_shape=True))
     for _ in range(config.outline_rounds):
-        state = task.adjusted(state, _STEPS_PER_ROUND, with_shape=True, with_outline=True)
+        state = task.adjusted(state, _Pass(_STEPS_PER_ROUND, with_shape=True, with_outline=True))
     return state
 
 
@@ -201,23 +220,16 @@ def _fit_poses(task: _Task, state: FitState, found: Int64[Tensor, "T"], fps: flo
         config: Settings.
     """
     is_video = fps > 0 and config.smoothing > 0 and len(found) > 3
-    state = _in_chunks(task, state, config.landmark_steps, with_outline=False, pull=0.0)
+    half = config.landmark_steps // 2
+    state = task.adjusted_in_chunks(state, _Pass(half, cutoff=_WIDE))
+    state = task.adjusted_in_chunks(state, _Pass(config.landmark_steps - half))
     for round_index in range(config.frame_outline_rounds):
-        pull = 0.0
+        stage = _Pass(_STEPS_PER_ROUND, with_outline=True)
         if is_video:
-            state, pull = smooth_state(state, found, fps, config.smoothing), _PULLS[min(round_index, len(_PULLS) - 1)]
-        state = _in_chunks(task, state, _STEPS_PER_ROUND, with_outline=True, pull=pull)
+            state = smooth_state(state, found, fps, config.smoothing)
+            stage = replace(stage, pull=_PULLS[min(round_index, len(_PULLS) - 1)])
+        state = task.adjusted_in_chunks(state, stage)
     return state
-
-
-def _in_chunks(task: _Task, state: FitState, steps: int, with_outline: bool, pull: float) -> FitState:
-    """Frames are independent once the shape is fixed, so memory stays small."""
-    parts = []
-    for start in range(0, len(task.observation), _FRAMES_PER_CHUNK):
-        index = slice(start, start + _FRAMES_PER_CHUNK)
-        part = task.frames(index)
-        parts.append(part.adjusted(state.frames(index), steps, False, with_outline, pull))
-    return FitState(torch.cat([p.rel_rotmats for p in parts]), state.betas, torch.cat([p.camera for p in parts]))
 
 
 def smooth_state(state: FitState, found: Int64[Tensor, "T"], fps: float, strength: float) -> FitState:

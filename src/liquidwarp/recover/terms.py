@@ -24,16 +24,18 @@ class ImageLandmarks:
     weight: Float[Tensor, "T P"]
     sigma: float
     """[m] on the body."""
+    cutoff: float = 3.0
+    """Residuals of more sigmas hardly count; a wide cutoff first lets limbs come from far."""
 
     def cost(self, view: View) -> Float[Tensor, "T"]:
         """Robust squared distance."""
-        return (self.weight * robust_cost(self._residual(view).square().sum(-1))).sum(1)
+        return (self.weight * robust_cost(self._residual(view).square().sum(-1), self.cutoff)).sum(1)
 
     def rows(self, view: View, with_betas: bool) -> Rows:
         """Gauss-Newton rows; the camera enters linearly."""
         state = view.state
         residual = self._residual(view)
-        weight = self.weight * robust_weight(residual.square().sum(-1))
+        weight = self.weight * robust_weight(residual.square().sum(-1), self.cutoff)
         axes = torch.eye(3, device=residual.device)[None, None, :2]
         scale = state.camera[:, :1, None, None] / self.sigma
         pose = view.skeleton.pose_rows(view.posed, self.points, state.betas, axes) * scale
