@@ -3,33 +3,25 @@
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.gan.generator import LiquidWarpingGenerator
-from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.learn.datasets import TrainingSample
+from liquidwarp.learn.scores import Pictures, Scorer, Scores, mean_scores
 
-__all__ = ["Scores", "contact_sheet", "evaluate_generator", "synthesize_sample", "write_png"]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Means over all targets."""
-
-    psnr_person: float
-    """Within the person's silhouette and a few pixels around it [dB]."""
-    psnr: float
-    """In the whole picture [dB]."""
-    perceptual: float
-    """Perceptual distance; lower is better. L2 scores reward blur, this one does not."""
-    mask_iou: float
-    """Of the opacity, cut at 0.5, with the true silhouette."""
+__all__ = [
+    "contact_sheet",
+    "evaluate_generator",
+    "score_sample",
+    "synthesize_sample",
+    "texture_warped",
+    "write_png",
+]
 
 
 def synthesize_sample(
@@ -42,7 +34,7 @@ def synthesize_sample(
         return result.over(sample.backgrounds), result.matte
 
 
-def _texture_warped(sample: TrainingSample) -> tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]:
+def texture_warped(sample: TrainingSample) -> tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]:
     """The baseline without a network: the warped texture over the background."""
     matte = sample.targets.texture_matte
     return sample.targets.texture * matte + sample.backgrounds * (1 - matte), matte
@@ -51,37 +43,27 @@ def _texture_warped(sample: TrainingSample) -> tuple[Float[Tensor, "B T 3 H W"],
 def evaluate_generator(
     generator: LiquidWarpingGenerator,
     samples: Iterable[TrainingSample],
-    perceptual: PerceptualDistance | None,
+    scorer: Scorer,
     mixed_precision: bool = False,
 ) -> dict[str, Scores]:
     """Scores of the network and of texture warping on the same samples."""
-    rows: dict[str, list[Tensor]] = {"network": [], "texture": []}
+    rows: dict[str, list[Scores]] = {"network": [], "texture": []}
     for sample in samples:
-        network = synthesize_sample(generator, sample, mixed_precision)
-        for name, (image, matte) in (("network", network), ("texture", _texture_warped(sample))):
-            rows[name].append(_score(image.float(), matte.float(), sample, perceptual))
-    means = {name: torch.cat(values, 1).mean(1).tolist() for name, values in rows.items()}
-    return {name: Scores(*(round(value, 4) for value in mean)) for name, mean in means.items()}
+        rows["network"] += score_sample(scorer, sample, synthesize_sample(generator, sample, mixed_precision))
+        rows["texture"] += score_sample(scorer, sample, texture_warped(sample))
+    return {name: mean_scores(scores) for name, scores in rows.items()}
 
 
-@torch.no_grad()
-def _score(
-    image: Tensor, matte: Tensor, sample: TrainingSample, perceptual: PerceptualDistance | None
-) -> Float[Tensor, "4 N"]:
-    """The fields of Scores, one column per target."""
-    truth, true_matte = sample.images.flatten(0, 1), sample.mattes.flatten(0, 1)
-    image, matte = image.flatten(0, 1), matte.flatten(0, 1)
-    around = (F.max_pool2d(true_matte, 9, 1, 4) > 0).float()
-    squared = (image - truth).square()
-    inside = (squared * around).sum((1, 2, 3)) / (3 * around.sum((1, 2, 3))).clamp(min=1)
-    distance = perceptual(image, truth) if perceptual else torch.zeros_like(inside)
-    iou = _iou(matte > 0.5, true_matte > 0.5)
-    decibel = [-10 * torch.log10(error.clamp(min=1e-10)) for error in (inside, squared.mean((1, 2, 3)))]
-    return torch.stack([*decibel, distance, iou])
-
-
-def _iou(a: Bool[Tensor, "N 1 H W"], b: Bool[Tensor, "N 1 H W"]) -> Float[Tensor, "N"]:
-    return (a & b).sum((1, 2, 3)) / (a | b).sum((1, 2, 3)).clamp(min=1)
+def score_sample(
+    scorer: Scorer, sample: TrainingSample, made: tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]
+) -> list[Scores]:
+    """Scores of pictures and mattes that were made for a sample's targets."""
+    return scorer(
+        Pictures(*(part.flatten(0, 1) for part in made)),
+        Pictures(sample.images.flatten(0, 1), sample.mattes.flatten(0, 1)),
+        sample.faces.landmarks.flatten(0, 1),
+        sample.faces.seen.flatten(),
+    )
 
 
 def contact_sheet(
@@ -90,7 +72,7 @@ def contact_sheet(
     """One row per person: the sources, then per target the warped texture, the network's picture and the truth."""
     rows: list[Tensor] = []
     for sample in samples:
-        warped, _ = _texture_warped(sample)
+        warped, _ = texture_warped(sample)
         made, _ = synthesize_sample(generator, sample, mixed_precision)
         for person in range(min(len(made), people - len(rows))):
             triples = torch.stack([warped[person], made[person].float(), sample.images[person]], 1).flatten(0, 1)

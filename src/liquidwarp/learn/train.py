@@ -26,7 +26,8 @@ from liquidwarp.learn.checkpoint import Position, load_checkpoint, save_checkpoi
 from liquidwarp.learn.datasets import TrainingData, TrainingSample
 from liquidwarp.learn.feed import Feed, Places
 from liquidwarp.learn.players import Judges, Pace, Players
-from liquidwarp.learn.report import Scores, contact_sheet, evaluate_generator, write_png
+from liquidwarp.learn.report import contact_sheet, evaluate_generator, write_png
+from liquidwarp.learn.scores import Scorer, Scores
 from liquidwarp.learn.settings import read_overrides
 
 __all__ = ["TrainResult", "main", "train"]
@@ -238,7 +239,7 @@ def _report(
     samples = [data.samples(index)[0] for index in range(max(count, 1))]
     sheet = contact_sheet(averaged, samples, mixed_precision=config.mixed_precision)
     write_png(config.output / f"people_{position.step:07d}.png", sheet)
-    scores = evaluate_generator(averaged, samples, players.judges.perceptual, config.mixed_precision)
+    scores = evaluate_generator(averaged, samples, Scorer(players.judges.perceptual), config.mixed_precision)
     facts = {
         "position": asdict(position),
         "finished": finished,
