@@ -42,9 +42,11 @@ class _SameConv(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
         kernel, stride = self.kernel_size[0], self.stride[0]
         height, width = (max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in input.shape[-2:])
-        if height or width:
+        symmetric = (height // 2, width // 2)
+        if height % 2 or width % 2:  # padding apart from the convolution copies the whole map
             input = F.pad(input, (width // 2, width - width // 2, height // 2, height - height // 2))  # noqa: A001
-        return super().forward(input)
+            symmetric = (0, 0)
+        return F.conv2d(input, self.weight, self.bias, self.stride, symmetric, 1, self.groups)
 
 
 class _InvertedBottleneck(nn.Module):

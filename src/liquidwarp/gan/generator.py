@@ -21,7 +21,9 @@ __all__ = ["LiquidWarpingGenerator", "SourceNet", "TransferNet"]
 
 _SOURCE_CHANNELS = 3 + 1 + CONDITION_CHANNELS
 _TARGET_CHANNELS = 3 + 1 + 1 + CONDITION_CHANNELS
-_GATE_BIAS = -1.0
+_GATE_BIAS = 2.0
+_LEAST_OPACITY = 0.02
+_UNSEEN_BODY = 0.9
 
 
 def _check_size(height: int, width: int) -> None:
@@ -40,6 +42,13 @@ def target_inputs(target: TargetBatch) -> Float[Tensor, "N 13 H W"]:
     seen = (target.visible * target.valid).amax(2, keepdim=True)
     texture = (target.texture * 2 - 1) * target.texture_matte
     return torch.cat([texture, target.texture_matte, seen, target.condition], 2).flatten(0, 1)
+
+
+def _likely_opacity(target: TargetBatch) -> Float[Tensor, "B T 1 H W"]:
+    """The warped matte; on a body that no source sees, the person is most likely there."""
+    unseen = (target.visible * target.valid).amax(2, keepdim=True) <= 0
+    body = target.condition[:, :, 6:7] * _UNSEEN_BODY
+    return torch.where(unseen, body, target.texture_matte).clamp(_LEAST_OPACITY, 1 - _LEAST_OPACITY)
 
 
 class SourceNet(nn.Module):
@@ -139,9 +148,10 @@ class TransferNet(nn.Module):
         return chosen[:, None].expand(people, targets, -1, -1, -1).flatten(0, 1)
 
     def _finish(self, logits: Float[Tensor, "N 5 H W"], target: TargetBatch) -> Synthesis:
+        """The heads' logits correct the warped texture and matte: an untrained network returns nearly those."""
         logits = torch.unflatten(logits, 0, target.condition.shape[:2])
         image = torch.sigmoid(logits[:, :, :3])
-        matte = torch.sigmoid(logits[:, :, 3:4])
+        matte = torch.sigmoid(logits[:, :, 3:4] + torch.logit(_likely_opacity(target)))
         if not self.copy_gate:
             return Synthesis(image, matte, torch.zeros_like(matte))
         copied = torch.sigmoid(logits[:, :, 4:] + _GATE_BIAS) * target.texture_matte

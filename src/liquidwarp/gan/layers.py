@@ -10,7 +10,7 @@ from torch import Tensor, nn
 __all__ = ["DecoderStage", "Encoder", "ResidualBlock", "conv", "downsample", "initialise", "instance_norm"]
 
 _NORM_EPSILON = 1e-4
-_WEAK = {"second": 0.3, "gamma_beta": 0.3, "query": 0.5, "head": 0.3, "heads": 0.3}
+_WEAK = {"second": 0.3, "gamma_beta": 0.3, "query": 0.5, "head": 0.3, "heads": 0.1}
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Conv2d:

@@ -1,6 +1,6 @@
 """The losses of training and personalization (paper Sec. 3.4)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -90,12 +90,42 @@ class FaceIdentityLoss(nn.Module):
 def _map_distances(network: FeatureNet, image: Tensor, truth: Tensor) -> list[Float[Tensor, "B"]]:
     """L1 of each feature map per picture, over the map's typical activation."""
     with torch.no_grad():
-        expected = network(truth.contiguous(memory_format=torch.channels_last))
-    found = network(image.contiguous(memory_format=torch.channels_last))
-    return [
-        (a.float() - b.float()).abs().mean((1, 2, 3)) / size
-        for size, a, b in zip(network.typical, found, expected, strict=True)
-    ]
+        expected = _features(network, truth)
+    found = _features(network, image)
+    return [_mean_l1(a, b) / size for size, a, b in zip(network.typical, found, expected, strict=True)]
+
+
+def _features(network: FeatureNet, image: Tensor) -> list[Tensor]:
+    """Feature maps in the precision of the network's weights."""
+    image = image.contiguous(memory_format=torch.channels_last)
+    dtype = next(network.parameters()).dtype
+    if dtype == torch.float32:
+        return network(image)
+    with torch.autocast(image.device.type, dtype=dtype):
+        return network(image)
+
+
+class _MeanL1(torch.autograd.Function):
+    """Mean absolute difference per picture, without float32 copies of large maps."""
+
+    @staticmethod
+    def forward(ctx: Any, found: Tensor, expected: Tensor) -> Tensor:
+        difference = found - expected
+        ctx.save_for_backward(difference)
+        with torch.autocast(difference.device.type, enabled=False):  # it would copy the map
+            total = torch.linalg.vector_norm(difference, 1, (1, 2, 3), dtype=torch.float32)
+        return total / difference[0].numel()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (difference,) = ctx.saved_tensors
+        share = (gradient / difference[0].numel()).to(difference.dtype)
+        return difference.sign().mul_(share[:, None, None, None]), None
+
+
+def _mean_l1(found: Tensor, expected: Tensor) -> Float[Tensor, "B"]:
+    mean: Tensor = _MeanL1.apply(found, expected)  # type: ignore[no-untyped-call]
+    return mean
 
 
 def masked_l1(

@@ -29,6 +29,8 @@ from liquidwarp.learn.distributed import average_gradients
 __all__ = ["Judges", "Pace", "Players"]
 
 _ADVERSARIAL_RAMP = 0.08
+_BACKGROUND_EVERY = 4
+"""Steps per lesson of the background network, which is small and learns an easier task."""
 _DECAY_FROM = 0.7
 _HEAD_SIZE = 128
 _HOLE_MARGIN = 9 / 256
@@ -63,7 +65,7 @@ class Pace:
 class Judges:
     """The frozen networks behind the losses that are switched on."""
 
-    def __init__(self, config: LossConfig, device: torch.device) -> None:
+    def __init__(self, config: LossConfig, device: torch.device, mixed_precision: bool = False) -> None:
         self.config = config
         wanted = config.perceptual > 0 or config.face_detail > 0
         self.perceptual = PerceptualDistance.load(config) if wanted else None
@@ -71,6 +73,9 @@ class Judges:
         for network in (self.perceptual, self.face):
             if network is not None:
                 _pack(network, device)
+                if mixed_precision and device.type == "cuda":  # autocast would cast frozen weights at every call
+                    for parameter in network.parameters():
+                        parameter.data = parameter.data.bfloat16()
 
 
 class Players:
@@ -118,7 +123,7 @@ class Players:
             composed = synthesis.over(sample.backgrounds).flatten(0, 1)
             terms = dict(self._judge(sample, synthesis, composed))
             terms["source"] = self._source_term(sample, reconstruction)
-            if self.loss.background > 0:
+            if self.loss.background > 0 and pace.step % _BACKGROUND_EVERY == 0:
                 terms["background"] = self._background_term(sample, pace.step)
             if share > 0 and self.loss.adversarial > 0:
                 self.discriminators.requires_grad_(False)
@@ -164,7 +169,7 @@ class Players:
         image = sample.backgrounds[:, 0]
         margin = round(_HOLE_MARGIN * image.shape[-1]) // 2
         hole = (F.max_pool2d(sample.mattes[:, 0], 2 * margin + 1, 1, margin) > 0.05).to(image.dtype)
-        if step % 2:
+        if step // _BACKGROUND_EVERY % 2:
             hole = torch.roll(hole, (step * 37) % image.shape[-1], -1)
         completed = self.generator.complete_background(image, hole)
         term = masked_l1(completed, image, hole)
@@ -173,19 +178,28 @@ class Players:
         return term
 
     def _scores(self, sample: TrainingSample, image: Float[Tensor, "N 3 H W"]) -> dict[str, Tensor]:
+        """Of one picture per target, or of several sets of them one after the other."""
+        sets = len(image) // (sample.mattes.shape[0] * sample.mattes.shape[1])
+        condition = sample.targets.condition.flatten(0, 1).repeat(sets, 1, 1, 1)
+        mattes = sample.mattes.flatten(0, 1).repeat(sets, 1, 1, 1)
         scores: dict[str, Tensor] = self.discriminators(
-            image,
-            sample.targets.condition.flatten(0, 1),
-            sample.mattes.flatten(0, 1),
-            sample.faces.boxes.flatten(0, 1),
+            image, condition, mattes, sample.faces.boxes.flatten(0, 1).repeat(sets, 1)
         )
         return scores
+
+    def _scores_of_both(
+        self, sample: TrainingSample, composed: Float[Tensor, "N 3 H W"]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Of the true and of the composed pictures, in one pass."""
+        truth = sample.images.flatten(0, 1)
+        scores = self._scores(sample, torch.cat([truth, composed.to(truth.dtype)]))
+        halves = {name: score.chunk(2) for name, score in scores.items()}
+        return {name: real for name, (real, _) in halves.items()}, {name: fake for name, (_, fake) in halves.items()}
 
     def _teach_discriminators(self, sample: TrainingSample, composed: Tensor, pace: Pace) -> Tensor:
         self.discriminators.requires_grad_(True)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
-            real = self._scores(sample, sample.images.flatten(0, 1))
-            fake = self._scores(sample, composed)
+            real, fake = self._scores_of_both(sample, composed)
             loss = discriminator_loss(real, fake, self.loss.adversarial_kind)
         self._update("discriminators", self.discriminators, loss, 5 * pace.clip_norm)
         return loss

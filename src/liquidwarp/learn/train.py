@@ -6,6 +6,7 @@ on held-out people and the averaged weights. The same command in the same folder
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ __all__ = ["TrainResult", "main", "train"]
 
 _log = logging.getLogger(__name__)
 
+_LOG_SECONDS = 10.0
+
 MakeData = Callable[[str], TrainingData]
 """From "train" or "test" to people; those of "test" are never trained on."""
 
@@ -55,13 +58,23 @@ class TrainResult:
 
 @dataclass
 class _Clock:
-    """Training time of all parts together, and of this one."""
+    """Training time of all parts together, and of this one; it starts after a part's first step.
+
+    Loading and the first step, in which the device prepares its kernels, do not count.
+    """
 
     config: TrainConfig
     before: float
-    started: float
+    started: float | None = None
     waited: float = 0.0
     """Spent on waiting for samples [s]."""
+
+    def start(self, device: torch.device) -> None:
+        """Start after the first step, the later ones go on."""
+        if self.started is None:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            self.started, self.waited = time.monotonic(), 0.0
 
     def waiting_for(self, feed: Feed) -> TrainingSample:
         """The feed's next sample."""
@@ -71,8 +84,13 @@ class _Clock:
         return sample
 
     @property
+    def part(self) -> float:
+        """Seconds of this part."""
+        return 0.0 if self.started is None else time.monotonic() - self.started
+
+    @property
     def seconds(self) -> float:
-        return self.before + time.monotonic() - self.started
+        return self.before + self.part
 
     def progress(self, step: int) -> float:
         if self.config.steps:
@@ -80,8 +98,7 @@ class _Clock:
         return min(self.seconds / (60 * self.config.minutes), 1.0)
 
     def part_is_over(self) -> bool:
-        limit = 60 * self.config.part_minutes
-        return limit > 0 and time.monotonic() - self.started > limit
+        return 0 < 60 * self.config.part_minutes < self.part
 
 
 def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult:
@@ -98,10 +115,8 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
     """
     device = distributed.join(config.device)
     torch.manual_seed(config.seed)
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
     make_data = make_data or partial(_make_data, config, device)
-    judges = Judges(config.loss, device)
+    judges = Judges(config.loss, device, config.mixed_precision)
     players = Players(config.generator_config(), config.discriminator, judges, device, config.mixed_precision)
     position = _begin(config, players)
     is_first = distributed.rank() == 0
@@ -155,7 +170,7 @@ def _run(
     step = position.step
     places = Places(config.reuse, step, distributed.world_size(), distributed.rank())
     with Feed(make_data, places, players.device, config.render_processes) as feed:
-        clock = _Clock(config, position.seconds, time.monotonic())
+        clock = _Clock(config, position.seconds)
         saved_at = clock.seconds
         try:
             while (progress := distributed.from_first(clock.progress(step), players.device)) < 1:
@@ -164,7 +179,8 @@ def _run(
                 sample = clock.waiting_for(feed)
                 terms = players.step(sample, _pace(config, step, progress))
                 step += 1
-                if step % config.log_every == 0 or step == config.steps:
+                clock.start(players.device)
+                if step == config.steps or log.is_due(step, clock.part):
                     losses.append(log.write(step, clock, progress, terms))
                 if is_first and clock.seconds - saved_at > 60 * config.save_every_minutes:
                     saved_at = clock.seconds
@@ -193,6 +209,7 @@ class _Log:
         self._path = config.output / "log.jsonl" if is_first else None
         self._board = None
         self._last: tuple[int, float, float] | None = None
+        self._every, self._written = config.log_every, -math.inf
         if is_first:
             config.output.mkdir(parents=True, exist_ok=True)
             if config.tensorboard:
@@ -200,12 +217,17 @@ class _Log:
 
                 self._board = SummaryWriter(str(config.output / "tensorboard"))
 
+    def is_due(self, step: int, seconds: float) -> bool:
+        """At a part's first step, then every so many steps and at least every ten seconds."""
+        return step % self._every == 0 or seconds - self._written > _LOG_SECONDS
+
     def write(self, step: int, clock: _Clock, progress: float, terms: dict[str, Tensor]) -> float:
         """Note one step; returns the total loss."""
         numbers: list[float] = torch.stack(list(terms.values())).tolist()
         values = dict(zip(terms, numbers, strict=True))
         if not all(value == value and abs(value) < 1e6 for value in values.values()):
             raise FloatingPointError(f"the losses left the finite numbers at step {step}: {values}")
+        self._written = clock.part
         seconds = clock.seconds
         row: dict[str, float] = {"step": step, "seconds": round(seconds, 2), "progress": round(progress, 4)}
         if self._last is not None:
