@@ -79,6 +79,17 @@ def test_hidden_sources_give_nothing(people):
             assert sample.targets.visible[person, :, other].sum() == 0
 
 
+def test_growing_adds_sources_and_keeps_people_and_targets(people):
+    one, three = SyntheticData(replace(CONFIG, single_source_share=1.0), people).growing(0, (1, 3))
+    assert (one.sources.images.shape[1], three.sources.images.shape[1]) == (1, 3)
+    torch.testing.assert_close(one.images, three.images)
+    torch.testing.assert_close(one.sources.images[:, 0], three.sources.images[:, 0])
+    torch.testing.assert_close(one.targets.condition[:, :, :3], three.targets.condition[:, :, :3])
+    assert (three.targets.visible.sum((1, 3, 4)) > 0).all()  # nothing is hidden on purpose
+    for s in range(3):
+        assert all((three.sources.images[0, s] != image).any() for image in three.images[0])
+
+
 def test_faces_are_found_where_they_are(people):
     views = people.sample(4, views=2, size=128, index=0)
     faces = find_faces(people.model, views)

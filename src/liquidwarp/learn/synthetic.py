@@ -4,7 +4,8 @@ The network is conditioned on bodies with the errors of a fit and on mattes with
 judged by the true picture: so it learns to mend both.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,6 +31,19 @@ _FACE_LANDMARKS = ("left_eye_outer", "left_eye_inner", "right_eye_outer", "right
 _HEAD_HALF = 0.17
 """Half the side of the box around the head and its hair [m]."""
 _FACING = 0.35
+
+
+@dataclass(frozen=True)
+class _Views:
+    """B people in V views each, ready to be made sources or targets."""
+
+    rendered: SyntheticBatch
+    mattes: Float[Tensor, "B V 1 H W"]
+    """As a detector would find them."""
+    surface: ProjectedSurface
+    """Of the fitted bodies, row ``b * V + v``."""
+    conditions: Float[Tensor, "B V 8 H W"]
+    faces: Faces
 
 
 class SyntheticData:
@@ -63,47 +77,56 @@ class SyntheticData:
         """``reuse`` samples of the same people; the first takes their front and back as sources."""
         config = self.config
         num_views = config.num_sources + config.num_targets
-        views = self.people.sample(config.people, num_views, config.size, index)
-        generator = torch.Generator().manual_seed(self.people.seed * 1_000_003 + index)
-        surface = _project(self.model, self.extension, views.fitted)
-        conditions = surface_condition(self.model, self.extension, surface, (config.size, config.size))
-        conditions = torch.unflatten(conditions, 0, (config.people, num_views))
-        mattes = degrade_mattes(views.mattes.flatten(0, 1), generator).view_as(views.mattes)
-        faces = find_faces(self.model, views)
+        views, generator = self._views(index, num_views)
         samples = []
         for step in range(config.reuse):
             chosen = choose_views(num_views, config.num_sources, config.num_targets, generator, first=step == 0)
-            hidden = _hide_sources(config, generator).to(surface.body.device)
-            samples.append(self._pair(views, replace(views, mattes=mattes), surface, conditions, faces, chosen, hidden))
+            samples.append(self._pair(views, chosen, _hide_sources(config, generator)))
         return samples
 
-    def _pair(
-        self,
-        views: SyntheticBatch,
-        found: SyntheticBatch,
-        surface: ProjectedSurface,
-        conditions: Float[Tensor, "B V 8 H W"],
-        faces: Faces,
-        chosen: tuple[list[int], list[int]],
-        hidden: Bool[Tensor, "B S"],
-    ) -> TrainingSample:
-        """One choice of sources and targets; ``found`` has the mattes that a detector would find."""
+    @torch.no_grad()
+    def growing(self, index: int, num_sources: Sequence[int]) -> list[TrainingSample]:
+        """The same people and the same targets, with more and more sources: one sample per number.
+
+        The first source shows the front and the second mostly the back; none is hidden.
+        """
+        config, most = self.config, max(num_sources)
+        views, _ = self._views(index, most + config.num_targets)
+        targets = list(range(most, most + config.num_targets))
+        nothing = torch.zeros(config.people, most, dtype=torch.bool)
+        return [self._pair(views, (list(range(count)), targets), nothing[:, :count]) for count in num_sources]
+
+    def _views(self, index: int, num_views: int) -> tuple[_Views, torch.Generator]:
+        """People rendered from all sides, their fitted bodies projected, and the chance for what is chosen of them."""
+        config = self.config
+        rendered = self.people.sample(config.people, num_views, config.size, index)
+        generator = torch.Generator().manual_seed(self.people.seed * 1_000_003 + index)
+        surface = _project(self.model, self.extension, rendered.fitted)
+        conditions = surface_condition(self.model, self.extension, surface, (config.size, config.size))
+        conditions = torch.unflatten(conditions, 0, (config.people, num_views))
+        found = degrade_mattes(rendered.mattes.flatten(0, 1), generator).view_as(rendered.mattes)
+        return _Views(rendered, found, surface, conditions, find_faces(self.model, rendered)), generator
+
+    def _pair(self, views: _Views, chosen: tuple[list[int], list[int]], hidden: Bool[Tensor, "B S"]) -> TrainingSample:
+        """One choice of sources and targets."""
         sources, targets = chosen
-        people, num_views = views.images.shape[:2]
-        size = views.images.shape[-2:]
+        rendered, surface, faces = views.rendered, views.surface, views.faces
+        people, num_views = rendered.images.shape[:2]
+        size = rendered.images.shape[-2:]
+        hidden = hidden.to(surface.body.device)
         rows = torch.arange(people * num_views, device=hidden.device).view(people, num_views)
-        images, mattes = views.images[:, sources], found.mattes[:, sources]
+        images, mattes = rendered.images[:, sources], views.mattes[:, sources]
         of_sources = surface[rows[:, sources].flatten()]
         flow_sources = prepare_source_batch(self.model, self.extension, of_sources, images, mattes)
         flow = compose_views(_without(flow_sources, hidden), surface[rows[:, targets].flatten()], (size[0], size[1]))
         per_person = {name: torch.unflatten(getattr(flow, name), 0, (people, -1)) for name in flow.__dataclass_fields__}
         return TrainingSample(
-            SourceBatch(images, mattes, conditions[:, sources]),
+            SourceBatch(images, mattes, views.conditions[:, sources]),
             TargetBatch(**per_person),
-            views.images[:, targets],
-            views.mattes[:, targets],
-            views.backgrounds[:, targets],
-            views.mattes[:, sources],
+            rendered.images[:, targets],
+            rendered.mattes[:, targets],
+            rendered.backgrounds[:, targets],
+            rendered.mattes[:, sources],
             Faces(*(getattr(faces, name)[:, targets] for name in faces.__dataclass_fields__)),
         )
 
