@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
+from liquidwarp.recover.choice import PersonChoice, parse_choice
 
 __all__ = ["COMMANDS", "Demo", "Doctor", "Evaluate", "Imitate", "Recover", "main", "parse"]
 
@@ -39,12 +40,18 @@ class Imitate:
     driving video. fixed: the person stays in place."""
     size: Size = 512
     """Side of the square in which the person is rendered [px]; smaller is faster."""
+    renderer: str = "auto"
+    """lite or base: a bundled network. texture: the photos, warped. Or a folder with a trained network's weights.
+    auto: the bundled network that suits the device, or texture if none is bundled."""
     fps: float | None = None
     """Frames per second of the result; the driving video's rate if not given."""
     frames: int | None = None
     """Only the first frames; handy to try things out."""
-    person: str = "largest"
-    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px]."""
+    person: tuple[str, ...] = ("largest",)
+    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
+    one choice for all photos, or one for each."""
+    driving_person: str = "largest"
+    """Who moves, if there are several people in the driving: as for --person."""
     background: str | None = None
     """Another background: an image, or a colour like "#00b140"."""
     device: Device = "auto"
@@ -57,6 +64,8 @@ class Imitate:
     def run(self) -> None:
         """Make the video."""
         _check_numbers(self.fps, self.frames)
+        person = _parse_people(self.person)
+        driving_person = parse_choice(self.driving_person, "driving_person")
         from liquidwarp.media import check_output, open_frames
 
         background = parse_background(self.background)
@@ -66,13 +75,19 @@ class Imitate:
         if self.driving.suffix.lower() not in (".bvh", ".npz"):
             open_frames(self.driving, self.fps, self.frames)  # a broken video is refused before any work
         from liquidwarp.api import LiquidWarper
-        from liquidwarp.recover.choice import parse_choice
 
-        person = parse_choice(self.person)
-        warper = LiquidWarper.from_pretrained(device=self.device, size=self.size, cache=self.cache)
+        warper = LiquidWarper.from_pretrained(
+            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+        )
         prepared = warper.prepare(list(self.source), person=person, background=background)
         result = warper.imitate(
-            prepared, driving=self.driving, camera=self.camera, fps=self.fps, frames=self.frames, layout=self.layout
+            prepared,
+            driving=self.driving,
+            camera=self.camera,
+            fps=self.fps,
+            frames=self.frames,
+            layout=self.layout,
+            driving_person=driving_person,
         )
         result.save(self.out, resume=self.resume)
         print(f"Written: {self.out}")
@@ -117,8 +132,9 @@ class Recover:
     """Frames per second at which a video is read; its own rate if not given."""
     frames: int | None = None
     """Only the first frames."""
-    person: str = "largest"
-    """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]."""
+    person: tuple[str, ...] = ("largest",)
+    """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]; one choice for all
+    photos, or one for each."""
     cache: bool = True
     """Keep what was found for the next run."""
 
@@ -126,14 +142,14 @@ class Recover:
         """Recover and write everything."""
         _check_inputs("path", self.path)
         _check_numbers(self.fps, self.frames)
+        person = _parse_people(self.person)
         from liquidwarp.body.anny import AnnyBody
         from liquidwarp.cache import Cache
         from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
-        from liquidwarp.recover.choice import parse_choice
         from liquidwarp.recover.digitize import recover_photos, recover_video
         from liquidwarp.tasks.recover import RecoveryFiles, export_recovery
 
-        person, cache, first = parse_choice(self.person), Cache(enabled=self.cache), self.path[0]
+        cache, first = Cache(enabled=self.cache), self.path[0]
         pictures: Iterable[Any]
         if len(self.path) > 1 or first.suffix.lower() in IMAGE_SUFFIXES:
             recovery = recover_photos(list(self.path), person=person, cache=cache)
@@ -277,6 +293,12 @@ def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         raise SettingError(f'background: expected a colour such as "#00b140" or an image, got "{text}".')
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def _parse_people(texts: Sequence[str]) -> list[PersonChoice]:
+    if not texts:
+        raise SettingError('person: expected "largest", a number from 1 on, or "x,y" in pixels; got nothing.')
+    return [parse_choice(text) for text in texts]
 
 
 def _check_numbers(fps: float | None, frames: int | None) -> None:

@@ -1,18 +1,46 @@
-"""Which of the people in a picture is meant."""
+"""Which of the people in a picture is meant. Imports no network, so that the command line can read choices."""
 
 import math
+from collections.abc import Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 from liquidwarp.errors import NoPersonFoundError, SettingError
-from liquidwarp.recover.landmarks import Pose
 
-__all__ = ["PersonChoice", "choose_person", "parse_choice"]
+__all__ = ["PersonChoice", "choices_of_pictures", "choose_person", "parse_choice"]
 
 PersonChoice = int | tuple[float, float] | None
 """Whom to take: None the largest person; N the N-th by size (1 = the largest); (x, y) the one at this place [px]."""
 
 
-def parse_choice(text: str) -> PersonChoice:
+@runtime_checkable
+class Placed(Protocol):
+    """Somebody with a place in the picture."""
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom [px]."""
+        ...
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Middle of the extent [px]."""
+        ...
+
+    @property
+    def height(self) -> float:
+        """The longer side of the extent [px]."""
+        ...
+
+
+_Placed = TypeVar("_Placed", bound=Placed)
+
+
+def parse_choice(text: str, name: str = "person") -> PersonChoice:
     """Read a choice of person: "largest", a number from 1 on (by size), or "x,y" (a place on the person [px]).
+
+    Args:
+        text: What the user wrote.
+        name: The option, for the message.
 
     Raises:
         SettingError: neither of these.
@@ -31,10 +59,32 @@ def parse_choice(text: str) -> PersonChoice:
         return numbers[0], numbers[1]
     if len(numbers) == 1 and numbers[0] >= 1 and numbers[0].is_integer():
         return int(numbers[0])
-    raise SettingError(f'person: expected "largest", a number from 1 on, or "x,y" in pixels; got {text!r}.')
+    raise SettingError(f'{name}: expected "largest", a number from 1 on, or "x,y" in pixels; got {text!r}.')
 
 
-def choose_person(people: list[Pose], choice: PersonChoice, min_height: float) -> Pose:
+def choices_of_pictures(person: PersonChoice | list[PersonChoice], count: int) -> list[PersonChoice]:
+    """One choice for each of ``count`` photos, or of one video.
+
+    Args:
+        person: One choice for all of them, or a list with one for each.
+        count: How many.
+
+    Raises:
+        SettingError: a list of another length.
+    """
+    if not isinstance(person, list):
+        return [person] * count
+    if len(person) == 1:
+        return person * count
+    if len(person) != count:
+        raise SettingError(
+            f"person: expected one choice for all pictures, or {count} choices as there are {count} pictures; "
+            f"got {len(person)}. Give them in the order of the pictures."
+        )
+    return person
+
+
+def choose_person(people: Sequence[_Placed], choice: PersonChoice, min_height: float) -> _Placed:
     """Pick one of the people in a picture.
 
     Args:
@@ -79,7 +129,7 @@ def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count} people"
 
 
-def _distance(person: Pose, place: tuple[float, float]) -> float:
+def _distance(person: Placed, place: tuple[float, float]) -> float:
     """From a place to the person's box, a little enlarged: the landmarks end at eyes and ankles [px]."""
     left, top, right, bottom = person.extent
     margin = 0.08 * person.height

@@ -24,7 +24,7 @@ from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import FrameSource, open_frames, read_image
-from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
 from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.fit import BodyFit, fit_body
 from liquidwarp.recover.sightings import mask_size
@@ -109,7 +109,7 @@ def recover_video(
     fps: float | int | None = None,
     max_frames: int | None = None,
     model: BodyModel | None = None,
-    person: PersonChoice = None,
+    person: PersonChoice | list[PersonChoice] = None,
     cache: Cache | None = None,
     progress: bool = True,
     settings: tuple[DetectConfig, FitConfig] | None = None,
@@ -129,7 +129,9 @@ def recover_video(
     Raises:
         MediaError: the video cannot be read.
         NoPersonFoundError: nobody in any frame.
+        SettingError: more than one choice of person.
     """
+    (person,) = choices_of_pictures(person, 1)
     detect, fit = settings or (DetectConfig(), FitConfig())
     cache = cache or Cache(enabled=False)
     model = model or AnnyBody.load()
@@ -143,7 +145,7 @@ def recover_video(
 def recover_photos(
     paths: Sequence[str | Path],
     model: BodyModel | None = None,
-    person: PersonChoice = None,
+    person: PersonChoice | list[PersonChoice] = None,
     cache: Cache | None = None,
     progress: bool = True,
     settings: tuple[DetectConfig, FitConfig] | None = None,
@@ -153,7 +155,7 @@ def recover_photos(
     Args:
         paths: The photos, all of the same person in the same clothes.
         model: The body; None loads Anny.
-        person: Who, if several people are in view.
+        person: Who, if several people are in view; a list has an entry for each photo.
         cache: Where results are kept; None keeps nothing.
         progress: Show a progress bar.
         settings: Of the detector and the fit.
@@ -161,25 +163,28 @@ def recover_photos(
     Raises:
         MediaError: a photo cannot be read.
         NoPersonFoundError: nobody in one of the photos.
+        SettingError: neither one choice nor as many as photos.
     """
     detect, fit = settings or (DetectConfig(), FitConfig())
     cache = cache or Cache(enabled=False)
     model = model or AnnyBody.load()
     files = [Path(path) for path in paths]
+    choices = choices_of_pictures(person, len(files))
     detector: PersonDetector | None = None
     parts = []
-    for file in tqdm(files, desc="Detecting", unit="photo", disable=not progress, leave=False):
-        key = cache.key(_DETECTIONS, [file], {"person": person, "detect": detect})
+    bar = tqdm(files, desc="Detecting", unit="photo", disable=not progress, leave=False)
+    for file, choice in zip(bar, choices, strict=True):
+        key = cache.key(_DETECTIONS, [file], {"person": choice, "detect": detect})
         known = _load_detections(cache, key)
         if known is None:
             detector = detector or PersonDetector(detect)
             try:
-                known = detector.detect_photo(read_image(file).rgb, person)
+                known = detector.detect_photo(read_image(file).rgb, choice)
             except NoPersonFoundError as error:
                 raise NoPersonFoundError(f"{file}: {error}") from error
             cache.save(key, *_packed(known))
         parts.append(known)
-    key = cache.key(_RECOVERY, files, {"person": person, "detect": detect, "fit": fit, "model": _name_of(model)})
+    key = cache.key(_RECOVERY, files, {"person": choices, "detect": detect, "fit": fit, "model": _name_of(model)})
     return _fitted(tuple(parts), model, fit, cache, key)
 
 
