@@ -17,9 +17,11 @@ from liquidwarp.body.retarget import CameraStrategy
 from liquidwarp.cache import Cache
 from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.errors import SettingError
+from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.media import read_image
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.photos import load_sources
+from liquidwarp.renderers import load_network
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.tasks.imitate import Imitation, imitate, load_driving
 
@@ -59,19 +61,27 @@ class LiquidWarper:
     """
 
     def __init__(
-        self, model: BodyModel, config: SynthesisConfig, device: torch.device, cache: Cache, progress: bool = True
+        self,
+        model: BodyModel,
+        config: SynthesisConfig,
+        generator: LiquidWarpingGenerator | None,
+        device: torch.device,
+        cache: Cache,
+        progress: bool = True,
     ) -> None:
         """Prefer :meth:`from_pretrained`.
 
         Args:
             model: The body, on the CPU.
             config: How frames are made.
+            generator: The network that makes them, on ``device``; None: texture warping.
             device: Where.
             cache: What is kept between runs.
             progress: Show progress bars.
         """
         self.model = model
         self.config = config
+        self.generator = generator
         self.device = device
         self.cache = cache
         self.progress = progress
@@ -80,6 +90,7 @@ class LiquidWarper:
     def from_pretrained(
         device: str = "auto",
         size: int | None = None,
+        renderer: str | Path | None = None,
         cache: bool | str | Path = True,
         config: SynthesisConfig | None = None,
         progress: bool = True,
@@ -89,31 +100,38 @@ class LiquidWarper:
         Args:
             device: "auto", "cpu", "cuda", "cuda:1", "mps".
             size: Side of the square in which the person is rendered [px]: 256, 512 or 1024; None takes config's.
+            renderer: "texture", "lite", "base", a folder of weights, or "auto"; None takes config's.
             cache: Whether recovered photos and videos are kept for the next run, or the folder to keep them in.
             config: Further settings.
             progress: Show progress bars.
 
         Raises:
             SettingError: no such device or size.
-            WeightsNotFoundError: the package is incomplete.
+            WeightsNotFoundError: the package is incomplete, or it has no such renderer.
         """
         config = config or SynthesisConfig()
         if size is not None:
             config = replace(config, size=size)
-        folder = None if isinstance(cache, bool) else cache
-        return LiquidWarper(AnnyBody.load(), config, choose_device(device), Cache(folder, cache is not False), progress)
+        if renderer is not None:
+            config = replace(config, renderer=str(renderer))
+        place = choose_device(device)
+        name, generator = load_network(config.renderer, place)
+        _log.info("Renderer: %s on %s, %d px.", name, place, config.size)
+        kept = Cache(None if isinstance(cache, bool) else cache, cache is not False)
+        return LiquidWarper(AnnyBody.load(), config, generator, place, kept, progress)
 
     def prepare(
         self,
         source: Source | Sequence[Source],
-        person: PersonChoice = None,
+        person: PersonChoice | list[PersonChoice] = None,
         background: Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"] | None = None,
     ) -> SourceBank:
         """Recover a person from photos or a video.
 
         Args:
             source: Photos, a folder of photos, or a video of one person. The result is in the first photo's frame.
-            person: Who, if several people are in view: the N-th by size from 1 on, or a point (x, y) [px] on them.
+            person: Who, if several people are in view: the N-th by size from 1 on, or a point (x, y) [px] on them; a
+                list has an entry for each photo.
             background: An image, or an RGB colour (0..255), to put behind the person instead of the photo's own.
 
         Returns:
@@ -135,7 +153,7 @@ class LiquidWarper:
                 bar.total, bar.n = total, done
                 bar.refresh()
 
-            return prepare_bank(photos, self.model, self.config, picture, self.device, show)
+            return prepare_bank(photos, self.model, self.config, self.generator, picture, self.device, self.cache, show)
 
     @staticmethod
     def _background(

@@ -21,7 +21,7 @@ from liquidwarp.errors import LiquidWarpError, WeightsCorruptError
 from liquidwarp.media.images import find_images
 from liquidwarp.weights import load_tensors, save_tensors
 
-__all__ = ["Cache", "default_cache_folder", "digest_of"]
+__all__ = ["Cache", "default_cache_folder", "digest_of", "digest_of_tensors"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +54,16 @@ def _file_digest(path: Path, size: int, modified_ns: int) -> str:
     with path.open("rb") as stream:
         while block := stream.read(2**20):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_of_tensors(*tensors: Tensor) -> str:
+    """Digest of tensors' values, shapes and types, wherever they lie."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{values.dtype}{tuple(values.shape)}".encode())
+        digest.update(values.numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -16,8 +16,10 @@ __all__ = [
     "GeneratorConfig",
     "ImitateConfig",
     "LossConfig",
+    "SelfEvaluation",
     "SynthesisConfig",
     "SyntheticConfig",
+    "SyntheticEvaluation",
     "TrainConfig",
 ]
 
@@ -227,23 +229,29 @@ class SynthesisConfig:
 
     size: int = 512
     """Side of the square in which the person is rendered [px]: 256, 512 or 1024; smaller is faster."""
+    renderer: str = "auto"
+    """texture: the photos, warped. lite, base: the bundled networks. Or a folder with a trained network's weights.
+    auto: the bundled network that suits the device, or texture if none is bundled."""
     num_sources: int = 4
     """How many frames of a source video are used; of photos all are."""
     margin: float = 0.1
     """Free space around the person in that square, as a share of the person's height."""
-    extension: Literal["halo", "shell", "none"] = "halo"
-    """What carries hair and clothes outside of the body. halo: made from each photo. shell: an inflated skin."""
+    extension: Literal["auto", "halo", "shell", "both", "none"] = "auto"
+    """What carries hair and clothes outside of the body. halo: made from each photo. shell: an inflated skin. auto:
+    both for networks, halo for texture."""
     background: Literal["good", "draft"] = "good"
     """How the background behind the person is invented. good: by patches of the photo (seconds). draft: smeared."""
-    batch: int = 1
-    """Frames rendered at once; more is faster on a GPU."""
+    batch: int = 0
+    """Frames rendered at once; 0: 1 on a CPU, 8 on a GPU."""
+    half: bool = True
+    """Run the network in half precision on an NVIDIA GPU."""
 
     def __post_init__(self) -> None:
         if self.size not in (256, 512, 1024):
             raise SettingError(f"size: expected 256, 512 or 1024, got {self.size}.")
-        for name in ("num_sources", "batch"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
+        for name, least in (("num_sources", 1), ("batch", 0)):
+            if getattr(self, name) < least:
+                raise SettingError(f"{name}: expected at least {least}, got {getattr(self, name)}.")
         if not 0 <= self.margin <= 1:
             raise SettingError(f"margin: expected 0 to 1, got {self.margin}.")
 
@@ -367,6 +375,9 @@ class TrainConfig:
     """Decay of the averaged weights, which are the ones saved."""
     single_source_share: float = 0.2
     """Share of people for whom all sources but one are hidden."""
+    shell_scales: tuple[float, ...] = (1.0, 1.0, 1.8, 2.6)
+    """How thick the shell around the bodies is, relative to its usual thickness; each batch draws one. Thick ones
+    teach to carry long hair, skirts and coats."""
     seed: int = 0
     """Of weights, data and order."""
     device: str = "auto"
@@ -407,6 +418,8 @@ class TrainConfig:
         for name in ("people", "num_sources", "num_targets", "reuse", "log_every"):
             if getattr(self, name) < 1:
                 raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")
+        if not self.shell_scales or min(self.shell_scales) <= 0:
+            raise SettingError(f"train.shell_scales: expected numbers above 0, got {self.shell_scales}.")
         if self.steps == 0 and self.minutes <= 0:
             raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
         for name in ("adversarial_start", "single_source_share", "ema_decay"):
@@ -416,3 +429,60 @@ class TrainConfig:
     def generator_config(self) -> GeneratorConfig:
         """The generator's settings that the preset stands for."""
         return self.generator if self.preset == "custom" else GeneratorConfig.preset(self.preset)
+
+
+@dataclass(frozen=True)
+class SyntheticEvaluation:
+    """Networks and texture warping on synthetic people whom training never showed."""
+
+    models: tuple[str, ...] = ("texture", "base", "lite")
+    """texture: warping without a network. base, lite: the bundled networks. Or folders of trained weights."""
+    sources: tuple[int, ...] = (1, 2, 4, 8)
+    """Numbers of source pictures, each measured on the same people and targets."""
+    people: int = 16
+    """How many people."""
+    targets: int = 2
+    """Pictures of each that are synthesized."""
+    size: int = 256
+    """Side of the pictures [px], a multiple of 8."""
+    seed: int = 0
+    """Of the people."""
+
+    def __post_init__(self) -> None:
+        _check_models(self.models)
+        if not self.sources or min(self.sources) < 1:
+            raise SettingError(f"sources: expected numbers of at least 1, got {self.sources}.")
+        for name in ("people", "targets"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
+        if self.size < 64 or self.size % 8:
+            raise SettingError(f"size: expected a multiple of 8, at least 64, got {self.size}.")
+
+
+@dataclass(frozen=True)
+class SelfEvaluation:
+    """Frames of a real video synthesized from other frames of it."""
+
+    models: tuple[str, ...] = ("texture", "base", "lite")
+    """texture: warping without a network. base, lite: the bundled networks. Or folders of trained weights."""
+    sources: int = 4
+    """Frames that serve as photos."""
+    targets: int = 16
+    """Frames that are synthesized, in pairs of neighbours, so that flicker can be measured."""
+    gap: int = 2
+    """Least distance between a target and every source [frames]; 2 leaves out the sources' neighbours."""
+    size: Literal[256, 512, 1024] = 512
+    """Side of the square around the person that is synthesized and compared [px]."""
+
+    def __post_init__(self) -> None:
+        _check_models(self.models)
+        for name, least in (("sources", 1), ("targets", 2), ("gap", 1)):
+            if getattr(self, name) < least:
+                raise SettingError(f"{name}: expected at least {least}, got {getattr(self, name)}.")
+        if self.size not in (256, 512, 1024):
+            raise SettingError(f"size: expected 256, 512 or 1024, got {self.size}.")
+
+
+def _check_models(models: tuple[str, ...]) -> None:
+    if not models or len(set(models)) != len(models):
+        raise SettingError(f"models: expected different names, got {', '.join(models) or 'none'}.")

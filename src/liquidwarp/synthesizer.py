@@ -2,7 +2,7 @@
 
 Paper:
     Liu et al. 2021, Fig. 2: Body Mesh Recovery and Flow Composition prepare the sources; every target pose is then
-    one pass of flow and painting. Here the painter is the warped texture itself or the Liquid Warping GAN.
+    one pass of flow and painting, by one of :mod:`liquidwarp.renderers`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,27 +11,30 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import SynthesisConfig
-from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
 from liquidwarp.flow.background import complete_background
 from liquidwarp.flow.compose import Choice
-from liquidwarp.flow.extension import Extension, inflated_shell, no_extension
+from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions, no_extension
 from liquidwarp.flow.halo import halo
-from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import FlowSources, prepare_sources
+from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
-from liquidwarp.geometry.raster import rasterize
-from liquidwarp.recover.matte import matte
 from liquidwarp.recover.photos import SourcePhotos
+from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 
 __all__ = ["SourceBank", "prepare_bank", "render_frames"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
+
+_BACKGROUND = "background-1"
+_GPU_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,18 @@ class SourceBank:
     """Everything that is kept of a person: what :func:`render_frames` needs for any pose."""
 
     name: str
+    model: BodyModel
+    """The body model, on the CPU."""
     sources: FlowSources
-    """The S photos' crops at the working size."""
-    atlas: TextureAtlas
-    """Their colours merged in the body's UV layout, with what no photo shows made up."""
+    """The S photos' crops at the working size, on the device that renders."""
+    renderer: Renderer
+    """Draws this person."""
     images: Float[Tensor, "S 3 H W"]
     """The crops, RGB in [0, 1]."""
     bodies: BodyParams
     """The S fitted bodies, cameras in the crops' pixels."""
     body: BodyParams
-    """The body of the first photo (one frame), camera in that photo's own pixels."""
+    """The body of the first photo (one frame), camera in that photo's own pixels, on the CPU."""
     picture: UInt8[np.ndarray, "H W 3"]
     """The first photo."""
     background: UInt8[np.ndarray, "H W 3"]
@@ -57,67 +62,81 @@ class SourceBank:
     """What the user should know about the sources."""
 
     @property
-    def model(self) -> BodyModel:
-        """The body model of all of it."""
-        return self.sources.model
+    def device(self) -> torch.device:
+        """Where frames are rendered."""
+        return self.images.device
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the first photo, and so of the result [px]."""
         return self.picture.shape[1], self.picture.shape[0]
 
+    def fingerprint(self) -> str:
+        """Names the person by content: pixels, bodies, background and the network's weights."""
+        pictures = (torch.from_numpy(self.picture), torch.from_numpy(self.background))
+        bodies = (self.bodies.betas, self.bodies.rel_rotmats, self.bodies.camera.scale, self.bodies.camera.translation)
+        return digest_of_tensors(self.images, self.sources.mattes, *bodies, *pictures) + self.renderer.fingerprint()
+
 
 def prepare_bank(
     photos: SourcePhotos,
     model: BodyModel,
     config: SynthesisConfig,
-    background: UInt8[np.ndarray, "H W 3"] | None = None,
+    generator: LiquidWarpingGenerator | None = None,
+    background: UInt8[np.ndarray, "h w 3"] | None = None,
     device: torch.device | str = "cpu",
+    cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> SourceBank:
-    """Cut the person out of every photo, dress the body, complete the background.
+    """Cut the person out of every photo, dress the body, complete the background, encode the sources.
 
     Args:
         photos: The photos with their recovered bodies.
         model: The body model, on the CPU.
         config: Settings.
+        generator: The network that renders, on ``device``; None renders by texture warping.
         background: A picture to put behind the person instead of the first photo's own background; any size.
         device: Where frames will be rendered.
+        cache: Where completed backgrounds are kept.
         progress: Told of each step.
 
     Returns:
         The prepared person.
     """
+    show = progress or (lambda text, done, total: None)
     crops, images, mattes = [], [], []
-    whole_mattes = []
     for index, photo in enumerate(photos.pictures):
-        if progress:
-            progress("Cutting out the person", index, len(photos.pictures))
-        opacity = matte(photo, photos.recovery.detection(index), alpha=photos.alphas[index])
-        body = photos.recovery.body[slice(index, index + 1)]
+        show("Cutting out the person", index, len(photos))
+        body, opacity = photos.recovery.body[slice(index, index + 1)], photos.mattes[index]
         crop = crop_around(_extent(model, body, opacity), config.size, config.margin)
         crops.append(crop)
         images.append(crop.take(_to_tensor(photo)))
-        mattes.append(crop.take(torch.from_numpy(opacity)[None, None], outside="zero"))
-        whole_mattes.append(opacity)
+        mattes.append(crop.take(_to_tensor(opacity[..., None]), outside="zero"))
     cropped, opacities = torch.cat(images), torch.cat(mattes)
     bodies = _in_crops(photos.recovery.body, crops)
-    extension = _extension(config, model, bodies, opacities)
+    extension = _extension(config.extension, model, bodies, opacities, generator is not None)
     sources = prepare_sources(model, extension, bodies, cropped, opacities)
-    if progress:
-        progress("Completing the background", 0, 1)
+    show("Completing the background", 0, 1)
+    shape = (photos.pictures[0].shape[0], photos.pictures[0].shape[1])
     scenery = (
-        _fit_background(background, photos.pictures[0].shape[:2])
-        if background is not None
-        else _own_background(photos, whole_mattes, model, config.background)
+        _own_background(photos, config.background, cache or Cache(enabled=False))
+        if background is None
+        else _fit_background(background, shape)
     )
-    atlas = fill_atlas(model, merge_texture(sources))
+    show("Preparing the renderer", 0, 1)
+    sources, cropped, bodies = sources.to(device), cropped.to(device), bodies.to(device)
+    renderer: Renderer
+    if generator is None:
+        renderer = TextureRenderer.of(sources)
+    else:
+        renderer = NetworkRenderer.of(sources, source_views(sources, cropped, bodies), generator, config.half)
     return SourceBank(
         name=photos.name,
-        sources=sources.to(device),
-        atlas=atlas.to(device),
-        images=cropped.to(device),
-        bodies=bodies.to(device),
+        model=model,
+        sources=sources,
+        renderer=renderer,
+        images=cropped,
+        bodies=bodies,
         body=photos.recovery.body[slice(0, 1)],
         picture=photos.pictures[0],
         background=scenery,
@@ -125,14 +144,14 @@ def prepare_bank(
     )
 
 
-def _to_tensor(picture: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:
+def _to_tensor(picture: UInt8[np.ndarray, "H W C"]) -> Float[Tensor, "1 C H W"]:
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
-def _extent(model: BodyModel, body: BodyParams, opacity: Float[np.ndarray, "H W"]) -> Float[Tensor, "N 2"]:
+def _extent(model: BodyModel, body: BodyParams, opacity: UInt8[np.ndarray, "H W"]) -> Float[Tensor, "N 2"]:
     """Points that the crop must hold: the projected body, and the matte where it goes beyond."""
     projected = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[0, :, :2]
-    rows, columns = np.nonzero(opacity > 0.5)
+    rows, columns = np.nonzero(opacity > 127)
     if len(rows) == 0:
         return projected
     low, high = projected.amin(0), projected.amax(0)
@@ -149,32 +168,40 @@ def _in_crops(body: BodyParams, crops: Sequence[Crop]) -> BodyParams:
 
 
 def _extension(
-    config: SynthesisConfig, model: BodyModel, bodies: BodyParams, mattes: Float[Tensor, "S 1 H W"]
+    kind: str, model: BodyModel, bodies: BodyParams, mattes: Float[Tensor, "S 1 H W"], network: bool
 ) -> Extension:
-    if config.extension == "halo":
-        return halo(model, bodies, mattes)
-    return inflated_shell(model) if config.extension == "shell" else no_extension(model)
+    if kind == "auto":
+        kind = "both" if network else "halo"
+    if kind == "none":
+        return no_extension(model)
+    parts = [inflated_shell(model)] if kind in ("shell", "both") else []
+    if kind in ("halo", "both"):
+        parts.append(halo(model, bodies, mattes))
+    return join_extensions(parts)
 
 
 def _fit_background(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """Scale and centre-crop a picture to fill ``size`` (height, width)."""
-    from PIL import Image, ImageOps
-
     return np.asarray(ImageOps.fit(Image.fromarray(picture), (size[1], size[0]), Image.Resampling.LANCZOS))
 
 
-def _own_background(
-    photos: SourcePhotos, mattes: Sequence[Float[np.ndarray, "H W"]], model: BodyModel, quality: str
-) -> UInt8[np.ndarray, "H W 3"]:
+def _own_background(photos: SourcePhotos, quality: str, cache: Cache) -> UInt8[np.ndarray, "H W 3"]:
     """The first photo's background; photos of the same size may show what the person hides in the first."""
-    shape = photos.pictures[0].shape
-    alike = [index for index, photo in enumerate(photos.pictures) if photo.shape == shape]
-    images = torch.cat([_to_tensor(photos.pictures[index]) for index in alike])
-    opacities = torch.stack([torch.from_numpy(mattes[index])[None] for index in alike])
-    body = photos.recovery.body[torch.tensor(alike)]
-    vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
-    raster = rasterize(body.camera.project(vertices), model.faces, shape[0], shape[1])
-    return _to_picture(complete_background(images, opacities, raster.covered[:, None].float(), quality=quality)[0])
+    alike = [index for index, photo in enumerate(photos.pictures) if photo.shape == photos.pictures[0].shape]
+    pictures = [photos.pictures[index] for index in alike]
+    silhouettes = [photos.silhouettes[index].astype(np.uint8) * 255 for index in alike]
+    mattes = [photos.mattes[index] for index in alike]
+    state = digest_of_tensors(*(torch.from_numpy(array) for array in (*pictures, *mattes, *silhouettes)))
+    key = cache.key(_BACKGROUND, settings={"quality": quality, "state": state})
+    known = cache.load(key)
+    if known is None:
+        opacities = torch.cat([_to_tensor(opacity[..., None]) for opacity in mattes])
+        bodies = torch.cat([_to_tensor(body[..., None]) for body in silhouettes])
+        images = torch.cat([_to_tensor(picture) for picture in pictures])
+        completed = _to_picture(complete_background(images, opacities, bodies, quality=quality)[0])
+        known = {"background": torch.from_numpy(completed)}, {}
+        cache.save(key, *known)
+    return known[0]["background"].numpy()
 
 
 def _to_picture(image: Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
@@ -200,18 +227,22 @@ def render_frames(
     Yields:
         One RGB picture after the other; memory does not depend on T.
     """
-    device = bank.images.device
-    scenery = _to_tensor(bank.background)[0]
-    side = _window_side(bank.model, targets, config.margin)
-    for first in range(start, len(targets), config.batch):
-        chunk = targets[slice(first, first + config.batch)]
-        crops = _windows(bank.model, chunk, side, config.size)
+    scenery = _to_tensor(bank.background)[0].to(bank.device)
+    batch = config.batch or (_GPU_BATCH if bank.device.type == "cuda" else 1)
+    boxes = _boxes(bank.model, targets)
+    # One window size for all frames, so that the person is not resampled differently from frame to frame.
+    side = max(8, round(float((boxes[:, 1] - boxes[:, 0]).max()) * (1 + 2 * config.margin)))
+    for first in range(start, len(targets), batch):
+        frames = slice(first, first + batch)
+        crops = [crop_around(box, config.size, side=side) for box in boxes[frames]]
         with torch.inference_mode():
-            local = _in_crops(chunk, crops).to(device)
-            size = (config.size, config.size)
-            colours, opacities = render_person(bank.sources, local, bank.atlas, size, choice)
-        for crop, colour, opacity in zip(crops, colours.cpu(), opacities.cpu(), strict=True):
-            yield _to_picture(crop.paste(scenery, colour * opacity, opacity))
+            local = _in_crops(targets[frames], crops).to(bank.device)
+            colours, opacities = bank.renderer.render(local, (config.size, config.size), choice)
+            pictures = [
+                _to_picture(crop.paste(scenery, colour * opacity, opacity))
+                for crop, colour, opacity in zip(crops, colours, opacities, strict=True)
+            ]
+        yield from pictures
 
 
 def _boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:
@@ -223,13 +254,3 @@ def _boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:
         pixels = chunk.camera.project(model.pose(rest, chunk.rel_rotmats).vertices)[..., :2]
         boxes.append(torch.stack([pixels.amin(1), pixels.amax(1)], 1))
     return torch.cat(boxes)
-
-
-def _window_side(model: BodyModel, targets: BodyParams, margin: float) -> int:
-    """One window size for all frames, so that the person is not resampled differently from frame to frame."""
-    boxes = _boxes(model, targets)
-    return max(8, round(float((boxes[:, 1] - boxes[:, 0]).max()) * (1 + 2 * margin)))
-
-
-def _windows(model: BodyModel, targets: BodyParams, side: int, size: int) -> list[Crop]:
-    return [crop_around(box, size, side=side) for box in _boxes(model, targets)]

@@ -19,6 +19,7 @@ FLOORS = (
     ("recover", "flow", "gan"),
     ("synthetic",),
     ("learn",),
+    ("renderers",),
     ("synthesizer",),
     ("tasks",),
     ("evaluate",),

@@ -1,26 +1,34 @@
-"""The source's photos with their bodies: from photos, folders of photos, or well-chosen frames of a video."""
+"""The source's photos with bodies and mattes: from photos, folders of photos, or well-chosen frames of a video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
-from liquidwarp.cache import Cache
+from liquidwarp.cache import Cache, digest_of_tensors
+from liquidwarp.config import DetectConfig
 from liquidwarp.errors import MediaError
+from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
+from liquidwarp.recover.matte import matte
+from liquidwarp.recover.tracker import PersonDetector
 
-__all__ = ["SourcePhotos", "choose_views", "load_sources"]
+__all__ = ["SourcePhotos", "choose_views", "load_sources", "silhouette"]
 
 _CANDIDATES = 48
 _SOFTNESS_WEIGHT = 0.35
+_VIEWS = "views-1"
+_MATTE = "matte-1"
+_LARGEST = 1024
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,10 @@ class SourcePhotos:
     """The pictures' own alpha channels, where they have one."""
     recovery: Recovery
     """One frame per picture."""
+    mattes: tuple[UInt8[np.ndarray, "_ _"], ...]
+    """Opacity of the person, 255 = person."""
+    silhouettes: tuple[Bool[np.ndarray, "_ _"], ...]
+    """Where the fitted bodies are."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -43,7 +55,7 @@ def load_sources(
     paths: Sequence[Path],
     model: BodyModel,
     num_views: int = 4,
-    person: PersonChoice = None,
+    person: PersonChoice | list[PersonChoice] = None,
     cache: Cache | None = None,
     progress: bool = True,
 ) -> SourcePhotos:
@@ -53,7 +65,7 @@ def load_sources(
         paths: Photos of one person, folders of photos, or one video.
         model: The body.
         num_views: How many frames of a video to take; of photos all are taken.
-        person: Who, if several people are in view.
+        person: Who, if several people are in view; a list has an entry for each photo.
         cache: Where what is found is kept.
         progress: Show progress bars.
 
@@ -67,33 +79,104 @@ def load_sources(
     videos = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES]
     if videos and len(files) > 1:
         raise MediaError(f"{videos[0]}: a source is either photos or one video, not both. Leave one of them away.")
+    cache = cache or Cache(enabled=False)
     if videos:
-        return _from_video(videos[0], model, num_views, person, cache, progress)
-    recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
-    photos = [read_image(file) for file in files]
-    return SourcePhotos(files[0].stem, tuple(p.rgb for p in photos), tuple(p.alpha for p in photos), recovery)
+        path = videos[0]
+        recovery = recover_video(path, model=model, person=person, cache=cache, progress=progress)
+        chosen = _views_of_video(path, recovery, num_views, cache)
+        recovery, pictures = recovery.select(chosen), _take_frames(path, chosen.tolist())
+        alphas: tuple[UInt8[np.ndarray, "_ _"] | None, ...] = (None,) * len(pictures)
+        origins = [(path, index) for index in chosen.tolist()]
+    else:
+        recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
+        photos = [read_image(file) for file in files]
+        pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
+        origins = [(file, 0) for file in files]
+    silhouettes = tuple(
+        silhouette(model, recovery.body[slice(i, i + 1)], (picture.shape[0], picture.shape[1]))
+        for i, picture in enumerate(pictures)
+    )
+    mattes = _cut_out(pictures, alphas, recovery, silhouettes, cache, origins)
+    return SourcePhotos(files[0].stem, pictures, alphas, recovery, mattes, silhouettes)
 
 
-def _from_video(
-    path: Path, model: BodyModel, num_views: int, person: PersonChoice, cache: Cache | None, progress: bool
-) -> SourcePhotos:
-    recovery = recover_video(path, model=model, person=person, cache=cache, progress=progress)
+def silhouette(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """Where a fitted body is in its picture; drawn at no more than 1024 px, so that large photos cost no more.
+
+    Args:
+        model: The body.
+        body: One frame, camera in the picture's pixels.
+        size: Height and width of the picture [px].
+    """
+    factor = min(1.0, _LARGEST / max(size))
+    height, width = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+    vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
+    drawn = rasterize(body.camera.resized(factor).project(vertices), model.faces, height, width).covered[0]
+    enlarged = cv2.resize(drawn.cpu().numpy().astype(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged > 0)
+
+
+def _cut_out(
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
+    alphas: Sequence[UInt8[np.ndarray, "_ _"] | None],
+    recovery: Recovery,
+    silhouettes: Sequence[Bool[np.ndarray, "_ _"]],
+    cache: Cache,
+    origins: Sequence[tuple[Path, int]],
+) -> tuple[UInt8[np.ndarray, "_ _"], ...]:
+    """The mattes, from the cache where it knows them; ``origins`` are file and frame of each picture."""
+    detector: PersonDetector | None = None
+    mattes = []
+    for index, (picture, (file, frame)) in enumerate(zip(pictures, origins, strict=True)):
+        seen, body = recovery.detection(index), recovery.body[slice(index, index + 1)]
+        state = digest_of_tensors(
+            torch.from_numpy(seen.masks.bits), body.betas, body.rel_rotmats, body.camera.scale, body.camera.translation
+        )
+        key = cache.key(_MATTE, [file], {"frame": frame, "state": state})
+        known = cache.load(key)
+        if known is None:
+            detector = detector or PersonDetector(DetectConfig())
+            coarse = detector.coarse_mask(picture, seen)
+            opacity = matte(picture, seen, coarse=coarse, alpha=alphas[index], body_mask=silhouettes[index])
+            known = {"matte": torch.from_numpy(np.rint(opacity * 255).astype(np.uint8))}, {}
+            cache.save(key, *known)
+        mattes.append(known[0]["matte"].numpy())
+    return tuple(mattes)
+
+
+def _views_of_video(path: Path, recovery: Recovery, num_views: int, cache: Cache) -> Int64[Tensor, "S"]:
+    """Numbers of the frames that serve as photos."""
+    rotations = recovery.body.rel_rotmats
+    key = cache.key(_VIEWS, [path], {"views": num_views, "state": digest_of_tensors(rotations, recovery.observed)})
+    known = cache.load(key)
+    if known is not None:
+        return known[0]["chosen"]
     usable = recovery.observed.nonzero()[:, 0]
     candidates = usable[torch.linspace(0, len(usable) - 1, min(_CANDIDATES, len(usable))).round().long()]
     wanted = set(candidates.tolist())
-    sharpness = torch.zeros(len(recovery.body))
+    sharpness = torch.zeros(len(recovery))
+    masks = recovery.detections.masks
     for index, frame in enumerate(open_frames(path)):
         if index in wanted:
-            sharpness[index] = _sharpness(frame)
+            sharpness[index] = _sharpness(frame, masks[index])
     chosen = choose_views(recovery.body, candidates, sharpness, min(num_views, len(candidates)))
-    pictures = {index: frame for index, frame in enumerate(open_frames(path)) if index in chosen.tolist()}
-    selected = tuple(pictures[index] for index in chosen.tolist())
-    return SourcePhotos(path.stem, selected, (None,) * len(selected), recovery.select(chosen))
+    cache.save(key, {"chosen": chosen})
+    return chosen
 
 
-def _sharpness(frame: UInt8[np.ndarray, "H W 3"]) -> float:
-    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    return float(np.log(cv2.Laplacian(grey, cv2.CV_32F).var() + 1e-6))
+def _take_frames(path: Path, numbers: Sequence[int]) -> tuple[UInt8[np.ndarray, "H W 3"], ...]:
+    """Some frames of a video, in the order asked for; reading ends at the last of them."""
+    frames = islice(open_frames(path), max(numbers) + 1)
+    found = {index: frame for index, frame in enumerate(frames) if index in numbers}
+    return tuple(found[number] for number in numbers)
+
+
+def _sharpness(frame: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "h w"]) -> float:
+    """Of the person; a sharp background says nothing of a moving arm."""
+    edges = cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+    size = (frame.shape[1], frame.shape[0])
+    person = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    return float(np.log(edges[person].var() + 1e-6)) if person.any() else -np.inf
 
 
 def choose_views(

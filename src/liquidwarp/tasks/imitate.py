@@ -4,7 +4,6 @@ Paper:
     Liu et al. 2021, Sec. 3.4 (Human motion imitation): shape from the source, pose from the driving.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.motion import MOTION_SUFFIXES, Motion, load_motion, motion_of
 from liquidwarp.body.retarget import retarget
-from liquidwarp.cache import Cache
+from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.media import IMAGE_SUFFIXES, FrameSource, open_frames
 from liquidwarp.media.resumable import ResumableWriter
@@ -167,22 +166,9 @@ class Imitation:
 
     def _key(self) -> str:
         """Names this result by what goes into it: the person's pixels and bodies, the targets and the settings."""
-        digest = hashlib.blake2b(digest_size=16)
-        tensors = (
-            self.bank.images,
-            self.bank.sources.mattes,
-            self.bank.bodies.rel_rotmats,
-            self.targets.betas,
-            self.targets.rel_rotmats,
-            self.targets.camera.scale,
-            self.targets.camera.translation,
-        )
-        for tensor in tensors:
-            digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-        for picture in (self.bank.picture, self.bank.background):
-            digest.update(picture.tobytes())
-        digest.update(repr((self.config, self.synthesis)).encode())
-        return digest.hexdigest()
+        targets, camera = self.targets, self.targets.camera
+        moved = digest_of_tensors(targets.betas, targets.rel_rotmats, camera.scale, camera.translation)
+        return f"{self.bank.fingerprint()}-{moved}-{self.config!r}-{self.synthesis!r}"
 
 
 def imitate(

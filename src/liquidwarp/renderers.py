@@ -1,0 +1,153 @@
+"""How a prepared person is drawn in new poses: by warping the photos' texture, or by the Liquid Warping GAN.
+
+Paper:
+    Liu et al. 2021, Sec. 3.3: the generator; texture warping is the paper's baseline and the draft quality here.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from liquidwarp.body.model import BodyParams
+from liquidwarp.cache import digest_of_tensors
+from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
+from liquidwarp.flow.compose import Choice, compose_flow
+from liquidwarp.flow.condition import condition_maps
+from liquidwarp.flow.extension import inflated_shell
+from liquidwarp.flow.render import render_person
+from liquidwarp.flow.sources import FlowSources
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.inputs import SourceBatch, SourceFeatures, TargetBatch
+from liquidwarp.gan.pretrained import BUNDLED, load_generator
+from liquidwarp.types import SourceViews
+from liquidwarp.weights import list_assets
+
+__all__ = ["NetworkRenderer", "Renderer", "TextureRenderer", "load_network", "source_views"]
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """Draws one person."""
+
+    def fingerprint(self) -> str:
+        """A name that differs where the same person in the same pose would look different."""
+        ...
+
+    def render(
+        self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
+    ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+        """Draw the person in T poses, without a background.
+
+        Args:
+            targets: Cameras in the pictures' pixels.
+            size: Height and width of the pictures [px].
+            choice: Which source gives which part.
+
+        Returns:
+            The person's own colours, not multiplied by the opacity, and the opacity.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TextureRenderer:
+    """The photos themselves, warped: sharp, but it knows no new folds and no side that no photo shows."""
+
+    sources: FlowSources
+    atlas: TextureAtlas
+    """The photos' colours merged in the body's UV layout, with what no photo shows made up."""
+
+    @staticmethod
+    def of(sources: FlowSources) -> "TextureRenderer":
+        """Prepare what the sources do not show."""
+        return TextureRenderer(sources, fill_atlas(sources.model, merge_texture(sources)))
+
+    def fingerprint(self) -> str:
+        """There is only one way of warping."""
+        return "texture"
+
+    def render(
+        self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
+    ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+        """See :class:`Renderer`."""
+        return render_person(self.sources, targets, self.atlas, size, choice)
+
+
+@dataclass(frozen=True)
+class NetworkRenderer:
+    """The Liquid Warping GAN; the sources' features are computed once."""
+
+    sources: FlowSources
+    generator: LiquidWarpingGenerator
+    features: SourceFeatures
+    half: bool = False
+    """Compute in half precision where the device is an NVIDIA GPU."""
+
+    @staticmethod
+    @torch.no_grad()
+    def of(
+        sources: FlowSources,
+        views: SourceViews,
+        generator: LiquidWarpingGenerator,
+        half: bool = False,
+    ) -> "NetworkRenderer":
+        """Encode the sources; everything on one device."""
+        with _precision(views.images.device, half):
+            features = generator.encode(SourceBatch.of(views))
+        return NetworkRenderer(sources, generator, features, half)
+
+    def fingerprint(self) -> str:
+        """The network's weights, as personalisation changes them."""
+        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}"
+
+    def render(
+        self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
+    ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+        """See :class:`Renderer`; height and width in multiples of 8."""
+        flow = compose_flow(self.sources, targets, size, choice)
+        with _precision(flow.grid.device, self.half):
+            synthesis = self.generator.transfer(self.features, TargetBatch.of(flow))
+        return synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
+
+
+def source_views(sources: FlowSources, images: Float[Tensor, "S 3 H W"], bodies: BodyParams) -> SourceViews:
+    """What the network sees of the photos: in training, the body in them is wrapped in the plain shell.
+
+    Args:
+        sources: The prepared photos, whose mattes are taken.
+        images: The photos' crops, RGB in [0, 1].
+        bodies: The S fitted bodies, cameras in the crops' pixels.
+    """
+    size = (images.shape[-2], images.shape[-1])
+    conditions = condition_maps(sources.model, inflated_shell(sources.model), bodies, size)
+    return SourceViews(images, sources.mattes[0], conditions)
+
+
+def load_network(name: str, device: torch.device | str = "cpu") -> tuple[str, LiquidWarpingGenerator | None]:
+    """The network that a renderer's name asks for.
+
+    Args:
+        name: "texture", "lite", "base", a folder of weights, or "auto": of the bundled networks the one that suits
+            the device; if none is bundled, "texture".
+        device: Where it shall work.
+
+    Returns:
+        What was chosen, and the network; None for "texture".
+
+    Raises:
+        WeightsNotFoundError: what was asked for is not there.
+        WeightsCorruptError: damaged weights.
+    """
+    if name == "auto":
+        there = {asset.name for asset in list_assets()}
+        order = BUNDLED if torch.device(device).type == "cuda" else BUNDLED[::-1]
+        bundled = [known for known in order if f"generator/{known}/model.safetensors" in there]
+        name = bundled[0] if bundled else "texture"
+    return name, None if name == "texture" else load_generator(name, device)
+
+
+def _precision(device: torch.device, half: bool) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=half and device.type == "cuda")
