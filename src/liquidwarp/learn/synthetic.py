@@ -12,11 +12,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, RestBody
+from liquidwarp.body.parts import PARTS
 from liquidwarp.config import TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.flow.compose import compose_views
 from liquidwarp.flow.condition import surface_condition
-from liquidwarp.flow.extension import Extension, inflated_shell
+from liquidwarp.flow.extension import SHELL_THICKNESS, Extension, inflated_shell
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
 from liquidwarp.flow.surface import ProjectedSurface, project_posed
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
@@ -31,6 +32,8 @@ _FACE_LANDMARKS = ("left_eye_outer", "left_eye_inner", "right_eye_outer", "right
 _HEAD_HALF = 0.17
 """Half the side of the box around the head and its hair [m]."""
 _FACING = 0.35
+_SHELL = 0.035
+_MOST_AT_HANDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,20 @@ class _Views:
     rendered: SyntheticBatch
     mattes: Float[Tensor, "B V 1 H W"]
     """As a detector would find them."""
+    shell: Extension
     surface: ProjectedSurface
     """Of the fitted bodies, row ``b * V + v``."""
     conditions: Float[Tensor, "B V 8 H W"]
     faces: Faces
+
+
+def _thickness(scale: float) -> dict[str, float]:
+    """Of a shell of which hands and feet, where held things stay away, grow less."""
+    plain = {part: SHELL_THICKNESS.get(part, _SHELL) for part in PARTS}
+    return {
+        part: metres * (min(scale, _MOST_AT_HANDS) if part.endswith(("hand", "foot")) else scale)
+        for part, metres in plain.items()
+    }
 
 
 class SyntheticData:
@@ -53,7 +66,7 @@ class SyntheticData:
         """Take numbers of people and views from ``config``; ``people`` render on their own device."""
         self.config, self.people = config, people
         self.model = people.model
-        self.extension = inflated_shell(self.model)
+        self.shells = [inflated_shell(self.model, _thickness(scale)) for scale in config.shell_scales]
 
     @classmethod
     def load(cls, config: TrainConfig, device: torch.device, split: str) -> "SyntheticData":
@@ -101,11 +114,12 @@ class SyntheticData:
         config = self.config
         rendered = self.people.sample(config.people, num_views, config.size, index)
         generator = torch.Generator().manual_seed(self.people.seed * 1_000_003 + index)
-        surface = _project(self.model, self.extension, rendered.fitted)
-        conditions = surface_condition(self.model, self.extension, surface, (config.size, config.size))
+        shell = self.shells[int(torch.randint(len(self.shells), (), generator=generator))]
+        surface = _project(self.model, shell, rendered.fitted)
+        conditions = surface_condition(self.model, shell, surface, (config.size, config.size))
         conditions = torch.unflatten(conditions, 0, (config.people, num_views))
         found = degrade_mattes(rendered.mattes.flatten(0, 1), generator).view_as(rendered.mattes)
-        return _Views(rendered, found, surface, conditions, find_faces(self.model, rendered)), generator
+        return _Views(rendered, found, shell, surface, conditions, find_faces(self.model, rendered)), generator
 
     def _pair(self, views: _Views, chosen: tuple[list[int], list[int]], hidden: Bool[Tensor, "B S"]) -> TrainingSample:
         """One choice of sources and targets."""
@@ -117,7 +131,7 @@ class SyntheticData:
         rows = torch.arange(people * num_views, device=hidden.device).view(people, num_views)
         images, mattes = rendered.images[:, sources], views.mattes[:, sources]
         of_sources = surface[rows[:, sources].flatten()]
-        flow_sources = prepare_source_batch(self.model, self.extension, of_sources, images, mattes)
+        flow_sources = prepare_source_batch(self.model, views.shell, of_sources, images, mattes)
         flow = compose_views(_without(flow_sources, hidden), surface[rows[:, targets].flatten()], (size[0], size[1]))
         per_person = {name: torch.unflatten(getattr(flow, name), 0, (people, -1)) for name in flow.__dataclass_fields__}
         return TrainingSample(

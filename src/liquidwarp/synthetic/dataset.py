@@ -5,9 +5,11 @@ Each person is seen in several views: the same body, clothes, light and place, a
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -117,10 +119,8 @@ class SyntheticPeople:
             seed: The same seed gives the same people, on the same device.
             config: Shares and errors.
         """
-        model = AnnyBody.load()
-        wardrobe = Wardrobe.load(folder, model).split(split)
-        poses = PoseLibrary.load(folder, model).split(split)
-        return cls(model.to(device), wardrobe.to(device), poses.to(device), config, seed)
+        model, wardrobe, poses = _read(str(folder))
+        return cls(model.to(device), wardrobe.split(split).to(device), poses.split(split).to(device), config, seed)
 
     @torch.no_grad()
     def sample(self, batch: int, views: int, size: int, index: int | None = None) -> SyntheticBatch:
@@ -216,6 +216,13 @@ class SyntheticPeople:
         return (torch.lerp(crops, wall.expand_as(crops), plain) * bright).clamp(0, 1)
 
 
+@lru_cache(maxsize=1)
+def _read(folder: str) -> tuple[AnnyBody, Wardrobe, PoseLibrary]:
+    """Kept, as training and its evaluation take different splits of the same files."""
+    model = AnnyBody.load()
+    return model, Wardrobe.load(folder, model), PoseLibrary.load(folder, model)
+
+
 def perturb(model: BodyModel, body: Bodies, noise: BodyNoise, generator: torch.Generator) -> Bodies:
     """Add errors such as a fit makes: the shape's is the same in all views, pose and camera err anew in each.
 
@@ -233,12 +240,52 @@ def perturb(model: BodyModel, body: Bodies, noise: BodyNoise, generator: torch.G
     deviation[model.roles.root] = noise.root
     error = deviation[:, None] * _normal(generator, batch, views, joints, 3)
     moved = noise.translation * body.scale[..., None] * _normal(generator, batch, views, 2)
+    rotations = body.rel_rotmats @ rotvec_to_matrix(error)
     return Bodies(
         body.betas + noise.betas * _normal(generator, *body.betas.shape),
-        body.rel_rotmats @ rotvec_to_matrix(error),
+        _twisted(model, body.betas, rotations, noise.twist, generator),
         body.scale * (1 + noise.scale * _normal(generator, batch, views)),
         body.translation + moved,
     )
+
+
+def _twisted(
+    model: BodyModel,
+    betas: Float[Tensor, "B K"],
+    rotations: Float[Tensor, "B V J 3 3"],
+    deviation: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "B V J 3 3"]:
+    """Turn the halves of the limbs, and the trunk, about their own axes; what hangs on them keeps its direction.
+
+    A fit knows these turns least: they move the surface under the outline, not the outline.
+    """
+    roles, rotations = model.roles, rotations.clone()
+    joints = model.rest(betas).joints[:, None]
+    halves = [
+        (start[side], (end[side],), 1.0)
+        for start, end in (
+            (roles.upper_arm, roles.lower_arm),
+            (roles.lower_arm, roles.hand),
+            (roles.upper_leg, roles.lower_leg),
+            (roles.lower_leg, roles.foot),
+        )
+        for side in (0, 1)
+    ]
+    trunk = (roles.root, (roles.neck[0], *roles.upper_leg, *roles.upper_arm), 1 / 3)
+    for start, ends, share in (trunk, *halves):
+        axis = F.normalize(joints[:, :, ends[0]] - joints[:, :, start], dim=-1)
+        angle = deviation * share * _normal(generator, *rotations.shape[:2], 1)
+        turn = rotvec_to_matrix(angle * axis)
+        for end in ends:
+            between = torch.eye(3, device=rotations.device)
+            parent = int(model.parents[end])
+            while parent != start:
+                between = rotations[:, :, parent] @ between
+                parent = int(model.parents[parent])
+            rotations[:, :, end] = between.mT @ turn.mT @ between @ rotations[:, :, end]
+        rotations[:, :, start] = rotations[:, :, start] @ turn
+    return rotations
 
 
 def _uniform(generator: torch.Generator, *shape: int) -> Tensor:

@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
+from liquidwarp.body.parts import PARTS
 from liquidwarp.geometry.mesh import vertex_normals
 from liquidwarp.synthetic.wardrobe import KINDS, Garment
 
-__all__ = ["MATERIALS", "PATTERNS", "Decal", "Figures", "Outfit", "Paint", "dress"]
+__all__ = ["MATERIALS", "PATTERNS", "Decal", "Figures", "Outfit", "Paint", "dress", "underwear_faces"]
 
 PATTERNS = ("plain", "stripes", "pinstripes", "checks", "dots", "diagonals", "halves")
 """What a garment's second colour makes; "halves" is everything from the hips down."""
@@ -64,9 +65,19 @@ class Decal:
     """On the chest; False: on the back."""
 
 
+_PLAIN = -1
+_BELOW_SHOULDER = 0.05
+"""Where underwear begins, below the shoulder joints [m]."""
+_BELOW_HIP = 0.16
+"""Where it ends, below the hip joints [m]."""
+
+
 @dataclass(frozen=True)
 class Outfit:
-    """Who wears what: the first paint is the skin's, then one per garment, from the skin outwards."""
+    """Who wears what: the first paint is the skin's, then one per garment, from the skin outwards.
+
+    Everyone wears underwear, so that no choice of clothes leaves a person bare.
+    """
 
     garments: tuple[Garment, ...]
     skin: int
@@ -80,6 +91,8 @@ class Outfit:
     """Which folds it throws."""
     decal: Decal | None = None
     """A print on the cloth."""
+    underwear: Paint = Paint(colour=(0.7, 0.7, 0.7), amount=1.0)
+    """From the chest to the thighs, painted on the body."""
 
     @staticmethod
     def of(garments: Sequence[Garment], skin: int, eyes: int, paints: dict[str, Paint] | None = None) -> "Outfit":
@@ -92,7 +105,7 @@ class Outfit:
 
 @dataclass(frozen=True)
 class Figures:
-    """B dressed people at rest. L layers: 0 the body, then the garments."""
+    """B dressed people at rest. L layers: 0 the body, then the garments, then underwear, which is painted on it."""
 
     vertices: Float[Tensor, "B N 3"]
     """[m], root joint at the origin; the body's own V vertices come first."""
@@ -104,6 +117,7 @@ class Figures:
     cutout: Bool[Tensor, "B M"]
     """Faces whose texture has holes."""
     texture: Int64[Tensor, "B L"]
+    """-1: none, plain grey."""
     lift: Float[Tensor, "B L"]
     """[m] nearer in the z-test."""
     gloss: Float[Tensor, "B L"]
@@ -130,13 +144,25 @@ def dress(model: BodyModel, betas: Float[Tensor, "B K"], outfits: Sequence[Outfi
         Their meshes at rest.
     """
     rest = model.rest(betas).vertices
-    figures = [_dress_one(model, rest[b], outfit) for b, outfit in enumerate(outfits)]
+    covered = underwear_faces(model)
+    figures = [_dress_one(model, rest[b], outfit, covered) for b, outfit in enumerate(outfits)]
     pad = torch.nn.utils.rnn.pad_sequence
     changes = {name: pad([getattr(f, name)[0] for f in figures], True) for name in Figures.__dataclass_fields__}
     return Figures(**changes)
 
 
-def _dress_one(model: BodyModel, body: Float[Tensor, "V 3"], outfit: Outfit) -> Figures:
+def underwear_faces(model: BodyModel) -> Bool[Tensor, "F"]:
+    """The body's faces under its underwear: the trunk below the collar bones, and the top of the thighs."""
+    rest = model.rest(model.lbs_weights.new_zeros(1, len(model.beta_names)))
+    height = rest.vertices[0, model.faces, 1].mean(1)
+    top = rest.joints[0, list(model.roles.upper_arm), 1].mean() + _BELOW_SHOULDER
+    bottom = rest.joints[0, list(model.roles.upper_leg), 1].mean() + _BELOW_HIP
+    parts = [PARTS.index(part) for part in ("torso", "left_upper_leg", "right_upper_leg")]
+    trunk = torch.isin(model.face_part, torch.tensor(parts, device=height.device))
+    return trunk & (height > top) & (height < bottom)
+
+
+def _dress_one(model: BodyModel, body: Float[Tensor, "V 3"], outfit: Outfit, covered: Bool[Tensor, "F"]) -> Figures:
     device = body.device
     kept = ~torch.stack([torch.zeros_like(model.face_part, dtype=torch.bool), *(g.hides for g in outfit.garments)]).any(
         0
@@ -158,9 +184,10 @@ def _dress_one(model: BodyModel, body: Float[Tensor, "V 3"], outfit: Outfit) -> 
         corner_uv.append(garment.corner_uv)
         cutout.append(garment.cutout)
         start += len(points)
-    kinds = ("body", *(garment.kind for garment in outfit.garments))
-    textures = [outfit.skin, *(outfit.eyes if g.kind == "eyes" else g.texture for g in outfit.garments)]
+    kinds = ("body", *(garment.kind for garment in outfit.garments), "underwear")
+    textures = [outfit.skin, *(outfit.eyes if g.kind == "eyes" else g.texture for g in outfit.garments), _PLAIN]
     layer = [torch.full((len(f),), k, device=device) for k, f in enumerate(all_faces)]
+    layer[0] = torch.where(covered[kept], len(kinds) - 1, layer[0])
     columns = (
         torch.cat(vertices),
         torch.cat(normals),
@@ -173,7 +200,7 @@ def _dress_one(model: BodyModel, body: Float[Tensor, "V 3"], outfit: Outfit) -> 
         torch.tensor([_LIFT.get(kind, 0.0) for kind in kinds], device=device),
         torch.tensor([_GLOSS.get(kind, 0.02) for kind in kinds], device=device),
         torch.tensor([MATERIALS.index(_MATERIAL_OF.get(kind, "cloth")) for kind in kinds], device=device),
-        torch.tensor([_paint_row(paint) for paint in outfit.paints], device=device),
+        torch.tensor([_paint_row(paint) for paint in (*outfit.paints, outfit.underwear)], device=device),
         torch.tensor(_decal_row(outfit.decal), device=device),
     )
     return Figures(*(column[None] for column in columns))

@@ -59,6 +59,7 @@ def draw_outfit(wardrobe: Wardrobe, config: SyntheticConfig, female: bool, chanc
         looseness=0.002 + 0.010 * chance.random() ** 2,
         fold_seed=chance.getrandbits(30),
         decal=_decal(wardrobe, chance) if chance.random() < config.decal else None,
+        underwear=Paint(colour=_colour(chance), amount=1.0),
     )
 
 
@@ -71,20 +72,25 @@ def _clothes(wardrobe: Wardrobe, female: bool, chance: random.Random) -> list[Ga
         return [chance.choice(fitting if chance.random() < 0.8 else found)] if found else []
 
     draw = chance.random()
+    lower = ("trousers", "skirt") if female and chance.random() < 0.5 else ("trousers",)
     if chance.random() < 0.05 and (coat := one("coat")):
-        chosen = coat + one("top") + one("trousers")
+        chosen = coat + (_pair(one("top"), one("trousers")) or one("suit"))
     elif draw < (0.5 if female else 0.93):
         chosen = one("suit")
     elif female and draw < 0.66:
         chosen = one("dress")
     else:
-        lower = ("trousers", "skirt") if female and chance.random() < 0.5 else ("trousers",)
-        chosen = one("top") + one(*lower)
+        chosen = _pair(one("top"), one(*lower))
     if not chosen:
-        chosen = one("suit", "dress") or one("top")
+        chosen = one("suit", "dress") or one("top") + one("trousers", "skirt")
     if chance.random() < 0.95:
         chosen += one("shoes")
     return chosen
+
+
+def _pair(top: list[Garment], lower: list[Garment]) -> list[Garment]:
+    """Both or neither: a split of the wardrobe may lack trousers."""
+    return top + lower if top and lower else []
 
 
 def _hair(wardrobe: Wardrobe, female: bool, chance: random.Random) -> Garment | None:

@@ -20,6 +20,7 @@ from liquidwarp.synthetic.wardrobe import Textures
 
 __all__ = ["Camera", "Light", "Picture", "SceneConfig", "pose_points", "render"]
 
+_PLAIN_GREY = 0.25
 _CLOTH, _SKIN, _HAIR, _EYES = (MATERIALS.index(name) for name in ("cloth", "skin", "hair", "eyes"))
 
 
@@ -167,7 +168,8 @@ def _rasterize(
     corners[..., 2] -= lift[..., None]
     edge1, edge2 = corners[:, :, 1, :2] - corners[:, :, 0, :2], corners[:, :, 2, :2] - corners[:, :, 0, :2]
     away = edge1[..., 0] * edge2[..., 1] - edge1[..., 1] * edge2[..., 0] > 0
-    away &= (figures.layer == 0).repeat_interleave(views, 0)
+    on_body = (figures.layer == 0) | (figures.texture.gather(1, figures.layer) < 0)
+    away &= on_body.repeat_interleave(views, 0)
     corners = torch.where(away[..., None, None], corners[:, :, :1], corners)
 
     def keep(fragments: Fragments) -> Bool[Tensor, "P"]:
@@ -235,7 +237,9 @@ def _surface(
 def _albedo(figures: Figures, surface: _Surface, textures: Textures) -> Float[Tensor, "P 3"]:
     """Linear reflectance: the texture, recoloured and patterned."""
     who = (surface.person, surface.layer)
-    albedo = textures.sample(figures.texture[who], surface.uv)[:, :3] ** 2.2
+    texture = figures.texture[who]
+    albedo = textures.sample(texture.clamp(min=0), surface.uv)[:, :3] ** 2.2
+    albedo = torch.where((texture < 0)[:, None], _PLAIN_GREY, albedo)
     paint = figures.paint[who]
     colour, amount, gain, second = paint[:, :3], paint[:, 3:4], paint[:, 4:7], paint[:, 8:11]
     brightness = albedo.mean(1, keepdim=True)
