@@ -287,6 +287,9 @@ class BodyNoise:
     """Of the wrists' rotation, per axis [rad]."""
     finger: float = 0.12
     """Of the finger joints' rotation, per axis [rad]."""
+    twist: float = 0.15
+    """Of the turn of each limb's half about its own axis [rad], which the outline does not show; the trunk turns a
+    third of it."""
     scale: float = 0.0036
     """Of the camera's scale, relative."""
     translation: float = 0.0024

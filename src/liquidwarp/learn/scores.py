@@ -130,7 +130,7 @@ def mean_scores(scores: Sequence[Scores]) -> Scores:
     """The mean of each figure over the pictures that have it.
 
     Example:
-        >>> one, two = Scores(20, 20, 0.5, 0.2, 0.9, None), Scores(30, 20, 0.7, 0.4, 0.9, 0.5)
+        >>> one, two = Scores(20.0, 20.0, 0.5, 0.2, 0.9, None), Scores(30.0, 20.0, 0.7, 0.4, 0.9, 0.5)
         >>> mean_scores([one, two])
         Scores(psnr=25.0, psnr_person=20.0, ssim=0.6, perceptual=0.3, mask_iou=0.9, face=0.5)
     """
