@@ -22,7 +22,7 @@ from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
 from liquidwarp.recover.matte import matte
 from liquidwarp.recover.tracker import PersonDetector
 
-__all__ = ["SourcePhotos", "choose_views", "load_sources", "silhouette"]
+__all__ = ["SourcePhotos", "choose_views", "load_sources", "photos_of_video", "silhouette", "views_of_video"]
 
 _CANDIDATES = 48
 _SOFTNESS_WEIGHT = 0.35
@@ -81,23 +81,45 @@ def load_sources(
         raise MediaError(f"{videos[0]}: a source is either photos or one video, not both. Leave one of them away.")
     cache = cache or Cache(enabled=False)
     if videos:
-        path = videos[0]
-        recovery = recover_video(path, model=model, person=person, cache=cache, progress=progress)
-        chosen = _views_of_video(path, recovery, num_views, cache)
-        recovery, pictures = recovery.select(chosen), _take_frames(path, chosen.tolist())
-        alphas: tuple[UInt8[np.ndarray, "_ _"] | None, ...] = (None,) * len(pictures)
-        origins = [(path, index) for index in chosen.tolist()]
-    else:
-        recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
-        photos = [read_image(file) for file in files]
-        pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
-        origins = [(file, 0) for file in files]
+        recovery = recover_video(videos[0], model=model, person=person, cache=cache, progress=progress)
+        return photos_of_video(videos[0], recovery, views_of_video(videos[0], recovery, num_views, cache), model, cache)
+    recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
+    photos = [read_image(file) for file in files]
+    pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
+    return _with_mattes(pictures, alphas, recovery, model, cache, [(file, 0) for file in files])
+
+
+def photos_of_video(
+    path: Path, recovery: Recovery, frames: Int64[Tensor, "S"], model: BodyModel, cache: Cache
+) -> SourcePhotos:
+    """Some frames of a recovered video, as if they were photos.
+
+    Args:
+        path: The video.
+        recovery: Of the video, or of its first frames.
+        frames: Their numbers, in the order wanted.
+        model: The body.
+        cache: Where mattes are kept.
+    """
+    pictures = _take_frames(path, frames.tolist())
+    origins = [(path, frame) for frame in frames.tolist()]
+    return _with_mattes(pictures, (None,) * len(pictures), recovery.select(frames), model, cache, origins)
+
+
+def _with_mattes(
+    pictures: tuple[UInt8[np.ndarray, "_ _ 3"], ...],
+    alphas: tuple[UInt8[np.ndarray, "_ _"] | None, ...],
+    recovery: Recovery,
+    model: BodyModel,
+    cache: Cache,
+    origins: Sequence[tuple[Path, int]],
+) -> SourcePhotos:
     silhouettes = tuple(
         silhouette(model, recovery.body[slice(i, i + 1)], (picture.shape[0], picture.shape[1]))
         for i, picture in enumerate(pictures)
     )
     mattes = _cut_out(pictures, alphas, recovery, silhouettes, cache, origins)
-    return SourcePhotos(files[0].stem, pictures, alphas, recovery, mattes, silhouettes)
+    return SourcePhotos(origins[0][0].stem, pictures, alphas, recovery, mattes, silhouettes)
 
 
 def silhouette(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
@@ -144,8 +166,15 @@ def _cut_out(
     return tuple(mattes)
 
 
-def _views_of_video(path: Path, recovery: Recovery, num_views: int, cache: Cache) -> Int64[Tensor, "S"]:
-    """Numbers of the frames that serve as photos."""
+def views_of_video(path: Path, recovery: Recovery, num_views: int, cache: Cache) -> Int64[Tensor, "S"]:
+    """Numbers of the frames that serve as photos, chosen by :func:`choose_views`.
+
+    Args:
+        path: The video.
+        recovery: Of the video, or of its first frames.
+        num_views: How many are wanted; fewer if the person is seen in fewer.
+        cache: Where the choice is kept.
+    """
     rotations = recovery.body.rel_rotmats
     key = cache.key(_VIEWS, [path], {"views": num_views, "state": digest_of_tensors(rotations, recovery.observed)})
     known = cache.load(key)
@@ -176,7 +205,7 @@ def _sharpness(frame: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "h w"])
     edges = cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
     size = (frame.shape[1], frame.shape[0])
     person = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    return float(np.log(edges[person].var() + 1e-6)) if person.any() else -np.inf
+    return float(np.log((edges[person].var() if person.any() else 0.0) + 1e-6))
 
 
 def choose_views(
