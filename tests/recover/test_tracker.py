@@ -54,6 +54,20 @@ def test_small_people_are_found_in_parts_of_the_picture():
     assert person.xy[0] == pytest.approx((303, 77), abs=0.1)
 
 
+class Fanciful(Discs):
+    """Takes a shape for a person, but only at first sight."""
+
+    def finder(self, image):
+        offsets, logits = super().finder(image)
+        return [offsets, logits if self.calls["finder"] == 1 else np.full_like(logits, -20)]
+
+
+def test_only_who_is_found_in_a_second_look_is_a_person():
+    picture = draw(SIZE, LARGE)
+    assert len(detector(Discs()).detect_people(picture)) == 1
+    assert detector(Fanciful()).detect_people(picture) == []
+
+
 def test_messages_say_what_to_do(crowd):
     finder = detector()
     with pytest.raises(NoPersonFoundError, match=r"found nobody.*whole body"):
@@ -95,7 +109,7 @@ def test_a_moving_person_is_followed_without_detecting_again():
     detections = follow([draw(SIZE, (*place, 25.0)) for place in places], networks=networks)
     assert detections.found.all()
     assert np.abs(detections.xy[:, 0].numpy() - places).max() < 0.1
-    assert networks.calls["finder"] == 1 + 2  # to begin with, and every fifth frame for others near by
+    assert networks.calls["finder"] == 2 + 2  # to begin with a look and a second one, then for others near by
     assert networks.calls["pose"] == 2 + 9
     assert detections.fps == 25
 
@@ -146,7 +160,7 @@ def test_a_jump_within_the_region_makes_it_look_around():
     networks = Discs()
     detections = follow([draw(SIZE, (60.0, 80.0, 30.0)), draw(SIZE, (103.0, 80.0, 14.0))], networks=networks)
     assert detections.xy[1, 0].tolist() == pytest.approx((103, 80), abs=0.2)
-    assert networks.calls["finder"] == 1 + 1 + 1  # to begin with, for others near by, after the jump
+    assert networks.calls["finder"] == 2 + 1 + 2  # to begin with, for others near by, after the jump
 
 
 def test_late_arrival_and_early_leave():

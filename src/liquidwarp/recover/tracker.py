@@ -31,6 +31,9 @@ QUARTER_TURNS = (math.pi / 2, -math.pi / 2, math.pi)
 TILES = (0.6, 0.35, 0.2)
 """Sides of the squares in which small people are looked for, in longer sides of the picture: the detector sees people
 who fill at least a fifth of what it looks at."""
+SECOND_LOOK = 1.3
+"""Side of the square in which somebody just found must be found again, upright and in the middle, in sides of the pose's
+own region. Real people are; of the shapes that are taken for people in one way of looking, hardly any."""
 SAME_PERSON = 0.5
 """A person whose mask lies more than this share in the masks of people found before is one of them, or a limb."""
 MIN_OVERLAP = 0.2
@@ -112,7 +115,7 @@ class PersonDetector:
                 if any(_holds(person, candidate.region) for person in people):
                     continue
                 pose = self._settle(rgb, candidate.region)
-                if pose is None:
+                if pose is None or not self._is_seen_again(rgb, pose):
                     continue
                 mask = pose.soft_mask((width, height), mask_size((width, height))) >= 0.5
                 if mask.any() and mask[taken].sum() <= SAME_PERSON * mask.sum():
@@ -220,6 +223,12 @@ class PersonDetector:
             pose = self.pose(rgb, pose.next_region)
         return pose if pose.score >= self.config.pose_threshold else None
 
+    def _is_seen_again(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose) -> bool:
+        """Whether the finder sees a person at this place too, when it looks where the landmarks say a person is."""
+        region = pose.next_region
+        view = replace(region, side=SECOND_LOOK * region.side)
+        return any(_is_near(region, found.region, 0.2, 0.5) for found in self.finder(rgb, view))
+
 
 class _Track:
     """One person from frame to frame."""
@@ -326,9 +335,13 @@ def _tiles(width: int, height: int, side: float) -> list[Region]:
 
 def _holds(person: Pose, region: Region) -> bool:
     """Whether a candidate is surely this person again: the same middle and size."""
-    apart = math.dist((person.next_region.x, person.next_region.y), (region.x, region.y))
-    alike = abs(math.log(max(region.side, 1.0) / max(person.next_region.side, 1.0)))
-    return apart < 0.15 * person.next_region.side and alike < 0.3
+    return _is_near(person.next_region, region, 0.15, 0.3)
+
+
+def _is_near(first: Region, second: Region, apart: float, growth: float) -> bool:
+    """Whether two regions have the same middle (to a share of the side) and the same size (to its logarithm)."""
+    distance = math.dist((first.x, first.y), (second.x, second.y))
+    return distance < apart * first.side and abs(math.log(max(second.side, 1.0) / max(first.side, 1.0))) < growth
 
 
 def _overlap(first: Pose, second: Pose) -> float:
