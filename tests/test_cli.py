@@ -4,7 +4,18 @@ import sys
 import pytest
 
 from liquidwarp import cli
-from liquidwarp.cli import COMMANDS, Evaluate, Imitate, main, parse, parse_background
+from liquidwarp.cli import (
+    COMMANDS,
+    Evaluate,
+    EvaluateRecover,
+    EvaluateSelf,
+    EvaluateSynthetic,
+    Imitate,
+    main,
+    parse,
+    parse_background,
+)
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.errors import MediaError, SettingError
 
 
@@ -37,10 +48,40 @@ def test_options_of_imitate():
     assert (given.size, given.cache, given.resume, given.camera, given.layout) == (256, False, True, "follow", "clean")
 
 
-def test_two_words_of_evaluate():
+def test_protocols_of_evaluate():
     given = parse(["evaluate", "recover", "a.mp4"])
     assert isinstance(given, Evaluate)
-    assert (given.protocol, [path.name for path in given.path]) == ("recover", ["a.mp4"])
+    assert isinstance(given.protocol, EvaluateRecover)
+    assert [path.name for path in given.protocol.path] == ["a.mp4"]
+    line = "evaluate synthetic folder --sources 1 3 --models texture runs/a/weights --people 2"
+    given = parse(line.split())
+    assert isinstance(given, Evaluate)
+    assert isinstance(given.protocol, EvaluateSynthetic)
+    assert given.protocol.settings == SyntheticEvaluation(("texture", "runs/a/weights"), (1, 3), people=2)
+    line = "evaluate self a.mp4 b.mp4 --sources 2 --models lite --frames 9 --no-cache"
+    given = parse(line.split())
+    assert isinstance(given, Evaluate)
+    assert isinstance(given.protocol, EvaluateSelf)
+    assert given.protocol.settings == SelfEvaluation(("lite",), 2)
+    assert (len(given.protocol.path), given.protocol.frames, given.protocol.cache) == (2, 9, False)
+
+
+@pytest.mark.parametrize("protocol", ["recover", "synthetic", "self"])
+def test_help_of_a_protocol(protocol, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", protocol, "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"liquidwarp evaluate {protocol}" in shown
+    assert "--out" in shown
+    assert ("--models" in shown) == (protocol != "recover")
+
+
+def test_unknown_protocol_is_explained(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", "typo", "x.mp4"])
+    assert stop.value.code == 2
+    assert "synthetic" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -49,7 +90,10 @@ def test_two_words_of_evaluate():
         ("imitate --source no.jpg --driving no.mp4 --out o.mp4", "source: no.jpg: no such file"),
         ("imitate --source --driving no.mp4 --out o.mp4", "source: expected at least one file"),
         ("recover", "path: expected at least one file"),
-        ("evaluate typo x.mp4", 'expected "recover"'),
+        ("evaluate synthetic nowhere", "wardrobe: nowhere: no such file"),
+        ("evaluate self no.mp4", "path: no.mp4: no such file"),
+        ("evaluate self . --frames 0", "frames: expected at least 1"),
+        ("evaluate self . --models typo", "models: expected texture, base, lite or a folder"),
         ("imitate --source a --driving b --out o.mp4 --frames 0", "frames: expected at least 1"),
         ("recover . --fps 0", "fps: expected more than 0"),
     ],

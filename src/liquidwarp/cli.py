@@ -8,12 +8,13 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
 
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
 from liquidwarp.recover.choice import PersonChoice, parse_choice
 
@@ -180,11 +181,9 @@ class Doctor:
 
 
 @dataclass(frozen=True)
-class Evaluate:
-    """Measure how good a stage is on your own files: landmark error, outline overlap, jitter, speed."""
+class EvaluateRecover:
+    """Body Mesh Recovery on your own files: landmark error, outline overlap, jitter, speed."""
 
-    protocol: tyro.conf.Positional[str]
-    """What to measure: recover (Body Mesh Recovery)."""
     path: tyro.conf.Positional[tuple[Path, ...]]
     """Videos and photos."""
     out: Path | None = None
@@ -194,12 +193,78 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate and print a table."""
-        if self.protocol != "recover":
-            raise SettingError(f'protocol: expected "recover", got "{self.protocol}".')
         _check_inputs("path", self.path)
+        _check_numbers(None, self.frames)
         from liquidwarp.evaluate.recover import evaluate_recover
 
         print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
+
+
+@dataclass(frozen=True)
+class EvaluateSynthetic:
+    """Networks and texture warping on rendered people whom training never showed."""
+
+    wardrobe: tyro.conf.Positional[Path]
+    """The folder that scripts/build_wardrobe.py made."""
+    settings: SyntheticEvaluation = field(default_factory=SyntheticEvaluation)
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        _check_inputs("wardrobe", [self.wardrobe])
+        from liquidwarp.api import choose_device
+        from liquidwarp.evaluate.synthetic import evaluate_synthetic
+
+        print(evaluate_synthetic(self.wardrobe, self.settings, self.out, choose_device(self.device)))
+
+
+@dataclass(frozen=True)
+class EvaluateSelf:
+    """Everything together: frames of your own videos, synthesized from other frames of the same video."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """Videos of one person each."""
+    settings: SelfEvaluation = field(default_factory=SelfEvaluation)
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+    person: str = "largest"
+    """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    cache: bool = True
+    """Keep what was found in the videos for the next run."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        _check_inputs("path", self.path)
+        _check_numbers(None, self.frames)
+        person = parse_choice(self.person)
+        from liquidwarp.api import choose_device
+        from liquidwarp.cache import Cache
+        from liquidwarp.evaluate.self_synthesis import evaluate_self
+
+        device, cache = choose_device(self.device), Cache(enabled=self.cache)
+        print(evaluate_self(list(self.path), self.settings, self.out, self.frames, person, device, cache))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure how good the result is, or one stage of it."""
+
+    protocol: (
+        Annotated[EvaluateRecover, tyro.conf.subcommand("recover", prefix_name=False)]
+        | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
+        | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
+    )
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        self.protocol.run()
 
 
 Command = Imitate | Demo | Recover | Evaluate | Doctor
@@ -230,7 +295,11 @@ NAME.bvh: skeleton and motion for Blender and others, NAME.glb: the skinned mesh
     "evaluate": (
         Evaluate,
         """
-  liquidwarp evaluate recover clip.mp4 photo.jpg --out evaluation""",
+  liquidwarp evaluate recover clip.mp4 photo.jpg --out evaluation
+  liquidwarp evaluate synthetic .lab/wardrobe --models texture runs/mine/weights --people 8 --out evaluation
+  liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation
+
+docs/results.md says what is measured and how to read the tables.""",
     ),
     "doctor": (
         Doctor,
