@@ -32,8 +32,12 @@ TILES = (0.6, 0.35, 0.2)
 """Sides of the squares in which small people are looked for, in longer sides of the picture: the detector sees people
 who fill at least a fifth of what it looks at."""
 SECOND_LOOK = 1.3
-"""Side of the square in which somebody just found must be found again, upright and in the middle, in sides of the pose's
-own region. Real people are; of the shapes that are taken for people in one way of looking, hardly any."""
+"""Side of the square in which somebody just found must be found again, upright and in the middle, in sides of the
+pose's own region. Real people are; of the shapes that are taken for people in one way of looking, hardly any."""
+LIMBS = (13, 14, 15, 16, 25, 26, 27, 28)
+"""Elbows, wrists, knees and ankles among the landmarks."""
+HIDDEN_LIMB = 0.1
+"""Where no limb is more visible than this, a shape was taken for a trunk."""
 SAME_PERSON = 0.5
 """A person whose mask lies more than this share in the masks of people found before is one of them, or a limb."""
 MIN_OVERLAP = 0.2
@@ -115,7 +119,7 @@ class PersonDetector:
                 if any(_holds(person, candidate.region) for person in people):
                     continue
                 pose = self._settle(rgb, candidate.region)
-                if pose is None or not self._is_seen_again(rgb, pose):
+                if pose is None or not self._is_person(rgb, pose):
                     continue
                 mask = pose.soft_mask((width, height), mask_size((width, height))) >= 0.5
                 if mask.any() and mask[taken].sum() <= SAME_PERSON * mask.sum():
@@ -223,8 +227,10 @@ class PersonDetector:
             pose = self.pose(rgb, pose.next_region)
         return pose if pose.score >= self.config.pose_threshold else None
 
-    def _is_seen_again(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose) -> bool:
-        """Whether the finder sees a person at this place too, when it looks where the landmarks say a person is."""
+    def _is_person(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose) -> bool:
+        """Whether a limb can be seen, and the finder sees a person too when it looks where the landmarks say one is."""
+        if pose.visibility[list(LIMBS)].max() < HIDDEN_LIMB:
+            return False
         region = pose.next_region
         view = replace(region, side=SECOND_LOOK * region.side)
         return any(_is_near(region, found.region, 0.2, 0.5) for found in self.finder(rgb, view))
