@@ -215,6 +215,8 @@ class _FaceBlock(nn.Module):
 def _pad_end(features: Tensor, shape: list[int]) -> Tensor:
     """Zeros at the end of the channels, rows and columns, as dlib adds maps of unequal size."""
     channels, height, width = (n - m for n, m in zip(shape, features.shape[1:], strict=True))
+    if channels == height == width == 0:
+        return features
     return F.pad(features, (0, width, 0, height, 0, channels))
 
 

@@ -102,7 +102,9 @@ class Players:
             "generator": torch.optim.Adam(self.generator.parameters(), betas=(0.9, 0.99), fused=fused),
             "discriminators": torch.optim.Adam(self.discriminators.parameters(), betas=(0.5, 0.99), fused=fused),
         }
-        self.averaged = {name: tensor.detach().clone() for name, tensor in self.generator.state_dict().items()}
+        state = self.generator.state_dict()
+        self.averaged = {name: tensor.detach().clone() for name, tensor in state.items()}
+        self._current = list(state.values())  # of the same memory as the generator's own
 
     def step(self, sample: TrainingSample, pace: Pace) -> dict[str, Tensor]:
         """Let both players learn from one sample.
@@ -214,9 +216,7 @@ class Players:
 
     @torch.no_grad()
     def _average(self, decay: float) -> None:
-        current = self.generator.state_dict()
-        averaged = list(self.averaged.values())
-        torch._foreach_lerp_(averaged, [current[name] for name in self.averaged], 1 - decay)
+        torch._foreach_lerp_(list(self.averaged.values()), self._current, 1 - decay)
 
 
 def _pack(network: nn.Module, device: torch.device) -> None:

@@ -27,6 +27,15 @@ _HAIR = (
     (0.22, 0.06, 0.03),
 )
 """Linear RGB of hair: black, dark brown, brown, dark blond, blond, grey, red."""
+_UNDERWEAR = (
+    (0.8, 0.8, 0.8),
+    (0.01, 0.01, 0.012),
+    (0.15, 0.15, 0.16),
+    (0.01, 0.02, 0.1),
+    (0.02, 0.12, 0.06),
+    (0.2, 0.01, 0.02),
+)
+"""Linear RGB, none of them a skin's: white, black, grey, navy, green, dark red."""
 _FEMALE_HAIR = ("bob01", "bob02", "braid01", "long01", "ponytail01", "afro01", "short03")
 _MALE_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 
@@ -59,7 +68,7 @@ def draw_outfit(wardrobe: Wardrobe, config: SyntheticConfig, female: bool, chanc
         looseness=0.002 + 0.010 * chance.random() ** 2,
         fold_seed=chance.getrandbits(30),
         decal=_decal(wardrobe, chance) if chance.random() < config.decal else None,
-        underwear=Paint(colour=_colour(chance), amount=1.0),
+        underwear=Paint(colour=chance.choice(_UNDERWEAR), amount=1.0),
     )
 
 

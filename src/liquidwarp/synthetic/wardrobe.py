@@ -29,6 +29,7 @@ KINDS = ("eyes", "eyebrows", "shoes", "trousers", "skirt", "suit", "top", "dress
 
 _FORMAT = "liquidwarp-wardrobe-1"
 _HANGING = ("skirt", "dress", "coat")
+_FINE = ("hair", "eyebrows", "eyes")
 _HELD_OUT_EVERY = 5
 _BASE_VERTICES = 19158
 
@@ -256,6 +257,8 @@ class _Reader:
         hidden = torch.zeros(len(self.vertex_of_base), dtype=torch.bool)
         hidden[parts["hidden"].long()] = True
         hides = hidden[self.model.makehuman_vertex][self.model.faces].all(1)
+        if image is not None and kind not in _FINE:
+            image = _opaque(image)
         texture = -1 if image is None else self.add_image(image)
         cutout = torch.zeros(len(faces), dtype=torch.bool) if image is None else _has_holes(image, corner_uv)
         self.garments.append(
@@ -273,6 +276,12 @@ class _Reader:
                 texture,
             )
         )
+
+
+def _opaque(image: UInt8[np.ndarray, "H W 4"]) -> UInt8[np.ndarray, "H W 4"]:
+    """Cloth is there or not: through half transparent cloth one would look into the body, which it hides."""
+    alpha = ((image[..., 3:].astype(np.float32) - 48) * 8).clip(0, 255)
+    return np.concatenate([image[..., :3], alpha.astype(np.uint8)], 2)
 
 
 def _place(photo: str) -> str:
