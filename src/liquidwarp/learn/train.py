@@ -65,6 +65,8 @@ class _Clock:
 
     config: TrainConfig
     before: float
+    entered: float
+    """When this part began, loading included."""
     started: float | None = None
     waited: float = 0.0
     """Spent on waiting for samples [s]."""
@@ -98,7 +100,9 @@ class _Clock:
         return min(self.seconds / (60 * self.config.minutes), 1.0)
 
     def part_is_over(self) -> bool:
-        return 0 < 60 * self.config.part_minutes < self.part
+        """After at least one step; this limit counts everything, as machines are lent by the minute."""
+        passed = time.monotonic() - self.entered
+        return self.started is not None and 0 < 60 * self.config.part_minutes < passed
 
 
 def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult:
@@ -113,6 +117,7 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
         MediaError: the output folder cannot be written.
         WeightsCorruptError: the folder's checkpoint belongs to another run.
     """
+    entered = time.monotonic()
     device = distributed.join(config.device)
     torch.manual_seed(config.seed)
     make_data = make_data or partial(_make_data, config, device)
@@ -120,7 +125,7 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
     players = Players(config.generator_config(), config.discriminator, judges, device, config.mixed_precision)
     position = _begin(config, players)
     is_first = distributed.rank() == 0
-    position, losses, finished = _run(config, players, partial(make_data, "train"), position, is_first)
+    position, losses, finished = _run(config, players, partial(make_data, "train"), position, entered)
     scores: dict[str, Scores] = {}
     if is_first:
         save_checkpoint(config.output / "checkpoint.safetensors", players, position)
@@ -162,15 +167,16 @@ def _run(
     players: Players,
     make_data: Callable[[], TrainingData],
     position: Position,
-    is_first: bool,
+    entered: float,
 ) -> tuple[Position, list[float], bool]:
     """Train until the run or this part of it is over."""
     losses: list[float] = []
+    is_first = distributed.rank() == 0
     log = _Log(config, is_first)
     step = position.step
     places = Places(config.reuse, step, distributed.world_size(), distributed.rank())
     with Feed(make_data, places, players.device, config.render_processes) as feed:
-        clock = _Clock(config, position.seconds)
+        clock = _Clock(config, position.seconds, entered)
         saved_at = clock.seconds
         try:
             while (progress := distributed.from_first(clock.progress(step), players.device)) < 1:
