@@ -275,24 +275,27 @@ class ImitateConfig:
 
 @dataclass(frozen=True)
 class BodyNoise:
-    """How far the bodies that a network is conditioned on are from the true ones: match it to the fit's errors."""
+    """How far the bodies that a network is conditioned on are from the true ones.
+
+    Matched to the fit's errors in the picture, outlines first: docs/recover.md has the figures.
+    """
 
     betas: float = 0.075
     """Standard deviation of each shape coefficient."""
-    root: float = 0.012
+    root: float = 0.005
     """Of the root's orientation, per axis [rad]."""
-    joint: float = 0.0165
+    joint: float = 0.006
     """Of every other joint's rotation, per axis [rad]."""
-    hand: float = 0.04
+    hand: float = 0.06
     """Of the wrists' rotation, per axis [rad]."""
-    finger: float = 0.12
+    finger: float = 0.2
     """Of the finger joints' rotation, per axis [rad]."""
-    twist: float = 0.15
+    twist: float = 0.3
     """Of the turn of each limb's half about its own axis [rad], which the outline does not show; the trunk turns a
     third of it."""
-    scale: float = 0.0036
+    scale: float = 0.003
     """Of the camera's scale, relative."""
-    translation: float = 0.0024
+    translation: float = 0.002
     """Of the camera's translation [m]."""
 
     def __post_init__(self) -> None:
@@ -311,8 +314,9 @@ class SyntheticConfig:
     """Share of relaxed standing poses; the others are motion capture."""
     upper_body: float = 0.3
     """Share of people framed from the hips up."""
-    distance: tuple[float, float] = (2.4, 7.0)
-    """Nearest and farthest camera [m]; inf for exactly weak perspective."""
+    distance: tuple[float, float] = (5.0, 14.0)
+    """Nearest and farthest camera [m]; inf for exactly weak perspective. Nearer ones move hands and feet farther from
+    where the weak-perspective body has them than a fit would, which bends towards them."""
     recolour: float = 0.55
     """Share of garments that are recoloured."""
     pattern: float = 0.3
@@ -398,7 +402,8 @@ class TrainConfig:
     init: Path | None = None
     """Weights to start from (a saved folder); ignored when the output folder holds a checkpoint."""
     part_minutes: float = 0.0
-    """Leave this part of the run with a checkpoint after this time [min]; 0: never. The same command goes on."""
+    """Leave this part of the run with a checkpoint after this time [min], loading included; 0: never. The same
+    command goes on; size and people may be others then."""
     save_every_minutes: float = 4.0
     """Time between checkpoints [min]."""
     log_every: int = 50
