@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 _SHEET_PEOPLE = 6
 
 
+@runtime_checkable
 class GrowingSamples(Protocol):
     """Where the people come from: :class:`liquidwarp.learn.synthetic.SyntheticData`."""
 
