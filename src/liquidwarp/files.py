@@ -11,7 +11,7 @@ from pathlib import Path
 
 from liquidwarp.errors import MediaError
 
-__all__ = ["atomic_path", "natural_key", "prepare_target", "write_error"]
+__all__ = ["atomic_path", "check_space", "check_target", "natural_key", "prepare_target", "write_error"]
 
 _SPARE_BYTES = 64 * 2**20
 
@@ -27,26 +27,63 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
+def check_target(path: Path) -> None:
+    """Prove before long work starts that ``path`` can be written later; nothing is made.
+
+    Raises:
+        MediaError: its folder cannot be made or written to, or the disk is full.
+    """
+    folder = _existing_folder(path)
+    probe = _partial(folder / path.name)
+    try:
+        with probe.open("wb"):
+            pass
+        probe.unlink()
+    except OSError as error:
+        raise write_error(path, error) from error
+    check_space(path, _SPARE_BYTES)
+
+
 def prepare_target(path: Path) -> None:
-    """Make the folder of ``path`` and prove that something can be written there, before long work starts.
+    """Make the folder of ``path`` and prove that something can be written there.
 
     Raises:
         MediaError: the folder cannot be made or written to, or the disk is full.
     """
-    probe = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with probe.open("wb"):
-            pass
-        probe.unlink()
-        free = shutil.disk_usage(path.parent).free
     except OSError as error:
         raise write_error(path, error) from error
-    if free < _SPARE_BYTES:
+    check_target(path)
+
+
+def check_space(path: Path, needed: float | int) -> None:
+    """Compare the free space of the disk of ``path`` with what is ``needed`` [bytes].
+
+    Raises:
+        MediaError: there is less.
+    """
+    try:
+        free = shutil.disk_usage(_existing_folder(path)).free
+    except OSError as error:
+        raise write_error(path, error) from error
+    if free < needed:
         raise MediaError(
-            f"{path}: not enough disk space: {free / 2**20:.0f} MB are free, at least {_SPARE_BYTES / 2**20:.0f} MB "
-            "are needed. Free some space or choose another place."
+            f"{path}: not enough disk space: about {_readable(needed)} needed, {_readable(free)} free. "
+            "Free some space, choose another place, or make a shorter or smaller video."
         )
+
+
+def _existing_folder(path: Path) -> Path:
+    """The nearest folder above ``path`` that exists."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _readable(size: float | int) -> str:
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"
 
 
 def write_error(path: Path, error: OSError) -> MediaError:

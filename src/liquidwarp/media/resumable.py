@@ -13,7 +13,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from liquidwarp.files import atomic_path, prepare_target
+from liquidwarp.files import atomic_path, check_space, prepare_target
 from liquidwarp.media.audio import AudioTrack
 from liquidwarp.media.images import save_image
 from liquidwarp.media.writer import ImageSequenceWriter, VideoWriter
@@ -21,6 +21,10 @@ from liquidwarp.media.writer import ImageSequenceWriter, VideoWriter
 __all__ = ["ResumableWriter", "join_segments"]
 
 _log = logging.getLogger(__name__)
+_VIDEO_BYTES = 0.05
+"""Per pixel and frame, for pictures with much detail; most need less than half."""
+_STILL_BYTES = 2.0
+"""The same for a PNG file."""
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
@@ -49,6 +53,7 @@ class ResumableWriter:
         audio_from: str | Path | None = None,
         segment: int = 48,
         resume: bool = True,
+        frames: int | None = None,
     ) -> None:
         """Check the target and look for an earlier run's segments.
 
@@ -60,9 +65,10 @@ class ResumableWriter:
             audio_from: Take the sound of this video.
             segment: Frames per segment.
             resume: False throws an earlier run's segments away.
+            frames: How many there will be: the disk must have room for them.
 
         Raises:
-            MediaError: unknown suffix, or the place cannot be written.
+            MediaError: unknown suffix, the place cannot be written, or the disk is too full.
         """
         self.path = Path(path)
         self._stills = self.path.suffix == "" or self.path.is_dir()
@@ -70,13 +76,19 @@ class ResumableWriter:
             ImageSequenceWriter(self.path)  # checks the target
         else:
             VideoWriter(self.path, fps, size)
-        prepare_target(self.path)
         self._fps, self._size, self._audio_from, self._segment = fps, size, audio_from, segment
         self._folder = self.path.with_name(f".{self.path.name}.parts")
         self._key = {"key": key, "fps": float(fps), "size": list(size), "segment": segment, "stills": self._stills}
         self._current: VideoWriter | None = None
         self.done = self._find_earlier(resume)
         self._count = self.done
+        if frames is not None:
+            self._check_space(frames)
+
+    def _check_space(self, frames: int) -> None:
+        """A video lies on the disk twice while its segments are joined."""
+        left, pixels = max(0, frames - self.done), self._size[0] * self._size[1]
+        check_space(self.path, pixels * (left * _STILL_BYTES if self._stills else (left + frames) * _VIDEO_BYTES))
 
     def _find_earlier(self, resume: bool) -> int:
         note = self._folder / "key.json"
@@ -102,6 +114,7 @@ class ResumableWriter:
         return self._folder / f"{index:05d}.mp4"
 
     def __enter__(self) -> "ResumableWriter":
+        prepare_target(self.path)
         self._folder.mkdir(exist_ok=True)
         (self._folder / "key.json").write_text(json.dumps(self._key))
         return self
@@ -138,7 +151,9 @@ class ResumableWriter:
             self._publish_stills()
         else:
             count = self._leading(self._segment_path)
-            join_segments([self._segment_path(i) for i in range(count)], self.path, self._fps, self._audio_from)
+            whole = self._folder / f"whole{self.path.suffix}"  # a kill while joining leaves nothing beside the target
+            join_segments([self._segment_path(i) for i in range(count)], whole, self._fps, self._audio_from)
+            os.replace(whole, self.path)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _publish_stills(self) -> None:

@@ -17,7 +17,7 @@ from av.video.reformatter import Colorspace
 from jaxtyping import UInt8
 
 from liquidwarp.errors import MediaError, ShapeError
-from liquidwarp.files import atomic_path, prepare_target, write_error
+from liquidwarp.files import atomic_path, check_target, prepare_target, write_error
 from liquidwarp.media.audio import AudioTrack
 from liquidwarp.media.images import save_image
 
@@ -115,7 +115,7 @@ class VideoWriter:
             raise MediaError(f"{path}: is a folder. Choose another name for the video.")
         if min(size) < 2:
             raise MediaError(f"{path}: frames of {size[0]}x{size[1]} pixels are too small for a video.")
-        prepare_target(self.path)
+        check_target(self.path)
         self._rate = Fraction(float(fps)).limit_denominator(1001)
         self._size = size
         self._audio_from = Path(audio_from) if audio_from is not None else None
@@ -125,6 +125,7 @@ class VideoWriter:
         self._audio: AudioTrack | None = None
 
     def __enter__(self) -> "VideoWriter":
+        prepare_target(self.path)
         self._swap: AbstractContextManager[Path] = atomic_path(self.path)
         partial = self._swap.__enter__()
         try:
@@ -232,11 +233,12 @@ class ImageSequenceWriter:
                 raise MediaError(f"{path}: expected a new or empty folder, but it holds '{others[0]}'. Choose another.")
         elif self.path.exists():
             raise MediaError(f"{path}: expected a folder, got a file. Choose another name.")
-        prepare_target(self.path)
+        check_target(self.path)
         self._partial = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.partial")
         self._count = 0
 
     def __enter__(self) -> "ImageSequenceWriter":
+        prepare_target(self.path)
         self._partial.mkdir()
         return self
 
