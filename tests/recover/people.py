@@ -14,7 +14,7 @@ from liquidwarp.geometry.rotations import rotation_about, rotvec_to_matrix
 from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.observation import DEPTH_BIAS
 from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.terms import hinges
+from liquidwarp.recover.terms import Hinges
 
 SIZE = (384, 512)
 
@@ -55,8 +55,8 @@ def make_person(
     roles = model.roles
     for joint in (*roles.upper_arm, *roles.upper_leg):
         rotvec[:, skeleton.index(joint)] *= 4
-    joints, axes, _ = hinges(model, skeleton)
-    for joint, axis in zip(joints, axes, strict=True):
+    bending = Hinges.of(model, skeleton)
+    for joint, axis in zip(bending.joints, bending.axes, strict=True):
         rotvec[:, joint] = rotvec[:, joint] * 0.3 + axis * (0.5 + 0.4 * torch.tanh(wave[:, joint, :1]))
     rotations = torch.eye(3).repeat(frames, len(model.parents), 1, 1)
     rotations[:, skeleton.joints] = rotvec_to_matrix(rotvec)

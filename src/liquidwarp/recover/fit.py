@@ -155,7 +155,7 @@ class _Pass:
     with_outline: bool = False
     pull: float = 0.0
     """Holds poses and cameras near the start [1/rad]."""
-    cutoff: float = 3.0
+    cutoff: float = 5.0
     """Of image landmarks; see :class:`liquidwarp.recover.terms.ImageLandmarks`."""
 
 

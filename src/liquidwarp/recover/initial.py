@@ -16,7 +16,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel
 from liquidwarp.geometry.rotations import kabsch, matrix_to_rotvec, rotvec_to_matrix, swing
 from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.terms import hinges
+from liquidwarp.recover.terms import Hinges
 
 __all__ = ["first_camera", "first_pose", "first_shape"]
 
@@ -83,7 +83,7 @@ def first_pose(model: BodyModel, skeleton: Skeleton, world: Float[Tensor, "T P 3
     turns[:, skeleton.index(roles.root)] = pelvis
     share(roles.spine, pelvis, chest)
     share(roles.neck, chest, head)
-    _, axes, _ = hinges(model, skeleton)
+    axes = Hinges.of(model, skeleton).axes
     for side, name in enumerate(("left", "right")):
         arm = tuple(f"{name}_{part}" for part in ("shoulder", "elbow", "wrist"))
         leg = tuple(f"{name}_{part}" for part in ("hip", "knee", "ankle"))

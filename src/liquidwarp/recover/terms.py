@@ -11,7 +11,16 @@ from liquidwarp.geometry.rotations import matrix_to_rotvec
 from liquidwarp.recover.bundle import Rows, View, robust_cost, robust_weight
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints, left_jacobian_inverse
 
-__all__ = ["ImageLandmarks", "PosePrior", "PosePull", "WorldLandmarks", "hinges"]
+__all__ = ["Hinges", "ImageLandmarks", "PosePrior", "PosePull", "WorldLandmarks"]
+
+_SIDEWAYS = 4.0
+"""Weight of bending an elbow or a knee sideways [1/rad]."""
+_HINGE = 6.0
+"""Weight of bending one beyond its limits [1/rad]."""
+_CLOSED = 2.65
+"""The largest bend of an elbow or a knee, from straight [rad]."""
+_TWIST = 1.5
+"""Weight of turning an upper arm or a thigh about itself [1/rad]; swinging them costs less."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class ImageLandmarks:
     weight: Float[Tensor, "T P"]
     sigma: float
     """[m] on the body."""
-    cutoff: float = 3.0
+    cutoff: float = 5.0
     """Residuals of more sigmas hardly count; a wide cutoff first lets limbs come from far."""
 
     def cost(self, view: View) -> Float[Tensor, "T"]:
@@ -104,13 +113,8 @@ class PosePrior:
 
     stiffness: Float[Tensor, "N 3 3"]
     """Square root of each joint's weight matrix [1/rad]."""
-    hinge_joints: tuple[int, ...]
-    hinge_axes: Float[Tensor, "E 3"]
-    """Unit axes about which bending is positive, in the joint's rest frame."""
-    hinge_limits: Float[Tensor, "E"]
-    """Smallest angle [rad]."""
-    hinge_stiffness: float = 6.0
-    """Weight of bending beyond the limit [1/rad]."""
+    hinges: "Hinges"
+    """Elbows and knees."""
 
     @staticmethod
     def of(model: BodyModel, skeleton: Skeleton) -> "PosePrior":
@@ -129,51 +133,39 @@ class PosePrior:
         for joints, value in by_role:
             stiffness[[skeleton.index(joint) for joint in joints]] = value
         matrices = torch.diag_embed(stiffness)
-        joints, axes, limits = hinges(model, skeleton)
-        eye = torch.eye(3, device=axes.device)
-        for joint, axis in zip(joints, axes, strict=True):
-            along = axis[:, None] * axis[None]
-            matrices[joint] = 0.1 * along + stiffness[joint, 0] * (eye - along)
-            if joint in [skeleton.index(leg) for leg in roles.lower_leg]:
-                matrices[joint] = 0.1 * along + 2.0 * (eye - along)
-            else:  # the elbow also lets the forearm turn about itself, but not bend sideways
-                hand = skeleton.rest[_child(skeleton, joint)] - skeleton.rest[joint]
-                side = torch.linalg.cross(axis, torch.nn.functional.normalize(hand, dim=0))
-                matrices[joint] += 1.6 * side[:, None] * side[None]
-        return PosePrior(matrices, joints, axes, limits)
+        for joint in [skeleton.index(limb) for limb in roles.upper_arm + roles.upper_leg]:
+            bone = torch.nn.functional.normalize(skeleton.rest[_child(skeleton, joint)] - skeleton.rest[joint], dim=0)
+            matrices[joint] += (_TWIST - stiffness[joint, 0]) * bone[:, None] * bone[None]
+        bending = Hinges.of(model, skeleton)
+        for joint, axis, bone in zip(bending.joints, bending.axes, bending.bones, strict=True):
+            is_knee = joint in [skeleton.index(leg) for leg in roles.lower_leg]
+            along, about = axis[:, None] * axis[None], bone[:, None] * bone[None]
+            matrices[joint] = 0.1 * along + (2.0 if is_knee else 0.8) * about
+        return PosePrior(matrices, bending)
 
     def cost(self, view: View) -> Float[Tensor, "T"]:
-        """Squared weighted rotation vectors."""
+        """Squared weighted rotation vectors, and what hinges do that hinges cannot."""
         rotvec = matrix_to_rotvec(view.state.rel_rotmats)
-        beyond = self._beyond(rotvec)
+        beyond, _ = self.hinges.evaluate(view.state.rel_rotmats)
         return self._weighted(rotvec).square().sum((1, 2)) + beyond.square().sum(1)
 
     def rows(self, view: View, with_betas: bool) -> Rows:
-        """Gauss-Newton rows: one 3x3 block per joint, one row per hinge."""
+        """Gauss-Newton rows: one 3x3 block per joint, two rows per hinge."""
         del with_betas
         rotvec = matrix_to_rotvec(view.state.rel_rotmats)
-        inverse = left_jacobian_inverse(rotvec)
         num_frames, num_joints = rotvec.shape[:2]
         joint = torch.arange(num_joints, device=rotvec.device)
         blocks = rotvec.new_zeros(num_frames, num_joints, 3, num_joints, 3)
-        blocks[:, joint, :, joint] = (self.stiffness @ inverse).transpose(0, 1)
-        beyond = self._beyond(rotvec)
-        hinge = list(self.hinge_joints)
-        bend = rotvec.new_zeros(num_frames, len(hinge), num_joints, 3)
-        along = torch.einsum("ei,teij->tej", self.hinge_axes, inverse[:, hinge])
-        edge = torch.arange(len(hinge), device=rotvec.device)
-        bend[:, edge, hinge] = along * (self.hinge_stiffness * (beyond < 0))[..., None]
+        blocks[:, joint, :, joint] = (self.stiffness @ left_jacobian_inverse(rotvec)).transpose(0, 1)
+        beyond, derivative = self.hinges.evaluate(view.state.rel_rotmats)
+        bend = rotvec.new_zeros(num_frames, beyond.shape[1], num_joints, 3)
+        bend[:, torch.arange(beyond.shape[1], device=rotvec.device), list(self.hinges.joints) * 2] = derivative
         residual = torch.cat([self._weighted(rotvec).flatten(1), beyond], 1)
         pose = torch.cat([blocks.flatten(3).flatten(1, 2), bend.flatten(2)], 1)
         return Rows(residual, torch.ones_like(residual), pose)
 
     def _weighted(self, rotvec: Float[Tensor, "T N 3"]) -> Float[Tensor, "T N 3"]:
         return torch.einsum("nij,tnj->tni", self.stiffness, rotvec)
-
-    def _beyond(self, rotvec: Float[Tensor, "T N 3"]) -> Float[Tensor, "T E"]:
-        """How far below its limit each hinge is, weighted; 0 within the limit, else negative."""
-        angle = (rotvec[:, list(self.hinge_joints)] * self.hinge_axes).sum(-1)
-        return self.hinge_stiffness * (angle - self.hinge_limits).clamp(max=0)
 
 
 @dataclass(frozen=True)
@@ -216,25 +208,62 @@ def _child(skeleton: Skeleton, joint: int) -> int:
     return skeleton.parents.index(joint)
 
 
-def hinges(model: BodyModel, skeleton: Skeleton) -> tuple[tuple[int, ...], Float[Tensor, "4 3"], Float[Tensor, "4"]]:
-    """Elbows and knees: movable joints (left, right elbow, left, right knee), axes and smallest angles [rad].
+@dataclass(frozen=True)
+class Hinges:
+    """E joints that bend about one axis, within limits, and turn about their own bone (left, right elbow and knee)."""
 
-    Rest bones that already bend give the axis; straight ones bend forward (elbow) or backward (knee). The limit lets
-    the limb go straight and a little beyond.
-    """
-    roles = model.roles
-    joints, axes, limits = [], [], []
-    toward = skeleton.rest.new_tensor([0.0, 0.0, 1.0])
-    for upper, lower, sign in ((roles.upper_arm, roles.lower_arm, -1.0), (roles.upper_leg, roles.lower_leg, 1.0)):
-        for side in (0, 1):
-            top, joint = skeleton.index(upper[side]), skeleton.index(lower[side])
-            first = torch.nn.functional.normalize(skeleton.rest[joint] - skeleton.rest[top], dim=0)
-            second = torch.nn.functional.normalize(skeleton.rest[_child(skeleton, joint)] - skeleton.rest[joint], dim=0)
-            bent = torch.linalg.cross(first, second)
-            default = torch.linalg.cross(first, sign * toward)
-            is_bent = float(bent.norm()) > 0.2 and float(bent @ default) > 0
-            axis = bent if is_bent else default
-            joints.append(joint)
-            axes.append(torch.nn.functional.normalize(axis, dim=0))
-            limits.append(-0.1 - (float(torch.asin(bent.norm().clamp(max=1))) if is_bent else 0.0))
-    return tuple(joints), torch.stack(axes), torch.tensor(limits, device=toward.device)
+    joints: tuple[int, ...]
+    """Movable joints."""
+    axes: Float[Tensor, "E 3"]
+    """Unit axes about which bending is positive, at rest."""
+    bones: Float[Tensor, "E 3"]
+    """Unit direction of the bone beyond the joint, at rest; at right angles to the axis."""
+    limits: Float[Tensor, "E 2"]
+    """Smallest and largest bend [rad]: from straight and a little beyond to closed."""
+
+    @staticmethod
+    def of(model: BodyModel, skeleton: Skeleton) -> "Hinges":
+        """Read the hinges off a body.
+
+        Rest bones that already bend give the axis; straight ones bend forward (elbow) or backward (knee).
+        """
+        roles = model.roles
+        joints, axes, bones, limits = [], [], [], []
+        toward = skeleton.rest.new_tensor([0.0, 0.0, 1.0])
+        for upper, lower, sign in ((roles.upper_arm, roles.lower_arm, -1.0), (roles.upper_leg, roles.lower_leg, 1.0)):
+            for side in (0, 1):
+                top, joint = skeleton.index(upper[side]), skeleton.index(lower[side])
+                first = torch.nn.functional.normalize(skeleton.rest[joint] - skeleton.rest[top], dim=0)
+                second = torch.nn.functional.normalize(
+                    skeleton.rest[_child(skeleton, joint)] - skeleton.rest[joint], dim=0
+                )
+                bent = torch.linalg.cross(first, second)
+                default = torch.linalg.cross(first, sign * toward)
+                is_bent = float(bent.norm()) > 0.2 and float(bent @ default) > 0
+                axis = bent if is_bent else default
+                axis = torch.nn.functional.normalize(axis - (axis @ second) * second, dim=0)
+                bend = float(torch.asin(bent.norm().clamp(max=1))) if is_bent else 0.0
+                joints.append(joint)
+                axes.append(axis)
+                bones.append(second)
+                limits.append([-0.1 - bend, _CLOSED - bend])
+        return Hinges(tuple(joints), torch.stack(axes), torch.stack(bones), torch.tensor(limits, device=toward.device))
+
+    def evaluate(self, rel_rotmats: Float[Tensor, "T N 3 3"]) -> tuple[Float[Tensor, "T E2"], Float[Tensor, "T E2 3"]]:
+        """Weighted bends to the side, then bends beyond the limits; and their derivatives by the joint's tangent."""
+        turned = (rel_rotmats[:, list(self.joints)] @ self.bones[..., None])[..., 0]  # T E 3
+        axes, bones = self.axes.expand_as(turned), self.bones.expand_as(turned)
+        side = (turned * axes).sum(-1)
+        ahead = torch.linalg.cross(axes, bones)
+        sine, cosine = (turned * ahead).sum(-1), (turned * bones).sum(-1)
+        bend = torch.atan2(sine, cosine)
+        clamped = torch.minimum(torch.maximum(bend, self.limits[:, 0]), self.limits[:, 1])
+        beyond = _HINGE * (bend - clamped)
+        by_bend = cosine[..., None] * torch.linalg.cross(turned, ahead) - sine[..., None] * torch.linalg.cross(
+            turned, bones
+        )
+        by_bend = by_bend / (sine**2 + cosine**2).clamp(min=1e-6)[..., None] * (beyond != 0)[..., None]
+        return (
+            torch.cat([_SIDEWAYS * side, beyond], 1),
+            torch.cat([_SIDEWAYS * torch.linalg.cross(turned, axes), _HINGE * by_bend], 1),
+        )
