@@ -4,6 +4,8 @@ Exit codes: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted
 with 1.
 """
 
+import contextlib
+import io
 import logging
 import re
 import sys
@@ -67,14 +69,16 @@ class Imitate:
         _check_numbers(self.fps, self.frames)
         person = _parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
-        from liquidwarp.media import check_output, open_frames
+        from liquidwarp.arguments import check_media, check_source
+        from liquidwarp.media import check_output
 
         background = parse_background(self.background)
         _check_inputs("source", self.source)
         _check_inputs("driving", (self.driving,))
         check_output(self.out)
+        check_source("source", self.source)
         if self.driving.suffix.lower() not in (".bvh", ".npz"):
-            open_frames(self.driving, self.fps, self.frames)  # a broken video is refused before any work
+            check_media(self.driving, self.fps, self.frames)
         from liquidwarp.api import LiquidWarper
 
         warper = LiquidWarper.from_pretrained(
@@ -144,6 +148,13 @@ class Recover:
         _check_inputs("path", self.path)
         _check_numbers(self.fps, self.frames)
         person = _parse_people(self.person)
+        from liquidwarp.arguments import check_source
+        from liquidwarp.files import check_target
+
+        check_target(self.out)
+        if self.out.exists() and not self.out.is_dir():
+            raise MediaError(f"{self.out}: expected a folder for the results, got a file. Choose another name.")
+        check_source("path", self.path)
         from liquidwarp.body.anny import AnnyBody
         from liquidwarp.cache import Cache
         from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
@@ -198,6 +209,30 @@ class EvaluateRecover:
         from liquidwarp.evaluate.recover import evaluate_recover
 
         print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
+
+
+@dataclass(frozen=True)
+class EvaluateTruth:
+    """Body Mesh Recovery on rendered people whose body is known, beside the disturbed bodies of the training."""
+
+    wardrobe: tyro.conf.Positional[Path]
+    """The folder that scripts/build_wardrobe.py made."""
+    people: int = 24
+    """How many."""
+    views: int = 3
+    """Pictures of each."""
+    out: Path | None = None
+    """A folder for the figures as JSON."""
+
+    def run(self) -> None:
+        """Evaluate and print tables."""
+        _check_inputs("wardrobe", [self.wardrobe])
+        for name in ("people", "views"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
+        from liquidwarp.evaluate.truth import evaluate_truth
+
+        print(evaluate_truth(self.wardrobe, self.people, self.views, out=self.out))
 
 
 @dataclass(frozen=True)
@@ -258,6 +293,7 @@ class Evaluate:
 
     protocol: (
         Annotated[EvaluateRecover, tyro.conf.subcommand("recover", prefix_name=False)]
+        | Annotated[EvaluateTruth, tyro.conf.subcommand("truth", prefix_name=False)]
         | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
         | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
     )
@@ -296,6 +332,7 @@ NAME.bvh: skeleton and motion for Blender and others, NAME.glb: the skinned mesh
         Evaluate,
         """
   liquidwarp evaluate recover clip.mp4 photo.jpg --out evaluation
+  liquidwarp evaluate truth .lab/wardrobe --people 24
   liquidwarp evaluate synthetic .lab/wardrobe --models texture runs/mine/weights --people 8 --out evaluation
   liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation
 
@@ -311,7 +348,11 @@ docs/results.md says what is measured and how to read the tables.""",
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """Arguments to a command; exits with 2 and a hint on a typing error, with 0 after ``--help``."""
+    """Arguments to a command; exits with 0 after ``--help``.
+
+    Raises:
+        SettingError: a typing mistake, with a hint.
+    """
     choices = [
         Annotated[
             kind, tyro.conf.subcommand(name, description=f"{(kind.__doc__ or '').strip()}\n\nexamples:{examples}")
@@ -319,14 +360,23 @@ def parse(arguments: Sequence[str]) -> Command:
         for name, (kind, examples) in COMMANDS.items()
     ]
     union: Any = Union[tuple(choices)]  # noqa: UP007 (made at run time)
-    command: Command = tyro.cli(
-        union,
-        prog="liquidwarp",
-        args=list(arguments),
-        description="From a few photos of a person, make a video of that person in new motion.\n\n"
-        "'liquidwarp COMMAND --help' explains each command with examples.",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
-    )
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            command: Command = tyro.cli(
+                union,
+                prog="liquidwarp",
+                args=list(arguments),
+                description="From a few photos of a person, make a video of that person in new motion.\n\n"
+                "'liquidwarp COMMAND --help' explains each command with examples.",
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        from liquidwarp.arguments import explain_mistake
+
+        raise SettingError(explain_mistake(complaint.getvalue())) from None
     return command
 
 
