@@ -1,12 +1,17 @@
-"""What all tests share: nothing may reach the network."""
+"""What all tests share: nothing may reach the network; the demo's person, whose truth is known."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from liquidwarp.body.anny import AnnyBody
+    from liquidwarp.recover.photos import SourcePhotos
 
 NO_NETWORK = """
 import socket
@@ -60,3 +65,41 @@ def run_offline(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[st
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def anny() -> "AnnyBody":
+    """The bundled body."""
+    from liquidwarp.body.anny import AnnyBody
+
+    return AnnyBody.load()
+
+
+@pytest.fixture(scope="session")
+def demo_photos(anny: "AnnyBody") -> "SourcePhotos":
+    """The demo's front and back at a quarter of their size (192 x 256 px) with true bodies and mattes."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from liquidwarp.body.model import BodyParams
+    from liquidwarp.geometry.camera import WeakPerspective
+    from liquidwarp.recover.digitize import Recovery
+    from liquidwarp.recover.photos import SourcePhotos, silhouette
+    from liquidwarp.weights import asset, load_tensors
+
+    def picture(name: str) -> np.ndarray:
+        return np.array(Image.open(asset(f"demo/{name}")).resize((192, 256), Image.Resampling.BOX))
+
+    truth, _ = load_tensors(asset("demo/truth.safetensors"))
+    camera = WeakPerspective(truth["scale"], truth["translation"]).resized(0.25)
+    body = BodyParams(truth["betas"], truth["rel_rotmats"], camera)
+    everything = torch.ones(2, dtype=torch.bool)
+    return SourcePhotos(
+        name="front",
+        pictures=(picture("front.jpg"), picture("back.jpg")),
+        alphas=(None, None),
+        recovery=Recovery(body, (), everything, everything[:, None].expand(2, len(anny.parents)), 0.0, ()),
+        mattes=(picture("front_matte.png"), picture("back_matte.png")),
+        silhouettes=tuple(silhouette(anny, body[slice(i, i + 1)], (256, 192)) for i in range(2)),
+    )

@@ -54,9 +54,9 @@ class SourceBank:
     """The S fitted bodies, cameras in the crops' pixels."""
     body: BodyParams
     """The body of the first photo (one frame), camera in that photo's own pixels, on the CPU."""
-    picture: UInt8[np.ndarray, "H W 3"]
+    picture: UInt8[np.ndarray, "h w 3"]
     """The first photo."""
-    background: UInt8[np.ndarray, "H W 3"]
+    background: UInt8[np.ndarray, "h w 3"]
     """The first photo without the person."""
     notes: tuple[str, ...]
     """What the user should know about the sources."""

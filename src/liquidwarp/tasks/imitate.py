@@ -72,10 +72,10 @@ def load_driving(
         motion = load_motion(path, model, fps)
         return Driving(motion[slice(0, max_frames)], path, None)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        recovery = recover_photos([path], person=person, cache=cache)
+        recovery = recover_photos([path], model=model, person=person, cache=cache)
         motion = motion_of(recovery.body, model, fps or _STILL_RATE, path.stem)
         return Driving(motion, path, open_frames(path))
-    recovery = recover_video(path, fps=fps, max_frames=max_frames, person=person, cache=cache)
+    recovery = recover_video(path, fps=fps, max_frames=max_frames, model=model, person=person, cache=cache)
     frames = open_frames(path, fps=fps, max_frames=max_frames)
     return Driving(motion_of(recovery.body, model, recovery.fps, path.stem), path, frames)
 
@@ -131,7 +131,7 @@ class Imitation:
     def _source_panel(self) -> UInt8[np.ndarray, "H W 3"]:
         return self.bank.picture
 
-    def _driving_panel(self, index: int, picture: UInt8[np.ndarray, "h w 3"] | None) -> UInt8[np.ndarray, "H w 3"]:
+    def _driving_panel(self, index: int, picture: UInt8[np.ndarray, "h w 3"] | None) -> UInt8[np.ndarray, "_ _ 3"]:
         """The driving's frame at the result's height; for a motion file the moving body itself."""
         height = self.bank.size[1]
         if self.driving.frames is None:

@@ -1,0 +1,109 @@
+"""Choice of views, and the demo's photos and a little film of them through the whole recovery."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from liquidwarp.body.model import BodyParams
+from liquidwarp.cache import Cache
+from liquidwarp.errors import MediaError
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.rotations import rotvec_to_matrix
+from liquidwarp.media import VideoWriter, read_image, save_image
+from liquidwarp.recover import photos as photos_module
+from liquidwarp.recover.photos import choose_views, load_sources
+from liquidwarp.weights import asset
+
+
+def turning(degrees):
+    """A body of one joint that is turned about the vertical; 0 faces the camera."""
+    turns = torch.zeros(len(degrees), 1, 3)
+    turns[:, 0, 1] = torch.deg2rad(torch.tensor(degrees, dtype=torch.float32))
+    count = len(degrees)
+    camera = WeakPerspective(torch.ones(count), torch.zeros(count, 2))
+    return BodyParams(torch.zeros(1), rotvec_to_matrix(turns), camera)
+
+
+def chosen_headings(degrees, count, sharpness=None, candidates=None):
+    body = turning(degrees)
+    sharp = torch.zeros(len(degrees)) if sharpness is None else torch.tensor(sharpness, dtype=torch.float32)
+    among = torch.arange(len(degrees)) if candidates is None else torch.tensor(candidates)
+    return [degrees[i] for i in choose_views(body, among, sharp, count).tolist()]
+
+
+def test_views_show_all_sides_front_first():
+    assert chosen_headings([170.0, 90.0, 40.0, 5.0, -88.0, 120.0], 1) == [5.0]
+    assert chosen_headings([170.0, 90.0, 40.0, 5.0, -88.0, 120.0], 2) == [5.0, 170.0]
+    four = chosen_headings([float(d) for d in range(-180, 180, 10)], 4)
+    assert four[0] == 0
+    assert abs(four[1]) == 180
+    assert {abs(d) for d in four[2:]} == {90}
+
+
+def test_turning_past_the_back_is_near():
+    assert chosen_headings([0.0, 178.0, -178.0, 60.0], 3) == [0.0, 178.0, 60.0]
+
+
+def test_blurred_frames_are_left_out():
+    assert chosen_headings([0.0, 8.0, 180.0, 168.0], 2, [-4.0, 1.0, -4.0, 1.0]) == [8.0, 168.0]
+
+
+def test_only_candidates_are_chosen():
+    assert chosen_headings([0.0, 30.0, 180.0, 150.0], 2, candidates=[1, 3]) == [30.0, 150.0]
+
+
+def test_photos_and_videos_do_not_mix(anny, tmp_path):
+    for name in ("a.jpg", "b.mp4"):
+        (tmp_path / name).touch()
+    with pytest.raises(MediaError, match=r"b\.mp4: a source is either photos or one video"):
+        load_sources([tmp_path / "a.jpg", tmp_path / "b.mp4"], anny)
+    with pytest.raises(MediaError, match="expected photos"):
+        load_sources([], anny)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return Cache(tmp_path_factory.mktemp("cache"))
+
+
+def agreement(matte, truth):
+    first, second = matte > 127, truth > 127
+    return (first & second).sum() / (first | second).sum()
+
+
+def test_photos_are_cut_out_once(anny, cache, tmp_path, monkeypatch):
+    """Both of the demo's photos, one enlarged: each keeps its size, and a second run needs no detector."""
+    small = read_image(asset("demo/front.jpg")).rgb[::2, ::2]
+    front = save_image(tmp_path / "front.png", small)
+    files = [front, asset("demo/back.jpg")]
+    found = load_sources(files, anny, cache=cache, progress=False)
+    assert [picture.shape for picture in found.pictures] == [(512, 384, 3), (1024, 768, 3)]
+    for index, name in enumerate(("front", "back")):
+        truth = read_image(asset(f"demo/{name}_matte.png")).rgb[..., 0]
+        truth = truth[::2, ::2] if index == 0 else truth
+        assert found.mattes[index].shape == found.silhouettes[index].shape == truth.shape
+        assert agreement(found.mattes[index], truth) > 0.97
+        assert agreement(found.silhouettes[index] * np.uint8(255), truth) > 0.85
+    monkeypatch.setattr(photos_module, "PersonDetector", None)
+    again = load_sources(files, anny, cache=cache, progress=False)
+    for first, second in zip(found.mattes, again.mattes, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_film_gives_its_most_different_frames(anny, cache, tmp_path):
+    """Front, blurred front, back: the two sharp ones are taken, the front first, as they are in the film."""
+    views = [read_image(asset(f"demo/{name}.jpg")).rgb for name in ("back", "front")]
+    views = [cv2.resize(view, (384, 512), interpolation=cv2.INTER_AREA) for view in views]
+    blurred = cv2.GaussianBlur(views[1], (0, 0), 2.5)
+    with VideoWriter(tmp_path / "film.mp4", 10, (384, 512)) as film:
+        for picture in (views[0], views[0], blurred, views[1], views[1], blurred):
+            film.write(picture)
+    found = load_sources([tmp_path / "film.mp4"], anny, num_views=2, cache=cache, progress=False)
+    assert len(found) == 2
+    front, back = (picture.astype(int) for picture in found.pictures)
+    assert np.abs(back - views[0]).mean() < 10, "nothing but the coding's error"
+    assert np.abs(front - views[1]).mean() < 10
+    assert np.abs(front - views[1]).mean() < np.abs(front - blurred).mean()
+    assert len(found.recovery) == 2
+    assert found.name == "film"

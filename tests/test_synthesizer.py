@@ -1,0 +1,234 @@
+"""The demo's person, whose bodies, mattes and background are known, through preparation and rendering."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from liquidwarp import renderers, synthesizer
+from liquidwarp.body.model import BodyParams
+from liquidwarp.cache import Cache
+from liquidwarp.config import GeneratorConfig, SynthesisConfig
+from liquidwarp.errors import SettingError, WeightsNotFoundError
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.renderers import TextureRenderer, load_network
+from liquidwarp.synthesizer import prepare_bank, render_frames
+from liquidwarp.weights import AssetRecord, asset
+
+CONFIG = SynthesisConfig(size=256, background="draft")
+TINY = GeneratorConfig(
+    stem_channels=8,
+    channels=(8, 8, 8),
+    num_blocks=1,
+    value_channels=8,
+    modulation_channels=8,
+    decoder_convs=1,
+    background_channels=(8, 8, 8, 8),
+    background_blocks=1,
+)
+
+
+@pytest.fixture(scope="module")
+def scenery():
+    return np.array(Image.open(asset("demo/background.jpg")).resize((192, 256), Image.Resampling.BOX))
+
+
+@pytest.fixture(scope="module")
+def bank(demo_photos, anny, scenery):
+    return prepare_bank(demo_photos, anny, CONFIG, background=scenery)
+
+
+@pytest.fixture(scope="module")
+def network_bank(demo_photos, anny, scenery):
+    """Its network passes the warped texture on: what goes in is known to come out."""
+    generator = LiquidWarpingGenerator(replace(TINY, fusion="texture")).eval()
+    return prepare_bank(demo_photos, anny, CONFIG, generator, scenery)
+
+
+def moved(body, shifts):
+    """The same pose at several places [px]."""
+    count = len(shifts)
+    translation = body.camera.translation + torch.tensor(shifts, dtype=torch.float32)
+    camera = WeakPerspective(body.camera.scale.expand(count), translation)
+    return BodyParams(body.betas, body.rel_rotmats.expand(count, -1, -1, -1), camera)
+
+
+def psnr(first, second, where):
+    return -10 * np.log10((((first.astype(float) - second) / 255) ** 2)[where].mean())
+
+
+def inner(photos):
+    """Where the first photo shows the person for certain."""
+    both = (photos.mattes[0] > 250) & photos.silhouettes[0]
+    return cv2.erode(both.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+
+
+@pytest.mark.parametrize("kind", ["bank", "network_bank"])
+def test_in_the_own_pose_the_photo_comes_back(kind, demo_photos, scenery, request):
+    person = request.getfixturevalue(kind)
+    (frame,) = render_frames(person, person.body, CONFIG)
+    photo, matte = demo_photos.pictures[0], demo_photos.mattes[0]
+    assert psnr(frame, photo, inner(demo_photos)) > 27
+    assert psnr(frame, photo, matte > 5) > 18, "edges, hair and clothes included"
+    assert psnr(scenery, photo, matte > 5) < 14, "the place alone would not do"
+    away = cv2.dilate(matte, np.ones((25, 25), np.uint8)) == 0
+    np.testing.assert_array_equal(frame[away], scenery[away])
+
+
+def test_the_person_moves_with_the_camera(bank):
+    first, second = render_frames(bank, moved(bank.body, [(0.0, 0.0), (30.0, -10.0)]), CONFIG)
+    scene = bank.background
+    person = np.abs(first.astype(int) - scene).sum(-1) > 60
+    shifted = np.abs(second.astype(int) - scene).sum(-1) > 60
+    rows, columns = np.nonzero(person[20:, :150])
+    expected = np.zeros_like(person)
+    expected[rows + 10, columns + 30] = True
+    assert (expected & shifted).sum() / (expected | shifted).sum() > 0.85
+
+
+def test_the_tail_is_the_same_whenever_it_is_rendered(bank):
+    targets = moved(bank.body, [(float(x), 0.0) for x in (0, 5, 10, 15)])
+    whole = list(render_frames(bank, targets, CONFIG))
+    tail = list(render_frames(bank, targets, CONFIG, start=2))
+    assert len(whole) == 4
+    assert len(tail) == 2
+    np.testing.assert_array_equal(whole[2:], tail)
+
+
+def test_batches_change_nothing(network_bank):
+    targets = moved(network_bank.body, [(0.0, 0.0), (8.0, 0.0), (16.0, 3.0)])
+    single = list(render_frames(network_bank, targets, CONFIG))
+    batched = list(render_frames(network_bank, targets, replace(CONFIG, batch=2)))
+    assert np.abs(np.array(single, int) - batched).max() <= 1
+
+
+def test_only_one_batch_is_ever_in_hand(bank):
+    """However long the motion: what is rendered grows with what was taken."""
+    lengths = []
+
+    class Recorder:
+        def fingerprint(self):
+            return "recorder"
+
+        def render(self, targets, size, choice=None):
+            lengths.append(len(targets))
+            return torch.zeros(len(targets), 3, *size), torch.zeros(len(targets), 1, *size)
+
+    frames = render_frames(
+        replace(bank, renderer=Recorder()), moved(bank.body, [(0.0, 0.0)] * 50), replace(CONFIG, batch=4)
+    )
+    next(frames)
+    assert lengths == [4]
+    assert len(list(frames)) == 49
+    assert lengths == [4] * 12 + [2]
+
+
+def test_chosen_parts_reach_the_picture(demo_photos, anny, scenery):
+    """A second photo like the first, but green: the torso may be taken from it, and only that."""
+    first, green = demo_photos.pictures[0], demo_photos.pictures[0] // 4 + np.array([0, 150, 0], np.uint8)
+    body = demo_photos.recovery.body[torch.tensor([0, 0])]
+    twins = replace(
+        demo_photos,
+        pictures=(first, green),
+        recovery=replace(demo_photos.recovery, body=body),
+        mattes=demo_photos.mattes[:1] * 2,
+        silhouettes=demo_photos.silhouettes[:1] * 2,
+    )
+    for generator in (None, LiquidWarpingGenerator(replace(TINY, fusion="texture")).eval()):
+        person = prepare_bank(twins, anny, CONFIG, generator, scenery)
+        (plain,) = render_frames(person, person.body, CONFIG, choice={"all": 0})
+        (dressed,) = render_frames(person, person.body, CONFIG, choice={"all": 0, "torso": 1})
+        changed = np.abs(plain.astype(int) - dressed).sum(-1) > 40
+        x, y = (int(v) for v in person.body.camera.translation[0])
+        assert changed[y - 40 : y - 5, x - 8 : x + 8].mean() > 0.95, "the chest is green"
+        assert changed[: y - 75].mean() < 0.001, "the head is not"
+        assert changed[y + 60 :].mean() < 0.001, "the shins are not"
+
+
+def test_sources_are_encoded_once(demo_photos, anny, scenery, monkeypatch):
+    generator = LiquidWarpingGenerator(TINY).eval()
+    calls = []
+    encode = generator.encode
+    monkeypatch.setattr(generator, "encode", lambda batch: calls.append(batch) or encode(batch))
+    person = prepare_bank(demo_photos, anny, CONFIG, generator, scenery)
+    (first,) = render_frames(person, person.body, CONFIG)
+    (again,) = render_frames(person, person.body, CONFIG)
+    assert len(calls) == 1
+    assert calls[0].conditions.shape == (1, 2, 8, 256, 256)
+    body = calls[0].conditions[0, :, 6]
+    cut_out = calls[0].mattes[0, :, 0]
+    assert (body * cut_out).sum() > 0.97 * body.sum(), "conditions and mattes show the same person at the same place"
+    np.testing.assert_array_equal(first, again)
+
+
+def test_given_backgrounds_fill_the_frame(demo_photos, anny):
+    wide = np.zeros((50, 200, 3), np.uint8)
+    wide[:, 90:110] = (0, 200, 0)
+    person = prepare_bank(demo_photos, anny, CONFIG, background=wide)
+    assert person.background.shape == (256, 192, 3)
+    assert (person.background[:, 60:130] == (0, 200, 0)).mean() > 0.9, "the middle of the picture, enlarged"
+    (frame,) = render_frames(person, person.body, CONFIG)
+    assert (frame[:, 5] == person.background[:, 5]).all()
+
+
+def test_the_own_background_is_completed_once(demo_photos, anny, scenery, tmp_path, monkeypatch):
+    cache = Cache(tmp_path)
+    person = prepare_bank(demo_photos, anny, CONFIG, cache=cache)
+    outside = (demo_photos.mattes[0] == 0) & ~demo_photos.silhouettes[0]
+    assert psnr(person.background, scenery, np.ones((256, 192), bool)) > 22
+    assert psnr(person.background, demo_photos.pictures[0], outside) > 30
+
+    def refuse(*_, **__):
+        raise AssertionError("completed again")
+
+    monkeypatch.setattr(synthesizer, "complete_background", refuse)
+    again = prepare_bank(demo_photos, anny, CONFIG, cache=cache)
+    np.testing.assert_array_equal(again.background, person.background)
+    with pytest.raises(AssertionError, match="completed again"):
+        prepare_bank(demo_photos, anny, replace(CONFIG, background="good"), cache=cache)
+
+
+def test_extension_follows_the_renderer(bank, network_bank, demo_photos, anny, scenery):
+    shell = len(anny.vertex_part)
+    halo = len(bank.sources.extension.anchor)
+    assert isinstance(bank.renderer, TextureRenderer)
+    assert halo > 0
+    assert len(network_bank.sources.extension.anchor) == shell + halo
+    plain = prepare_bank(demo_photos, anny, replace(CONFIG, extension="none"), background=scenery)
+    assert len(plain.sources.extension.anchor) == 0
+
+
+def test_fingerprint_tells_people_apart(bank, network_bank, demo_photos, anny):
+    assert bank.fingerprint() == bank.fingerprint()
+    green = prepare_bank(demo_photos, anny, CONFIG, background=np.full((8, 8, 3), 90, np.uint8))
+    other = replace(network_bank.renderer, generator=LiquidWarpingGenerator(TINY))
+    names = {b.fingerprint() for b in (bank, network_bank, green, replace(network_bank, renderer=other))}
+    assert len(names) == 4
+
+
+def test_no_renderer_is_taken_for_another(monkeypatch, tmp_path):
+    with pytest.raises(WeightsNotFoundError):
+        load_network(str(tmp_path / "nowhere"))
+    assert load_network("texture") == ("texture", None)
+    monkeypatch.setattr(renderers, "list_assets", lambda: ())
+    assert load_network("auto") == ("texture", None), "nothing is bundled"
+    record = AssetRecord("generator/lite/model.safetensors", 0, "", "", "")
+    both = (record, replace(record, name="generator/base/model.safetensors"))
+    monkeypatch.setattr(renderers, "list_assets", lambda: both)
+    asked = []
+    monkeypatch.setattr(renderers, "load_generator", lambda name, device: asked.append((name, device)))
+    assert load_network("auto", "cpu")[0] == "lite"
+    assert load_network("auto", "cuda")[0] == "base"
+    assert asked == [("lite", "cpu"), ("base", "cuda")]
+    monkeypatch.setattr(renderers, "list_assets", lambda: both[1:])
+    assert load_network("auto", "cpu")[0] == "base"
+
+
+@pytest.mark.parametrize("wrong", [{"size": 300}, {"batch": -1}, {"num_sources": 0}, {"margin": 2.0}])
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(SettingError, match=next(iter(wrong))):
+        SynthesisConfig(**wrong)
