@@ -24,7 +24,7 @@ FLOORS = (
     ("tasks",),
     ("evaluate",),
     ("api",),
-    ("doctor",),
+    ("arguments", "doctor"),
     ("cli", "web"),
 )
 """Lowest first; rooms of one floor do not import each other."""

@@ -1,0 +1,72 @@
+"""What was typed on the command line: mistakes are told in one line, broken input is refused before any work."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from liquidwarp.errors import MediaError
+from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
+
+__all__ = ["check_media", "check_source", "explain_mistake"]
+
+
+def explain_mistake(box: str) -> str:
+    """The gist of the box that tyro draws about a typing mistake, in one line.
+
+    Args:
+        box: A title, the complaint, perhaps hints, and where to get help, separated by lines; in ASCII, or in Unicode
+            with a frame around them and the title in its upper edge.
+    """
+    plain = box.translate(str.maketrans("\u2500\u2502\u256d\u256e\u2570\u256f", "-     "))
+    parts = [part.strip() for part in re.split(r"(?m)^.*-{5,}\s*$", plain)[1:] if part.strip()]
+    if len(parts) < 2:
+        return " ".join(box.split())
+    hints = [part for part in parts[1:-1] if part.startswith(("Perhaps", "Available"))]
+    return ". ".join(_gist(part).rstrip(".:") for part in (parts[0], *hints, parts[-1])) + "."
+
+
+def _gist(text: str) -> str:
+    """Of a list of options their names only; of other text all to the first empty line."""
+    first, *lines = text.splitlines()
+    options = list(dict.fromkeys(line.split()[0] for line in lines if line.strip().startswith("--")))
+    if options:
+        return f"{first.strip()} {', '.join(options)}"
+    return " ".join(re.split(r"\n\s*\n", text)[0].split())
+
+
+def check_source(name: str, paths: Sequence[Path]) -> None:
+    """Check that the source is photos and folders of photos, or else one video, and that all can be read.
+
+    Args:
+        name: The option, for the message.
+        paths: What was given.
+
+    Raises:
+        MediaError: photos and a video together, several videos, or a file that cannot be read.
+    """
+    videos = [path for path in paths if not path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES]
+    if videos and len(paths) > 1:
+        raise MediaError(
+            f"{name}: {videos[0]}: expected photos of one person or one video, got {len(paths)} inputs with "
+            f"{len(videos)} of them not a photo. Leave all but one kind away."
+        )
+    for path in paths:
+        if path.is_dir():
+            for photo in find_images(path):
+                read_image(photo)
+        else:
+            check_media(path)
+
+
+def check_media(path: Path, fps: float | None = None, frames: int | None = None) -> None:
+    """Check that a photo, a video or a folder of frames can be read.
+
+    Args:
+        path: The file or folder.
+        fps: Frames per second at which a video will be read.
+        frames: Only the first frames matter.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    open_frames(path, fps, frames)
