@@ -53,7 +53,7 @@ class TrainResult:
     losses: tuple[float, ...]
     """The total loss at the logged steps of this part."""
     scores: dict[str, Scores]
-    """Of the "network" and of "texture" warping, on held-out people."""
+    """Of the "network" and of "texture" warping, on held-out people; empty before the run has finished."""
 
 
 @dataclass
@@ -257,7 +257,7 @@ class _Log:
 def _report(
     config: TrainConfig, players: Players, data: TrainingData, position: Position, finished: bool
 ) -> dict[str, Scores]:
-    """Weights, contact sheet and scores of the averaged generator."""
+    """Weights, contact sheet and, at the run's end, scores of the averaged generator."""
     averaged = LiquidWarpingGenerator(config.generator_config())
     averaged.load_state_dict(players.averaged)
     averaged.eval().to(players.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -267,7 +267,9 @@ def _report(
     samples = [data.samples(index)[0] for index in range(max(count, 1))]
     sheet = contact_sheet(averaged, samples, mixed_precision=config.mixed_precision)
     write_png(config.output / f"people_{position.step:07d}.png", sheet)
-    scores = evaluate_generator(averaged, samples, Scorer(players.judges.perceptual), config.mixed_precision)
+    scores: dict[str, Scores] = {}
+    if finished:
+        scores = evaluate_generator(averaged, samples, Scorer(players.judges.perceptual), config.mixed_precision)
     facts = {
         "position": asdict(position),
         "finished": finished,
