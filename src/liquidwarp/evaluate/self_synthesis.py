@@ -21,7 +21,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache
 from liquidwarp.config import SelfEvaluation, SynthesisConfig
 from liquidwarp.errors import SettingError
-from liquidwarp.evaluate.contenders import Contender, load_contenders
+from liquidwarp.evaluate.contenders import load_contenders
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
 from liquidwarp.gan.crops import crop_boxes
@@ -34,7 +34,7 @@ from liquidwarp.recover.digitize import recover_video
 from liquidwarp.recover.photos import SourcePhotos, photos_of_video, views_of_video
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 
-__all__ = ["SelfReport", "VideoFacts", "evaluate_self", "held_out_pairs"]
+__all__ = ["SelfReport", "VideoFacts", "evaluate_self", "held_out_pairs", "over_all"]
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def evaluate_self(
         if out is not None:
             sheet = _contact_sheet(banks[0][1], photos, truth, results)
             save_image(Path(out) / f"{path.stem}.png", sheet)
-    report = SelfReport(settings, tuple(videos), tuple(sorted_rows([*rows, *_over_all(rows, contenders)])))
+    report = SelfReport(settings, tuple(videos), tuple(sorted_rows([*rows, *over_all(rows)])))
     if out is not None:
         _write(Path(out) / "self.json", report)
     return report
@@ -199,7 +199,7 @@ class _Truth:
         pairs = vertices.view(len(vertices) // 2, -1, 2)
         side = max(8, round(float((pairs.amax(1) - pairs.amin(1)).max()) * (1 + 2 * _MARGIN)))
         crops = tuple(crop_around(pair, size, side=side) for pair in pairs for _ in range(2))
-        images = [c.take(_to_tensor(p)) for c, p in zip(crops, targets.pictures, strict=True)]
+        images = [c.take(_to_tensor(p), outside="zero") for c, p in zip(crops, targets.pictures, strict=True)]
         mattes = [c.take(_to_tensor(m[..., None]), outside="zero") for c, m in zip(crops, targets.mattes, strict=True)]
         pictures = Pictures(torch.cat(images).to(device), torch.cat(mattes).to(device))
         found = [targets.recovery.detection(index) for index in range(len(crops))]
@@ -223,16 +223,17 @@ class _Truth:
         )
 
     def synthesized(self, bank: SourceBank) -> Pictures:
-        """The same windows, made from the sources."""
+        """The same windows, made from the sources; black where they leave the picture, as in the truth."""
         scenery = _to_tensor(bank.background)
+        inside = torch.ones_like(scenery[:, :1])
         images, mattes = [], []
         for index, crop in enumerate(self.crops):
             with torch.inference_mode():
                 body = self.bodies[slice(index, index + 1)]
                 colour, opacity = bank.renderer.render(body, (crop.size, crop.size))
-                behind = crop.take(scenery).to(colour.device)
-                images.append(colour * opacity + behind * (1 - opacity))
-                mattes.append(opacity)
+                behind, shown = (crop.take(part, outside="zero").to(colour.device) for part in (scenery, inside))
+                images.append(colour * opacity * shown + behind * (1 - opacity))
+                mattes.append(opacity * shown)
         return Pictures(torch.cat(images).clone(), torch.cat(mattes).clone())
 
     def temporal_error(self, images: Float[Tensor, "N 3 H W"]) -> float:
@@ -295,15 +296,15 @@ def _panel(image: Float[Tensor, "3 H W"], details: Float[Tensor, "2 4"]) -> UInt
     return np.concatenate([to_pixels(image.float(), _SHEET_SIZE), below])
 
 
-def _over_all(rows: Sequence[Row], contenders: Sequence[Contender]) -> list[Row]:
-    """Means over the videos, if there are several."""
+def over_all(rows: Sequence[Row]) -> list[Row]:
+    """One row per model with the means over the videos, if there are several."""
     if len({row.group for row in rows}) < 2:
         return []
     means = []
-    for contender in contenders:
-        own = [row for row in rows if row.model == contender.name]
+    for model in dict.fromkeys(row.model for row in rows):
+        own = [row for row in rows if row.model == model]
         more = tuple(float(np.mean([row.more[place] for row in own])) for place in range(2))
-        means.append(Row("all", contender.name, mean_scores([row.scores for row in own]), more=more))
+        means.append(Row("all", model, mean_scores([row.scores for row in own]), more=more))
     return means
 
 
