@@ -7,7 +7,9 @@ from pathlib import Path
 from liquidwarp.errors import MediaError
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
 
-__all__ = ["check_media", "check_source", "explain_mistake"]
+__all__ = ["check_driving", "check_source", "explain_mistake"]
+
+_MOTION_SUFFIXES = (".bvh", ".npz")
 
 
 def explain_mistake(box: str) -> str:
@@ -55,18 +57,25 @@ def check_source(name: str, paths: Sequence[Path]) -> None:
             for photo in find_images(path):
                 read_image(photo)
         else:
-            check_media(path)
+            open_frames(path)
 
 
-def check_media(path: Path, fps: float | None = None, frames: int | None = None) -> None:
-    """Check that a photo, a video or a folder of frames can be read.
+def check_driving(path: Path, fps: float | int | None = None, frames: int | None = None) -> None:
+    """Check that a motion file, a photo, a video or a folder of frames can be read.
 
     Args:
         path: The file or folder.
-        fps: Frames per second at which a video will be read.
+        fps: Frames per second at which it will be read.
         frames: Only the first frames matter.
 
     Raises:
         MediaError: it cannot be read.
+        MotionError: a motion file is not understood.
     """
-    open_frames(path, fps, frames)
+    if path.suffix.lower() in _MOTION_SUFFIXES:
+        from liquidwarp.body.anny import AnnyBody  # needs torch, and telling of a typing mistake should be quick
+        from liquidwarp.body.motion import load_motion
+
+        load_motion(path, AnnyBody.load(), fps)
+    else:
+        open_frames(path, fps, frames)

@@ -69,16 +69,15 @@ class Imitate:
         _check_numbers(self.fps, self.frames)
         person = _parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
-        from liquidwarp.arguments import check_media, check_source
+        from liquidwarp.arguments import check_driving, check_source
         from liquidwarp.media import check_output
 
         background = parse_background(self.background)
         _check_inputs("source", self.source)
         _check_inputs("driving", (self.driving,))
         check_output(self.out)
+        check_driving(self.driving, self.fps, self.frames)
         check_source("source", self.source)
-        if self.driving.suffix.lower() not in (".bvh", ".npz"):
-            check_media(self.driving, self.fps, self.frames)
         from liquidwarp.api import LiquidWarper
 
         warper = LiquidWarper.from_pretrained(

@@ -156,7 +156,10 @@ class Imitation:
         Raises:
             MediaError: the place cannot be written, or the disk is full.
         """
-        with ResumableWriter(path, self.fps, self.size, self._key(), self.driving.sound, resume=resume) as video:
+        target = ResumableWriter(
+            path, self.fps, self.size, self._key(), self.driving.sound, resume=resume, frames=len(self)
+        )
+        with target as video:
             bar = tqdm(total=len(self), initial=video.done, desc="Rendering", unit="frame", disable=not progress)
             with bar:
                 for frame in self.frames(video.done):
