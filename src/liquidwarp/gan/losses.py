@@ -117,7 +117,7 @@ class _MeanL1(torch.autograd.Function):
         return total / difference[0].numel()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (difference,) = ctx.saved_tensors
         share = (gradient / difference[0].numel()).to(difference.dtype)
         return difference.sign().mul_(share[:, None, None, None]), None
