@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,12 @@ from liquidwarp.cli import (
     EvaluateSelf,
     EvaluateSynthetic,
     Imitate,
+    Train,
     main,
     parse,
     parse_background,
 )
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import MediaError, SettingError
 
 
@@ -64,6 +66,17 @@ def test_protocols_of_evaluate():
     assert isinstance(given.protocol, EvaluateSelf)
     assert given.protocol.settings == SelfEvaluation(("lite",), 2)
     assert (len(given.protocol.path), given.protocol.frames, given.protocol.cache) == (2, 9, False)
+
+
+def test_options_of_train():
+    given = parse(["train", "folder", "--size", "512", "--people", "2", "--settings", "loss.face=0", "reuse=2"])
+    assert isinstance(given, Train)
+    config = given.config()
+    assert (config.data_folder, config.size, config.people, config.reuse) == (Path("folder"), 512, 2, 2)
+    assert config.loss.face == 0
+    assert config.minutes == TrainConfig().minutes
+    with pytest.raises(SettingError, match="speed"):
+        Train(Path("folder"), settings=("speed=3",)).config()
 
 
 @pytest.mark.parametrize("protocol", ["recover", "synthetic", "self"])

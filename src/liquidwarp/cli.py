@@ -10,17 +10,17 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
 
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
 from liquidwarp.recover.choice import PersonChoice, parse_choice
 
-__all__ = ["COMMANDS", "Demo", "Doctor", "Evaluate", "Imitate", "Recover", "main", "parse"]
+__all__ = ["COMMANDS", "Demo", "Doctor", "Evaluate", "Imitate", "Recover", "Train", "main", "parse"]
 
 Device = str
 Size = Literal[256, 512, 1024]
@@ -177,6 +177,66 @@ class Recover:
 
 
 @dataclass(frozen=True)
+class Train:
+    """Train the generator on people rendered on the fly. The same command goes on where it was left."""
+
+    wardrobe: tyro.conf.Positional[Path]
+    """The folder that scripts/build_wardrobe.py made."""
+    out: Path = TrainConfig.output
+    """Folder for checkpoints, log, contact sheets, scores and the weights."""
+    preset: Literal["lite", "base", "paper", "custom"] = TrainConfig.preset
+    """Size of the generator. lite: for CPUs. paper: the published widths. custom: see --settings generator.*."""
+    minutes: float = TrainConfig.minutes
+    """Training time over all resumed parts [min]; loading does not count."""
+    part_minutes: float = TrainConfig.part_minutes
+    """Leave with a checkpoint after this time [min]; 0: stay to the end."""
+    size: int = TrainConfig.size
+    """Side of the training pictures [px], a multiple of 8. A resumed part may have another one."""
+    people: int = TrainConfig.people
+    """People per step; what fits into the GPU's memory and keeps it busy."""
+    init: Path | None = None
+    """Weights to start from: the weights/ folder of another run."""
+    device: Device = TrainConfig.device
+    """auto, cpu, cuda."""
+    settings: tuple[str, ...] = ()
+    """Any other setting as NAME=VALUE, such as loss.face=0.3 or learning_rate=1e-4: those of
+    liquidwarp.config.TrainConfig, listed in docs/training.md."""
+
+    def config(self) -> TrainConfig:
+        """All settings together.
+
+        Raises:
+            SettingError: an unknown name or a forbidden value.
+        """
+        from liquidwarp.learn.settings import read_overrides
+
+        plain = TrainConfig(
+            output=self.out,
+            preset=self.preset,
+            minutes=self.minutes,
+            part_minutes=self.part_minutes,
+            size=self.size,
+            people=self.people,
+            init=self.init,
+            device=self.device,
+            data_folder=self.wardrobe,
+        )
+        return read_overrides(plain, self.settings)
+
+    def run(self) -> None:
+        """Train, then print the scores."""
+        config = self.config()
+        _check_inputs("wardrobe", [self.wardrobe])
+        from liquidwarp.learn.train import train
+
+        result = train(config)
+        for name, scores in result.scores.items():
+            figures = {key: value for key, value in asdict(scores).items() if value is not None}
+            print(f"{name:8}", "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
+        print(f"{'Finished' if result.finished else 'To go on'} after {result.position.step} steps: {result.folder}")
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Print versions, devices, checked weights, codecs and folders; exit with 2 if something is broken."""
 
@@ -302,7 +362,7 @@ class Evaluate:
         self.protocol.run()
 
 
-Command = Imitate | Demo | Recover | Evaluate | Doctor
+Command = Imitate | Demo | Recover | Train | Evaluate | Doctor
 
 COMMANDS: dict[str, tuple[type[Command], str]] = {
     "imitate": (
@@ -326,6 +386,16 @@ COMMANDS: dict[str, tuple[type[Command], str]] = {
 
 It writes NAME.mp4 (for photos NAME.png): the body drawn over the picture, NAME.npz: parameters,
 NAME.bvh: skeleton and motion for Blender and others, NAME.glb: the skinned mesh.""",
+    ),
+    "train": (
+        Train,
+        """
+  liquidwarp train .lab/wardrobe --out runs/mine --preset lite --minutes 60
+  liquidwarp train .lab/wardrobe --out runs/mine --preset lite --minutes 90 --size 512 --people 2
+  liquidwarp train .lab/wardrobe --out runs/try --minutes 2 --settings loss.adversarial=0 num_sources=3
+
+The second line goes on with the first one's run, at the size of the product. The weights are then used by
+--renderer runs/mine/weights of the other commands. docs/training.md is the recipe, also for several GPUs.""",
     ),
     "evaluate": (
         Evaluate,
