@@ -112,7 +112,7 @@ def evaluate_self(
     videos, rows = [], []
     for path in map(Path, paths):
         recovery = recover_video(path, max_frames=max_frames, model=model, person=person, cache=cache)
-        chosen = views_of_video(path, recovery, settings.sources, cache)
+        chosen = views_of_video(path, recovery, settings.sources, model, cache)
         try:
             pairs = held_out_pairs(recovery.observed, chosen, settings.targets // 2, settings.gap)
         except SettingError as error:

@@ -15,6 +15,8 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import MediaError
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.mesh import vertex_normals
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
 from liquidwarp.recover.choice import PersonChoice
@@ -25,8 +27,12 @@ from liquidwarp.recover.tracker import PersonDetector
 __all__ = ["SourcePhotos", "choose_views", "load_sources", "photos_of_video", "silhouette", "views_of_video"]
 
 _CANDIDATES = 48
-_SOFTNESS_WEIGHT = 0.35
-_VIEWS = "views-1"
+_SHARPNESS_WEIGHT = 0.35
+_SMALL = 128
+"""Side of the pictures in which it is looked up what covers what [px]."""
+_THICKNESS = 0.04
+"""What lies this little behind the seen surface is seen itself [m]."""
+_VIEWS = "views-2"
 _MATTE = "matte-1"
 _LARGEST = 1024
 
@@ -82,7 +88,8 @@ def load_sources(
     cache = cache or Cache(enabled=False)
     if videos:
         recovery = recover_video(videos[0], model=model, person=person, cache=cache, progress=progress)
-        return photos_of_video(videos[0], recovery, views_of_video(videos[0], recovery, num_views, cache), model, cache)
+        chosen = views_of_video(videos[0], recovery, num_views, model, cache)
+        return photos_of_video(videos[0], recovery, chosen, model, cache)
     recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
     photos = [read_image(file) for file in files]
     pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
@@ -166,13 +173,16 @@ def _cut_out(
     return tuple(mattes)
 
 
-def views_of_video(path: Path, recovery: Recovery, num_views: int, cache: Cache) -> Int64[Tensor, "S"]:
+def views_of_video(
+    path: Path, recovery: Recovery, num_views: int, model: BodyModel, cache: Cache
+) -> Int64[Tensor, "S"]:
     """Numbers of the frames that serve as photos, chosen by :func:`choose_views`.
 
     Args:
         path: The video.
         recovery: Of the video, or of its first frames.
         num_views: How many are wanted; fewer if the person is seen in fewer.
+        model: The body.
         cache: Where the choice is kept.
     """
     rotations = recovery.body.rel_rotmats
@@ -188,7 +198,7 @@ def views_of_video(path: Path, recovery: Recovery, num_views: int, cache: Cache)
     for index, frame in enumerate(open_frames(path)):
         if index in wanted:
             sharpness[index] = _sharpness(frame, masks[index])
-    chosen = choose_views(recovery.body, candidates, sharpness, min(num_views, len(candidates)))
+    chosen = choose_views(model, recovery.body, candidates, sharpness, min(num_views, len(candidates)))
     cache.save(key, {"chosen": chosen})
     return chosen
 
@@ -209,14 +219,19 @@ def _sharpness(frame: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "h w"])
 
 
 def choose_views(
-    body: BodyParams, candidates: Int64[Tensor, "N"], sharpness: Float[Tensor, "T"], count: int
+    model: BodyModel,
+    body: BodyParams,
+    candidates: Int64[Tensor, "N"],
+    sharpness: Float[Tensor, "T"],
+    count: int,
 ) -> Int64[Tensor, "S"]:
-    """Frames of a video that together show the person from all the sides that it shows.
+    """Frames of a video that together show as much of the person as possible.
 
-    The first faces the camera most; each further one turns the trunk furthest away from those already chosen.
-    Blurred frames are avoided.
+    The first faces the camera most; each further one adds the most surface that was not seen yet, or not as well.
+    Blurred frames show everything worse.
 
     Args:
+        model: The body.
         body: The recovered video.
         candidates: Frames to choose from.
         sharpness: Of each frame of the video; any unit, larger is sharper.
@@ -229,12 +244,33 @@ def choose_views(
     heading = torch.atan2(facing[:, 0], -facing[:, 2])  # [rad], 0 = towards the camera
     value = sharpness[candidates]
     spread = value.std().clamp(min=1e-6) if len(value) > 1 else torch.tensor(1.0)
-    bonus = _SOFTNESS_WEIGHT * ((value - value.median()) / spread).clamp(-2, 1)
+    bonus = _SHARPNESS_WEIGHT * ((value - value.median()) / spread).clamp(-2, 1)
+    shown = _shown_surface(model, body[candidates]) * (1 + bonus / 2)[:, None]
     chosen = [int((bonus - heading.abs()).argmax())]
     while len(chosen) < count:
-        difference = heading[:, None] - heading[chosen][None]
-        distance = torch.atan2(difference.sin(), difference.cos()).abs().amin(1)
-        score = distance + bonus
-        score[chosen] = -torch.inf
-        chosen.append(int(score.argmax()))
+        gain = (shown - shown[chosen].amax(0)).clamp(min=0).sum(1)
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
     return candidates[chosen]
+
+
+def _shown_surface(model: BodyModel, body: BodyParams) -> Float[Tensor, "N V"]:
+    """How well each frame shows each point of the body: turned to the camera, nothing before it; times its area."""
+    rest = model.rest(body.betas[None])
+    corners = rest.vertices[0][model.faces]
+    sizes = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)
+    area = rest.vertices.new_zeros(rest.vertices.shape[1])
+    area.index_add_(0, model.faces.flatten(), sizes.repeat_interleave(3))
+    shown = []
+    for frame in range(len(body)):
+        vertices = model.pose(rest, body.rel_rotmats[frame : frame + 1]).vertices
+        low, high = vertices.amin(1), vertices.amax(1)
+        scale = (_SMALL - 4) / (high - low)[:, :2].amax(1)
+        camera = WeakPerspective(scale, _SMALL / 2 - scale[:, None] * (low + high)[:, :2] / 2)
+        points = camera.project(vertices)
+        raster = rasterize(points, model.faces, _SMALL, _SMALL)
+        column, row = points[0, :, 0].long(), points[0, :, 1].long()
+        before = points[0, :, 2] <= raster.depth[0, row, column] + _THICKNESS
+        towards = -vertex_normals(vertices, model.faces)[0, :, 2].clamp(max=0)
+        shown.append(towards.square() * before * area)
+    return torch.stack(shown)
