@@ -165,6 +165,14 @@ def test_png_holds_the_picture(tmp_path):
     torch.testing.assert_close(read, (picture * 255).round().long().permute(1, 2, 0))
 
 
+def test_devices_are_checked(tmp_path):
+    with pytest.raises(SettingError, match=r"train\.device"):
+        train(tiny_run(tmp_path, device="tpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingError, match="cuda is not available"):
+            train(tiny_run(tmp_path, device="cuda"))
+
+
 def test_settings_by_name():
     config = read_overrides(
         TrainConfig(),

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from liquidwarp.errors import SettingError
+
 __all__ = ["average_gradients", "finish", "from_first", "join", "rank", "world_size"]
 
 
@@ -18,7 +20,14 @@ def join(device: str) -> torch.device:
 
     Args:
         device: "auto", "cpu" or "cuda".
+
+    Raises:
+        SettingError: another device, or one that is not there.
     """
+    if device not in ("auto", "cpu", "cuda"):
+        raise SettingError(f'train.device: expected auto, cpu or cuda, got "{device}".')
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingError("train.device: cuda is not available here; take cpu, or install torch with CUDA.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
