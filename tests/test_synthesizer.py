@@ -192,6 +192,19 @@ def test_the_own_background_is_completed_once(demo_photos, anny, scenery, tmp_pa
         prepare_bank(demo_photos, anny, replace(CONFIG, background="good"), cache=cache)
 
 
+def test_other_frames_of_a_film_show_what_the_person_hides(demo_photos, anny, scenery):
+    """A frame in which the person stands elsewhere uncovers the left half of the hole."""
+    person = np.zeros((256, 192), bool)
+    person[:, 96:] = True
+    film = replace(demo_photos, scenery=((np.where(person[..., None], 255, scenery).astype(np.uint8), person),))
+    hidden = (demo_photos.mattes[0] > 100) & ~cv2.dilate(person.astype(np.uint8), np.ones((21, 21))).astype(bool)
+    made_up = prepare_bank(demo_photos, anny, CONFIG).background
+    seen = prepare_bank(film, anny, CONFIG).background
+    assert hidden.sum() > 500
+    assert psnr(seen, scenery, hidden) > 30
+    assert psnr(made_up, scenery, hidden) < 25
+
+
 def test_extension_follows_the_renderer(bank, network_bank, demo_photos, anny, scenery):
     shell = len(anny.vertex_part)
     halo = len(bank.sources.extension.anchor)

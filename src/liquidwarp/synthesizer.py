@@ -186,11 +186,12 @@ def _fit_background(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) 
 
 
 def _own_background(photos: SourcePhotos, quality: str, cache: Cache) -> UInt8[np.ndarray, "H W 3"]:
-    """The first photo's background; photos of the same size may show what the person hides in the first."""
+    """The first photo's background; others of the same size may show what the person hides in the first."""
     alike = [index for index, photo in enumerate(photos.pictures) if photo.shape == photos.pictures[0].shape]
-    pictures = [photos.pictures[index] for index in alike]
-    silhouettes = [photos.silhouettes[index].astype(np.uint8) * 255 for index in alike]
-    mattes = [photos.mattes[index] for index in alike]
+    pictures = [photos.pictures[index] for index in alike] + [picture for picture, _ in photos.scenery]
+    covered = [photos.silhouettes[index] for index in alike] + [person for _, person in photos.scenery]
+    silhouettes = [person.astype(np.uint8) * 255 for person in covered]
+    mattes = [photos.mattes[index] for index in alike] + silhouettes[len(alike) :]
     state = digest_of_tensors(*(torch.from_numpy(array) for array in (*pictures, *mattes, *silhouettes)))
     key = cache.key(_BACKGROUND, settings={"quality": quality, "state": state})
     known = cache.load(key)

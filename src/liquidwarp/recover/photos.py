@@ -1,7 +1,7 @@
 """The source's photos with bodies and mattes: from photos, folders of photos, or well-chosen frames of a video."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -35,6 +35,11 @@ _THICKNESS = 0.04
 _VIEWS = "views-2"
 _MATTE = "matte-1"
 _LARGEST = 1024
+_MAX_SCENERY = 4
+_WORTHWHILE = 0.05
+"""A frame is read for its background only if it uncovers this share of what the person hides."""
+_AROUND = 3
+"""How far around a video's coarse mask the person may be, in the mask's pixels."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,9 @@ class SourcePhotos:
     """Opacity of the person, 255 = person."""
     silhouettes: tuple[Bool[np.ndarray, "_ _"], ...]
     """Where the fitted bodies are."""
+    scenery: tuple[tuple[UInt8[np.ndarray, "_ _ 3"], Bool[np.ndarray, "_ _"]], ...] = ()
+    """Further frames of a video, and where the person is in them: they may show what the person hides in the first
+    picture."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -89,7 +97,8 @@ def load_sources(
     if videos:
         recovery = recover_video(videos[0], model=model, person=person, cache=cache, progress=progress)
         chosen = views_of_video(videos[0], recovery, num_views, model, cache)
-        return photos_of_video(videos[0], recovery, chosen, model, cache)
+        of_video = photos_of_video(videos[0], recovery, chosen, model, cache)
+        return replace(of_video, scenery=_scenery_of_video(videos[0], recovery, int(chosen[0])))
     recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
     photos = [read_image(file) for file in files]
     pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
@@ -111,6 +120,32 @@ def photos_of_video(
     pictures = _take_frames(path, frames.tolist())
     origins = [(path, frame) for frame in frames.tolist()]
     return _with_mattes(pictures, (None,) * len(pictures), recovery.select(frames), model, cache, origins)
+
+
+def _scenery_of_video(
+    path: Path, recovery: Recovery, first: int
+) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
+    """Frames that together show most of the place where the person is in frame ``first``."""
+    masks, width = recovery.detections.masks, recovery.image_size[0]
+    around = np.ones((2 * _AROUND + 1, 2 * _AROUND + 1), np.uint8)
+    hidden = masks[first]
+    enough = _WORTHWHILE * hidden.sum()
+    frames: list[int] = []
+    candidates = recovery.observed.nonzero()[:, 0][:: max(1, len(recovery) // _CANDIDATES)].tolist()
+    taken = {index: cv2.dilate(masks[index].astype(np.uint8), around) > 0 for index in candidates}
+    while len(frames) < _MAX_SCENERY and taken:
+        best = max(taken, key=lambda index: int((hidden & ~taken[index]).sum()))
+        if (hidden & ~taken[best]).sum() < enough:
+            break
+        frames.append(best)
+        hidden = hidden & taken[best]
+    if not frames:
+        return ()
+    pictures = _take_frames(path, frames)
+    grow = max(1, round(_AROUND * width / masks.width))
+    large = [cv2.resize(masks[index].astype(np.uint8), recovery.image_size) for index in frames]
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
+    return tuple((picture, cv2.dilate(mask, ellipse) > 0) for picture, mask in zip(pictures, large, strict=True))
 
 
 def _with_mattes(
