@@ -88,6 +88,26 @@ def test_identity_flow_and_open_gate_return_the_texture(make_generator, make_peo
     assert (closed.image - sources.images).abs().mean() > 0.05
 
 
+def test_heads_correct_the_warp(make_generator, make_people):
+    """With heads that say nothing the warped texture and matte come out; an unseen body is taken for solid."""
+    generator, (sources, target) = make_generator(), make_people(targets=2)
+    with torch.no_grad():
+        generator.transfer_net.heads.weight.zero_()
+        generator.transfer_net.heads.bias.zero_()
+    result = synthesize(generator, sources, target)
+    matte = target.texture_matte.clamp(0.02, 0.98)
+    on_mesh = target.valid[:, :, :, 12:]
+    assert on_mesh.all()
+    torch.testing.assert_close(result.matte[..., 12:, :], matte[..., 12:, :])
+    torch.testing.assert_close(result.copied, torch.sigmoid(torch.tensor(2.0)) * target.texture_matte)
+    body = torch.zeros_like(target.condition)
+    body[:, :, 6, 16:] = 1
+    unseen = replace(target, condition=body, visible=target.visible * 0, texture_matte=target.texture_matte * 0)
+    matte = synthesize(generator, sources, unseen).matte
+    assert (matte[..., 16:, :] > 0.8).all()
+    assert (matte[..., :16, :] < 0.1).all()
+
+
 def test_each_fusion_differs(make_generator, make_people):
     people = make_people(sources=2)
     images = {fusion: synthesize(make_generator(fusion=fusion), *people).image for fusion in FUSIONS}

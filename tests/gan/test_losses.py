@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -13,6 +14,7 @@ from liquidwarp.gan.losses import (
     generator_loss,
     masked_l1,
     matte_loss,
+    mean_l1,
     total_variation,
 )
 
@@ -101,3 +103,24 @@ def test_wrong_weights_are_named():
         LossConfig(perceptual=-1.0)
     with pytest.raises(SettingError, match="vgg19_file"):
         LossConfig(perceptual_features="vgg19")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_mean_l1_of_maps_is_the_plain_one(dtype):
+    generator = torch.Generator().manual_seed(0)
+    found = torch.randn(2, 3, 8, 8, generator=generator).to(dtype).requires_grad_()
+    expected = torch.randn(2, 3, 8, 8, generator=generator).to(dtype)
+    weights = torch.tensor([1.0, 3.0])
+    fast = mean_l1(found, expected)
+    plain = (found.float() - expected.float()).abs().mean((1, 2, 3))
+    torch.testing.assert_close(fast, plain, rtol=5e-3, atol=0)
+    gradients = [torch.autograd.grad((value * weights).sum(), found, retain_graph=True)[0] for value in (fast, plain)]
+    torch.testing.assert_close(*gradients, rtol=1e-2, atol=0)
+
+
+def test_judges_in_half_precision_say_the_same(perceptual):
+    half = copy.deepcopy(perceptual)
+    for parameter in half.parameters():
+        parameter.data = parameter.data.bfloat16()
+    picture, truth = blurred(checks(), 2), checks()
+    torch.testing.assert_close(half(picture, truth), perceptual(picture, truth), rtol=0.02, atol=0)

@@ -53,6 +53,21 @@ def test_texture_of_the_sources_lies_where_the_target_shows_it(people):
     assert overlap > 0.9
 
 
+def test_thicker_shells_reach_farther_and_are_drawn_per_batch(people):
+    def reach(scales: tuple[float, ...], index: int = 0) -> torch.Tensor:
+        return SyntheticData(replace(CONFIG, shell_scales=scales), people).samples(index)[0].targets.valid
+
+    thin, thick = reach((1.0,)), reach((2.6,))
+    assert (thick | ~thin).float().mean() > 0.999
+    assert thick.sum() > 1.3 * thin.sum()
+    mixed = [reach((1.0, 2.6), index) for index in range(4)]
+    is_thick = [bool(torch.equal(valid, reach((2.6,), index))) for index, valid in enumerate(mixed)]
+    assert len(set(is_thick)) == 2
+    assert torch.equal(mixed[1], reach((1.0, 2.6), 1))
+    with pytest.raises(SettingError, match="shell_scales"):
+        replace(CONFIG, shell_scales=())
+
+
 def test_reuse_takes_other_views_as_sources(people):
     first, second = SyntheticData(CONFIG, people).samples(1)
     assert first.images.shape == second.images.shape == (2, 2, 3, 128, 128)

@@ -1,14 +1,18 @@
+import random
 from dataclasses import replace
 
 import pytest
 import torch
 
 from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.config import BodyNoise, SyntheticConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.synthetic.dataset import SyntheticPeople, perturb
 from liquidwarp.synthetic.degrade import degrade
+from liquidwarp.synthetic.figure import MATERIALS, Outfit, dress, underwear_faces
+from liquidwarp.synthetic.outfits import draw_outfit
 from liquidwarp.synthetic.poses import PoseLibrary
 from liquidwarp.synthetic.wardrobe import Wardrobe
 
@@ -24,6 +28,25 @@ def test_shapes_and_ranges(people: SyntheticPeople) -> None:
     assert (share > 0.04).all()
     assert (share < 0.7).all()
     assert len(batch.body[1]) == 3
+
+
+def test_nobody_is_bare(model: AnnyBody, wardrobe: Wardrobe) -> None:
+    """Whatever the wardrobe lacks, the trunk is covered: by clothes, else by underwear."""
+    tops = replace(wardrobe, garments=wardrobe.of_kind("top"))
+    chance = random.Random(0)
+    for female in (True, False) * 10:
+        outfit = draw_outfit(wardrobe, SyntheticConfig(), female, chance)
+        assert {"top", "trousers"} <= {garment.kind for garment in outfit.garments}
+        draw_outfit(tops, SyntheticConfig(), female, chance)
+    figures = dress(model, torch.zeros(1, len(model.beta_names)), [Outfit.of([], skin=9, eyes=0)])
+    covered = underwear_faces(model)
+    skin = figures.material[0, figures.layer[0]] == MATERIALS.index("skin")
+    assert torch.equal(~skin, covered)
+    height = figures.vertices[0, model.faces, 1].mean(1)
+    trunk = model.face_part == PARTS.index("torso")
+    hips = model.rest(torch.zeros(1, len(model.beta_names))).joints[0, list(model.roles.upper_leg), 1].mean()
+    assert covered[trunk & (height > hips - 0.25)].all()
+    assert not covered[torch.isin(model.face_part, torch.tensor([PARTS.index(p) for p in parts_of("arms")]))].any()
 
 
 def test_same_seed_same_people_and_any_batch_by_its_index(

@@ -18,6 +18,7 @@ __all__ = [
     "generator_loss",
     "masked_l1",
     "matte_loss",
+    "mean_l1",
     "total_variation",
 ]
 
@@ -92,7 +93,7 @@ def _map_distances(network: FeatureNet, image: Tensor, truth: Tensor) -> list[Fl
     with torch.no_grad():
         expected = _features(network, truth)
     found = _features(network, image)
-    return [_mean_l1(a, b) / size for size, a, b in zip(network.typical, found, expected, strict=True)]
+    return [mean_l1(a, b) / size for size, a, b in zip(network.typical, found, expected, strict=True)]
 
 
 def _features(network: FeatureNet, image: Tensor) -> list[Tensor]:
@@ -123,7 +124,8 @@ class _MeanL1(torch.autograd.Function):
         return difference.sign().mul_(share[:, None, None, None]), None
 
 
-def _mean_l1(found: Tensor, expected: Tensor) -> Float[Tensor, "B"]:
+def mean_l1(found: Float[Tensor, "B C H W"], expected: Float[Tensor, "B C H W"]) -> Float[Tensor, "B"]:
+    """Mean absolute difference of each picture's maps in float32; the gradient is for ``found`` alone."""
     mean: Tensor = _MeanL1.apply(found, expected)  # type: ignore[no-untyped-call]
     return mean
 
