@@ -15,7 +15,7 @@ __all__ = ["background_hole", "complete_background"]
 
 _DILATION = 19 / 512
 _AGREE = 0.035
-_LARGEST = 512
+_LARGEST = 1024
 
 
 def background_hole(
@@ -104,7 +104,7 @@ def _smear(image: Float[np.ndarray, "H W 3"], hole: Bool[np.ndarray, "H W"]) -> 
 def _by_example(
     image: Float[np.ndarray, "H W 3"], hole: Bool[np.ndarray, "H W"], useless: Bool[np.ndarray, "H W"]
 ) -> Float[np.ndarray, "H W 3"]:
-    """At most 512 px large, so that it takes seconds; larger holes are filled with an enlarged result."""
+    """At most 1024 px large, so that it takes seconds; larger holes are filled with an enlarged result."""
     height, width = hole.shape
     factor = _LARGEST / max(height, width)
     if factor >= 1:

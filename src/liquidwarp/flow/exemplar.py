@@ -2,7 +2,9 @@
 
 Paper:
     Wexler et al. 2007, "Space-Time Completion of Video", with the nearest-patch search of Barnes et al. 2009,
-    "PatchMatch", vectorised: all patches look at the same neighbour's match at the same time.
+    "PatchMatch", vectorised: all patches look at the same neighbour's match at the same time. As in Darabi et al.
+    2012, "Image Melding", a patch may be brighter or darker than its match, and patches say what the differences
+    between pixels are rather than the colours: so there is no step where two matches meet, nor at the border.
 """
 
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
+
+from liquidwarp.flow.poisson import membrane, solve_gradients
 
 __all__ = ["fill_by_example"]
 
@@ -22,6 +26,14 @@ _ROUNDS = (40, 24, 14, 8, 4)
 _NEAR_ROWS = 60.0
 """Weight of the squared vertical distance (in picture heights) between a patch and its match: what is at the height
 of the ground should be filled with ground."""
+_FREE_BIAS = 0.06
+"""Up to here a patch may be brighter or darker than its match at little cost [RGB, 0..1]."""
+_BIAS_COST = 0.1
+"""What is left of the cost of such a difference."""
+_PULL = 1e-4
+"""Towards the colours that the patches say, against their differences; see :func:`solve_gradients`."""
+_SEARCHED = 512
+"""Levels larger than this are only voted for [px]: the coarser one's matches are good enough."""
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -40,6 +52,8 @@ class _Level:
     """(H, W): number of the patch centred there, -1 for none."""
     usable: npt.NDArray[np.bool_]
     """(H, W): whether a patch centred there has no hole in it."""
+    mean: FloatArray
+    """(H, W, 3): mean of the known patch centred there."""
     stride: int
 
 
@@ -66,7 +80,7 @@ def fill_by_example(
     pyramid = _pyramid(image.astype(np.float32), hole)
     barred = np.zeros(hole.shape, np.uint8) if useless is None else useless.astype(np.uint8)
     coarsest, coarse_hole = pyramid[-1]
-    current = _smooth_fill(coarsest, coarse_hole)
+    current = membrane(coarsest, coarse_hole)
     match: IntArray | None = None
     last: _Level | None = None
     for depth, (known, mask) in enumerate(reversed(pyramid)):
@@ -80,9 +94,10 @@ def fill_by_example(
         if len(level.y) == 0 or not level.usable.any():
             continue
         match = _start(level, last, match, random)
-        for _ in range(_ROUNDS[min(depth, len(_ROUNDS) - 1)]):
-            match, distance = _search(level, match, random)
-            level.image = _vote(level, match, distance)
+        for _ in range(_ROUNDS[min(depth, len(_ROUNDS) - 1)] if max(height, width) <= _SEARCHED else 1):
+            match, distance = _search(level, match, random, wide=max(height, width) <= _SEARCHED)
+            level.image, *_ = _vote(level, match, distance)
+        level.image = _meld(level, match, distance, touches > 0)
         current, last = level.image, level
     return np.where(hole[..., None], current, image).clip(0, 1).astype(image.dtype)
 
@@ -99,12 +114,6 @@ def _pyramid(image: FloatArray, hole: Bool[np.ndarray, "H W"]) -> list[tuple[Flo
     return levels
 
 
-def _smooth_fill(image: FloatArray, hole: npt.NDArray[np.bool_]) -> FloatArray:
-    pixels = (image.clip(0, 1) * 255).astype(np.uint8)
-    filled = cv2.inpaint(pixels, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
-    return np.where(hole[..., None], filled.astype(np.float32) / 255, image)
-
-
 def _level(image: FloatArray, hole: npt.NDArray[np.bool_], stride: int) -> _Level:
     touches = cv2.dilate(hole.astype(np.uint8), np.ones((_PATCH, _PATCH), np.uint8)) > 0
     inner = np.zeros_like(hole)
@@ -117,7 +126,8 @@ def _level(image: FloatArray, hole: npt.NDArray[np.bool_], stride: int) -> _Leve
     y, x = np.nonzero(wanted)
     slot = np.full(hole.shape, -1, np.int64)
     slot[y, x] = np.arange(len(y))
-    return _Level(image, hole, y, x, slot, ~touches & inner, stride)
+    mean: FloatArray = cv2.blur(image, (_PATCH, _PATCH)).astype(np.float32)
+    return _Level(image, hole, y, x, slot, ~touches & inner, mean, stride)
 
 
 def _start(
@@ -141,20 +151,24 @@ def _start(
 
 
 def _search(
-    level: _Level, match: IntArray, random: np.random.Generator
+    level: _Level, match: IntArray, random: np.random.Generator, wide: bool
 ) -> tuple[Int[np.ndarray, "N 2"], Float[np.ndarray, "N"]]:
-    """Better matches: the neighbours' moved by one, and random ones in a shrinking window."""
+    """Better matches: the neighbours' moved by one, and random ones in a shrinking window if ``wide``."""
     height, width = level.hole.shape
-    flat = level.image.reshape(-1, 3)
+    flat, means = level.image.reshape(-1, 3), level.mean.reshape(-1, 3)
     offset = (np.arange(-_HALF, _HALF + 1)[:, None] * width + np.arange(-_HALF, _HALF + 1)).ravel()
     own = flat.take((level.y * width + level.x)[:, None] + offset, axis=0)
+    own_mean = own.mean(1)
 
     def distance(patch: IntArray, place: IntArray) -> FloatArray:
-        other = flat.take((place[:, 0] * width + place[:, 1])[:, None] + offset, axis=0)
+        centre = place[:, 0] * width + place[:, 1]
+        other = flat.take(centre[:, None] + offset, axis=0)
         other -= own[patch]
         rows = (place[:, 0] - level.y[patch]).astype(np.float32) / height
-        cost: FloatArray = np.einsum("nkc,nkc->n", other, other) + _NEAR_ROWS * rows * rows
-        return cost
+        bias = means.take(centre, axis=0) - own_mean[patch]
+        forgiven = (1 - _BIAS_COST) * len(offset) * np.square(bias.clip(-_FREE_BIAS, _FREE_BIAS)).sum(1)
+        cost: FloatArray = np.einsum("nkc,nkc->n", other, other) - forgiven + _NEAR_ROWS * rows * rows
+        return cost.clip(0)
 
     best = match.copy()
     cost = distance(np.arange(len(best)), best)
@@ -171,7 +185,7 @@ def _search(
         dy, dx = dy * level.stride, dx * level.stride
         neighbour = level.slot[(level.y + dy).clip(0, height - 1), (level.x + dx).clip(0, width - 1)]
         offer(best[neighbour.clip(0)] - np.array([dy, dx]), neighbour >= 0)
-    radius = max(height, width)
+    radius = max(height, width) if wide else 0
     everything = np.ones(len(best), bool)
     while radius >= 2:
         offer(best + random.integers(-radius, radius + 1, best.shape), everything)
@@ -179,24 +193,42 @@ def _search(
     return best, cost
 
 
-def _vote(level: _Level, match: IntArray, distance: FloatArray) -> FloatArray:
-    """Each pixel of the hole becomes the mean of what the patches over it say; good matches count most."""
+def _vote(level: _Level, match: IntArray, distance: FloatArray, differences: bool = False) -> tuple[FloatArray, ...]:
+    """Each pixel of the hole becomes the mean of what the patches over it say; good matches count most.
+
+    With ``differences`` also what they say about the differences to the neighbours on the right and below.
+    """
     height, width = level.hole.shape
     flat = level.image.reshape(-1, 3)
     depth = cv2.distanceTransform(level.hole.astype(np.uint8), cv2.DIST_L2, 3)[level.y, level.x]
     typical = max(float(np.percentile(distance, 50)), 1e-3)
     weight = np.exp(-distance / typical) * 1.2**-depth + 1e-9
-    total = np.zeros(height * width)
-    colour = np.zeros((3, height * width))
     target, source = level.y * width + level.x, match[:, 0] * width + match[:, 1]
+    own_mean = cv2.blur(level.image, (_PATCH, _PATCH)).reshape(-1, 3)[target]
+    bias = (own_mean - level.mean.reshape(-1, 3)[source]).clip(-_FREE_BIAS, _FREE_BIAS)
+    steps = (0, 1, width) if differences else (0,)
+    totals = [np.zeros(height * width) for _ in steps]
+    sums = [np.zeros((3, height * width)) for _ in steps]
     for dy in range(-_HALF, _HALF + 1):
         for dx in range(-_HALF, _HALF + 1):
             shift = dy * width + dx
             said = flat.take(source + shift, axis=0)
-            total += np.bincount(target + shift, weight, height * width)
-            for c in range(3):
-                colour[c] += np.bincount(target + shift, weight * said[:, c], height * width)
-    mean: FloatArray = (colour / np.maximum(total, 1e-12)).T.reshape(height, width, 3).astype(np.float32)
-    replace = level.hole & (total.reshape(height, width) > 1e-12)
-    voted: FloatArray = np.where(replace[..., None], mean, level.image)
-    return voted
+            for step, total, colour in zip(steps, totals, sums, strict=True):
+                if (step == 1 and dx == _HALF) or (step == width and dy == _HALF):
+                    continue
+                value = said + bias if step == 0 else flat.take(source + shift + step, axis=0) - said
+                total += np.bincount(target + shift, weight, height * width)
+                for c in range(3):
+                    colour[c] += np.bincount(target + shift, weight * value[:, c], height * width)
+    means = [
+        (colour / np.maximum(total, 1e-12)).T.reshape(height, width, 3).astype(np.float32)
+        for total, colour in zip(totals, sums, strict=True)
+    ]
+    replace = level.hole & (totals[0].reshape(height, width) > 1e-12)
+    return (np.where(replace[..., None], means[0], level.image), *means[1:])
+
+
+def _meld(level: _Level, match: IntArray, distance: FloatArray, ignored: npt.NDArray[np.bool_]) -> FloatArray:
+    """The picture whose differences are those that the patches say, without a step at the hole's border."""
+    colours, right, down = _vote(level, match, distance, differences=True)
+    return solve_gradients(colours, level.hole, right[:, :-1], down[:-1], _PULL, ignored)
