@@ -132,7 +132,9 @@ def _read_hierarchy(file: str, lines: list[str]) -> tuple[_Hierarchy, int]:
                 tree.channels[stack[-1]] = _channels(file, index, words[1:])
             else:
                 raise _broken(file, index, line.strip(), "HIERARCHY, ROOT, JOINT, End Site, OFFSET, CHANNELS or MOTION")
-    raise MotionError(f"{file}: no MOTION section found after {len(lines)} lines. Is this a BVH file?")
+    raise MotionError(
+        f"{file}: expected a BVH file with a MOTION section, found none in {len(lines)} lines. Export the motion again."
+    )
 
 
 def _channels(file: str, index: int, words: list[str]) -> list[str]:

@@ -70,6 +70,10 @@ class SkeletonRoles:
     thumb: tuple[int, int]
 
 
+_NAMED = 8
+"""So many joints of a file are named in a message."""
+
+
 def match_joints(file: str, names: Sequence[str], parents: Sequence[int]) -> SkeletonRoles:
     """Find the joints of a skeleton by their names.
 
@@ -93,10 +97,11 @@ def match_joints(file: str, names: Sequence[str], parents: Sequence[int]) -> Ske
         if joint < 0
     ]
     if missing:
-        wanted = "; ".join(f"{role.replace('_', ' ')}: {', '.join(words)}" for role, words in _SIDED.items())
+        named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        wanted = ", ".join(f"Left{words[0].capitalize()}" for role, words in _SIDED.items() if min(found[role]) < 0)
         raise MotionError(
-            f"{file}: joints not found: {', '.join(missing)}. Joints in the file: {', '.join(names)}. "
-            f"Rename them to one of (with Left/Right) {wanted}."
+            f"{file}: joints not found: {', '.join(missing)}. Joints in the file: {named}. "
+            f"Rename them to names like {wanted}."
         )
     children: dict[int, list[int]] = {}
     for joint, parent in enumerate(parents):

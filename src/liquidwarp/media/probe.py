@@ -48,7 +48,7 @@ def probe_video(path: Path, seconds: float | None = None) -> VideoFacts:
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             if not container.streams.video:
-                raise MediaError(f"{path}: expected a video, but there is no video stream in it.")
+                raise MediaError(f"{path}: expected a video, but there are no pictures in it. Choose another file.")
             start, end, rate, stamped = _read_packets(path, container, seconds)
             has_audio = bool(container.streams.audio)
         stored, turns, flip = _first_picture(path)

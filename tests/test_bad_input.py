@@ -1,0 +1,370 @@
+"""What a user can get wrong, each through the command line: exit code 2, one helpful line, nothing half-written."""
+
+import errno
+import re
+import shutil
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from liquidwarp import weights
+from liquidwarp.cli import COMMANDS, main
+from liquidwarp.errors import MediaError
+from liquidwarp.files import write_error
+from liquidwarp.media import VideoWriter, open_frames, save_image
+from liquidwarp.recover.tracker import Networks, PersonDetector
+from liquidwarp.weights import ASSETS
+from recover.discs import Discs, draw
+
+FRONT = ASSETS / "demo" / "front.jpg"
+WALK = ASSETS / "demo" / "motion.bvh"
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path, monkeypatch):
+    """An empty folder to work in, a cache of its own, and networks that see discs as people."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("LIQUIDWARP_CACHE", str(tmp_path / "cache"))
+    discs = Discs()
+    monkeypatch.setattr(Networks, "bundled", lambda threads: Networks(discs.finder, discs.pose, discs.hand, discs.face))
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Good and bad inputs by name."""
+    folder = tmp_path_factory.mktemp("in")
+    save_image(folder / "two.png", draw((320, 240), (90, 120, 60), (230, 120, 45)))
+    save_image(folder / "small.png", draw((320, 240), (90, 120, 28)))
+    save_image(folder / "nobody.png", np.full((240, 320, 3), 9, np.uint8))
+    (folder / "text.mp4").write_text("no video " * 50)
+    (folder / "text.jpg").write_text("no photo " * 50)
+    (folder / "text.bvh").write_text("HIERARCHY of nothing")
+    (folder / "zeros.npz").write_bytes(b"\0" * 99)
+    (folder / "empty.jpg").touch()
+    (folder / "folder").mkdir()
+    (folder / "folder" / "notes.txt").write_text("no image here")
+    (folder / "pipes.bvh").write_text(re.sub(r"(ROOT|JOINT) (\w+)", r"\1 \2Tube", WALK.read_text()))
+    pictures = np.random.default_rng(0).integers(0, 255, (60, 120, 160, 3), np.uint8)
+    for name in ("good.mp4", "good.mkv"):
+        with VideoWriter(folder / name, 25, (160, 120)) as video:
+            for picture in pictures:
+                video.write(picture)
+    for name in ("good.mp4", "good.mkv"):
+        data = (folder / name).read_bytes()
+        (folder / name.replace("good", "half")).write_bytes(data[: len(data) // 2])
+    for name in ("none.mp4", "none.mkv"):
+        with av.open(str(folder / name), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width = stream.height = 64
+            container.start_encoding()
+    with VideoWriter(folder / "dark.mp4", 25, (160, 120)) as video:
+        for _ in range(3):
+            video.write(np.full((120, 160, 3), 9, np.uint8))
+    return folder
+
+
+def refused(words, capsys, code=2):
+    """Run a command that must be refused; the one line of complaint."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in words])
+    shown = capsys.readouterr()
+    assert stop.value.code == code
+    assert "Written" not in shown.out
+    lines = [line for line in shown.err.splitlines() if line.startswith("liquidwarp: ")]
+    assert len(lines) == 1, shown.err
+    assert shown.err.splitlines()[-1] == lines[0]
+    assert "Traceback" not in shown.err
+    assert len(lines[0]) < 500
+    return lines[0].removeprefix("liquidwarp: ")
+
+
+def nothing_is_left(tmp_path):
+    return not list((tmp_path / "work").iterdir())
+
+
+def imitate(source, driving, *options):
+    return ["imitate", "--source", *(source if isinstance(source, list) else [source]), "--driving", driving, *options]
+
+
+SOURCES = [
+    ("gone.jpg", ("gone.jpg: no such file or folder", "Check the spelling")),
+    ("folder", ("folder: expected a folder with images", "found none")),
+    ("text.jpg", ("text.jpg: expected an image", "content is not one")),
+    ("empty.jpg", ("empty.jpg: the file is empty", "Copy it again")),
+    ("text.mp4", ("text.mp4: expected a video", "Copy or export it again")),
+    ("half.mp4", ("half.mp4: the video is cut off or damaged", "Copy or export it again")),
+    ("half.mkv", ("half.mkv: the video is cut off or damaged", "frames could be read")),
+    ("none.mp4", ("none.mp4: expected a video, but there are no pictures in it", "Choose another file")),
+    ("none.mkv", ("none.mkv: expected a video, but no frame can be read", "Copy or export it again")),
+]
+"""A name, and what must be said of it."""
+
+
+@pytest.mark.parametrize(("name", "said"), SOURCES, ids=[name for name, _ in SOURCES])
+@pytest.mark.parametrize("command", ["imitate", "recover", "evaluate"])
+def test_unreadable_pictures(command, name, said, given, capsys, tmp_path):
+    words = {
+        "imitate": imitate(given / name, WALK, "--out", "new/out.mp4"),
+        "recover": ["recover", given / name, "--out", "new/out"],
+        "evaluate": ["evaluate", "recover", given / name],
+    }[command]
+    line = refused(words, capsys)
+    assert all(part in line for part in said), line
+    assert nothing_is_left(tmp_path)
+
+
+DRIVINGS = [
+    *SOURCES,
+    ("text.bvh", ("text.bvh: expected a BVH file", "Export the motion again")),
+    ("zeros.npz", ("zeros.npz: cannot be read as npz", "Save it again")),
+    ("pipes.bvh", ("pipes.bvh: joints not found: left upper leg", "Rename them to names like Left")),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), DRIVINGS, ids=[name for name, _ in DRIVINGS])
+def test_unreadable_driving_is_refused_before_the_source_is_looked_at(name, said, given, capsys, tmp_path):
+    line = refused(imitate(given / "two.png", given / name, "--out", "new/out.mp4"), capsys)
+    assert all(part in line for part in said), line
+    assert nothing_is_left(tmp_path)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("nobody.png", [], ("nobody.png: expected a person, found nobody", "whole body should be in view")),
+        ("dark.mp4", [], ("dark.mp4: expected a person, found nobody", "whole body should be in view")),
+        ("small.png", [], ("small.png: expected a person at least 64 px high, found one of 5", "enlarge")),
+        ("two.png", ["--person", "3"], ("expected person 3, found 2 people", "from 1 (the largest) to 2")),
+        ("two.png", ["--person", "5,5"], ("expected a person at (5, 5) px, found 2 people at (9", "Give a place")),
+        ("two.png", ["--person", "0"], ('person: expected "largest", a number from 1 on', "got '0'")),
+        ("two.png", ["--person", "left"], ('person: expected "largest"', "got 'left'")),
+        ("two.png", ["--person", "1", "2"], ("person: expected one choice for all pictures", "got 2")),
+        ("two.png", ["--person"], ('person: expected "largest"', "got nothing")),
+    ],
+)
+@pytest.mark.parametrize("command", ["imitate", "recover"])
+def test_nobody_and_not_that_one(command, name, options, said, given, capsys, tmp_path):
+    words = {
+        "imitate": imitate(given / name, WALK, "--out", "new/out.mp4", *options),
+        "recover": ["recover", given / name, "--out", "new/out", *options],
+    }[command]
+    line = refused(words, capsys)
+    assert all(part in line for part in said), line
+    assert nothing_is_left(tmp_path)
+
+
+def test_wrong_person_of_the_driving(given, capsys):
+    line = refused(imitate(given / "two.png", WALK, "--out", "o.mp4", "--driving-person", "x"), capsys)
+    assert line.startswith('driving_person: expected "largest"')
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--size", "300"], ("'300'", "--size", "256", "512", "1024", "--help")),
+        (["--camera", "up"], ("'up'", "--camera", "natural")),
+        (["--layout", "wide"], ("'wide'", "--layout", "strip")),
+        (["--sise", "256"], ("--sise", "Perhaps you meant: --size")),
+        (["--fps", "abc"], ("--fps", "abc")),
+        (["--fps", "-3"], ("fps: expected more than 0", "-3")),
+        (["--fps", "nan"], ("fps: expected more than 0",)),
+        (["--frames", "0"], ("frames: expected at least 1, got 0",)),
+        (["--background", "#12"], ("background: expected a colour", "#12")),
+        (["--background", "green.png"], ("green.png: no such file",)),
+        (["--device", "abacus"], ("device: 'abacus' cannot be used here", "Use auto or cpu")),
+    ],
+)
+def test_wrong_values(words, said, given, capsys, tmp_path):
+    line = refused(imitate(given / "two.png", WALK, "--out", "new/o.mp4", *words), capsys)
+    assert all(part in line for part in said), line
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], ("imitate", "recover", "--help")),
+        (["imitate"], ("Missing", "--source", "--driving", "--out")),
+        (["dance"], ("dance", "imitate")),
+        (["evaluate", "everything"], ("everything", "recover")),
+        (["recover"], ("path: expected at least one file",)),
+    ],
+)
+def test_wrong_commands(words, said, capsys):
+    line = refused(words, capsys)
+    assert all(part in line for part in said), line
+
+
+@pytest.mark.parametrize("command", ["imitate", "recover"])
+def test_photos_and_video_together(command, given, capsys, tmp_path):
+    both = [given / "two.png", given / "good.mp4"]
+    line = refused(imitate(both, WALK, "--out", "o.mp4") if command == "imitate" else ["recover", *both], capsys)
+    assert "good.mp4: expected photos of one person or one video, got 2 inputs" in line
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("o.avi", ("o.avi: expected a video name ending in .mp4",)),
+        ("file/o.mp4", ("cannot be written", "Choose a folder")),
+        ("file", ("expected a folder, got a file",)),
+        ("full", ("full", "expected a new or empty folder", "notes.txt")),
+    ],
+)
+def test_no_place_for_the_video(out, said, given, capsys, tmp_path):
+    (tmp_path / "work" / "file").touch()
+    (tmp_path / "work" / "full").mkdir()
+    (tmp_path / "work" / "full" / "notes.txt").touch()
+    line = refused(imitate(given / "two.png", WALK, "--out", out), capsys)
+    assert all(part in line for part in said), line
+    assert sorted(path.name for path in (tmp_path / "work").rglob("*")) == ["file", "full", "notes.txt"]
+
+
+def test_no_place_for_what_is_recovered(given, capsys, tmp_path):
+    (tmp_path / "work" / "file").touch()
+    assert "expected a folder for the results, got a file" in refused(["recover", FRONT, "--out", "file"], capsys)
+    assert "cannot be written" in refused(["recover", FRONT, "--out", "file/deeper"], capsys)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["file"]
+
+
+def test_no_permission(given, capsys, monkeypatch, tmp_path):
+    from pathlib import Path
+
+    def forbidden(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    words = imitate(given / "two.png", WALK, "--out", "o.mp4")
+    monkeypatch.setattr(Path, "open", forbidden)
+    assert "o.mp4: cannot be written (Permission denied)" in refused(words, capsys)
+
+
+def test_full_disk_is_told_at_once(given, capsys, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 2**20))
+    line = refused(imitate(given / "two.png", WALK, "--out", "o.mp4"), capsys)
+    assert "o.mp4: not enough disk space: about 64 MB needed, 5 MB free" in line
+
+
+def test_weights_of_other_content(given, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "sha256_of", lambda path: "0" * 64)
+    weights._verified.cache_clear()
+    try:
+        line = refused(["recover", FRONT, "--out", "out"], capsys)
+    finally:
+        weights._verified.cache_clear()
+    assert "found other content" in line
+    assert "Install the package again" in line
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_is_no_mistake(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"] if name else ["--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "usage: liquidwarp" in shown.out
+
+
+@pytest.fixture
+def moving(demo_photos, monkeypatch):
+    """What `imitate` of the demo's person needs, without networks; grey frames are rendered instead of people.
+
+    ``frames`` are the numbers of those asked for; ``stop`` raises an error at a frame.
+    """
+    state = SimpleNamespace(frames=[], stop={})
+
+    def render(bank, targets, config, start=0):
+        for index in range(start, len(targets)):
+            if index in state.stop:
+                raise state.stop[index]
+            state.frames.append(index)
+            yield np.full((bank.size[1], bank.size[0], 3), index, np.uint8)
+
+    monkeypatch.setattr("liquidwarp.api.load_sources", lambda *given, **options: demo_photos)
+    monkeypatch.setattr("liquidwarp.tasks.imitate.render_frames", render)
+    options = ["--frames", "60", "--size", "256", "--renderer", "texture", "--background", "#808080"]
+    state.words = imitate(FRONT, WALK, "--out", "new/o.mp4", *options)
+    return state
+
+
+def finish(moving, tmp_path, frames):
+    """The same command again renders only these frames, and leaves nothing but the video."""
+    moving.stop, moving.frames = {}, []
+    main([str(word) for word in moving.words])
+    assert moving.frames == frames
+    assert [path.name for path in (tmp_path / "work" / "new").iterdir()] == ["o.mp4"]
+    values = [frame.mean() for frame in open_frames(tmp_path / "work" / "new" / "o.mp4")]
+    assert values == pytest.approx(range(60), abs=2)
+
+
+def test_interrupted_rendering_goes_on(moving, capsys, tmp_path):
+    moving.stop[55] = KeyboardInterrupt()
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in moving.words])
+    assert stop.value.code == 130
+    assert "The same command goes on where it stopped" in capsys.readouterr().err
+    assert not (tmp_path / "work" / "new" / "o.mp4").exists()
+    finish(moving, tmp_path, list(range(48, 60)))
+
+
+def test_full_disk_while_rendering_goes_on(moving, capsys, monkeypatch, tmp_path):
+    write, count = VideoWriter.write, iter(range(99))
+
+    def full(self, rgb):
+        if next(count) == 55:
+            raise write_error(self.path, OSError(errno.ENOSPC, "No space left on device"))
+        write(self, rgb)
+
+    monkeypatch.setattr(VideoWriter, "write", full)
+    assert "the disk is full. Free some space" in refused(moving.words, capsys)
+    monkeypatch.setattr(VideoWriter, "write", write)
+    finish(moving, tmp_path, list(range(48, 60)))
+
+
+def test_longer_than_the_disk_can_hold(moving, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
+    monkeypatch.setattr("liquidwarp.media.resumable._VIDEO_BYTES", 1e4)  # as if there were thousands of frames
+    line = refused(moving.words, capsys)
+    assert "o.mp4: not enough disk space: about 54.9 GB needed, 1.0 GB free" in line
+    assert "make a shorter or smaller video" in line
+    assert moving.frames == []
+    assert nothing_is_left(tmp_path)
+
+
+def test_interrupted_detection_goes_on(given, capsys, monkeypatch, tmp_path):
+    from liquidwarp.recover import digitize
+
+    monkeypatch.setattr(digitize, "_PIECE", 4)
+    path = given / "discs.mp4"
+    with VideoWriter(path, 25, (160, 120)) as video:
+        for t in range(10):
+            video.write(draw((160, 120), (50 + 4 * t, 60, 40)))
+    sight, seen = PersonDetector._sight, []
+
+    def far_enough(*given):
+        raise MediaError("the fit is not asked here")
+
+    def interrupted(self, *given):
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return sight(self, *given)
+
+    monkeypatch.setattr(PersonDetector, "_sight", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["recover", str(path), "--out", "out"])
+    assert stop.value.code == 130
+    assert nothing_is_left(tmp_path)
+    monkeypatch.setattr(PersonDetector, "_sight", lambda self, *given: (seen.append(2), sight(self, *given))[1])
+    monkeypatch.setattr(digitize, "_fitted", far_enough)
+    refused(["recover", path, "--out", "out"], capsys)
+    assert seen.count(2) == 10 - 4, "the first piece was kept"
+    refused(["recover", path, "--out", "out"], capsys)
+    assert seen.count(2) == 10 - 4, "all were kept"
