@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
@@ -28,11 +29,13 @@ __all__ = ["SourcePhotos", "choose_views", "load_sources", "photos_of_video", "s
 
 _CANDIDATES = 48
 _SHARPNESS_WEIGHT = 0.35
+_LEAST_SPREAD = 0.3
+"""Differences of the logarithm of sharpness smaller than this hardly count."""
 _SMALL = 128
 """Side of the pictures in which it is looked up what covers what [px]."""
 _THICKNESS = 0.04
 """What lies this little behind the seen surface is seen itself [m]."""
-_VIEWS = "views-2"
+_VIEWS = "views-3"
 _MATTE = "matte-1"
 _LARGEST = 1024
 _MAX_SCENERY = 4
@@ -262,8 +265,8 @@ def choose_views(
 ) -> Int64[Tensor, "S"]:
     """Frames of a video that together show as much of the person as possible.
 
-    The first faces the camera most; each further one adds the most surface that was not seen yet, or not as well.
-    Blurred frames show everything worse.
+    The first faces the camera and hides little of itself; each further one adds the most surface that was not seen
+    yet, or not as well. Blurred frames show everything worse.
 
     Args:
         model: The body.
@@ -273,15 +276,14 @@ def choose_views(
         count: How many, at most N.
 
     Returns:
-        Frame numbers, the most frontal first.
+        Frame numbers, the one that faces the camera first.
     """
-    facing = -body.rel_rotmats[candidates, 0, :, 2]  # where the pelvis looks: its -z axis
-    heading = torch.atan2(facing[:, 0], -facing[:, 2])  # [rad], 0 = towards the camera
     value = sharpness[candidates]
-    spread = value.std().clamp(min=1e-6) if len(value) > 1 else torch.tensor(1.0)
+    spread = value.std().clamp(min=_LEAST_SPREAD) if len(value) > 1 else torch.tensor(1.0)
     bonus = _SHARPNESS_WEIGHT * ((value - value.median()) / spread).clamp(-2, 1)
     shown = _shown_surface(model, body[candidates]) * (1 + bonus / 2)[:, None]
-    chosen = [int((bonus - heading.abs()).argmax())]
+    facing = F.normalize(body.rel_rotmats[candidates, 0][:, [0, 2], 2], dim=1)[:, 1]  # 1: the pelvis to the camera
+    chosen = [int((shown.sum(1) * (1.05 + facing)).argmax())]
     while len(chosen) < count:
         gain = (shown - shown[chosen].amax(0)).clamp(min=0).sum(1)
         gain[chosen] = -1
