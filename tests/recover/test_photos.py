@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from liquidwarp.body.model import BodyParams
+from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import Cache
 from liquidwarp.errors import MediaError
 from liquidwarp.geometry.camera import WeakPerspective
@@ -59,6 +60,15 @@ def test_the_first_view_hides_little(anny):
     raised = torch.tensor([[-1.5, 0.0, 0.0]]).expand(2, -1)
     body.rel_rotmats[:2, anny.roles.upper_leg[0]] = rotvec_to_matrix(raised)
     assert choose_views(anny, body, torch.tensor([0, 1, 2]), torch.tensor([1.0, 1.0, 0.98]), 1).tolist() == [2]
+
+
+def test_what_lies_behind_is_not_shown(anny):
+    """From the side the trunk hides the far arm, whose inner side looks at the camera as well."""
+    shown = photos_module._shown_surface(anny, turned(anny, [0.0, 90.0, -90.0]))
+    left, right = (shown[:, anny.vertex_part == PARTS.index(f"{side}_upper_arm")].sum(1) for side in ("left", "right"))
+    for near, far in ((left[1], right[1]), (right[2], left[2])):
+        assert min(near, far) < 0.35 * max(near, far)
+    assert left[0] == pytest.approx(float(right[0]), rel=0.2)
 
 
 def test_blurred_frames_are_left_out(anny):
