@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from liquidwarp import weights
 from liquidwarp.cli import COMMANDS, main
 from liquidwarp.errors import MediaError
 from liquidwarp.files import write_error
 from liquidwarp.media import VideoWriter, open_frames, save_image
+from liquidwarp.recover import digitize
 from liquidwarp.recover.tracker import Networks, PersonDetector
 from liquidwarp.weights import ASSETS
 from recover.discs import Discs, draw
@@ -273,6 +275,19 @@ def test_help_is_no_mistake(name, capsys):
 
 
 @pytest.fixture
+def seen(monkeypatch):
+    """What was detected in each picture; the run ends before the fit."""
+    found = []
+
+    def look(parts, *given):
+        found.extend(parts)
+        raise MediaError("the fit is not asked here")
+
+    monkeypatch.setattr(digitize, "_fitted", look)
+    return found
+
+
+@pytest.fixture
 def moving(demo_photos, monkeypatch):
     """What `imitate` of the demo's person needs, without networks; grey frames are rendered instead of people.
 
@@ -338,23 +353,18 @@ def test_longer_than_the_disk_can_hold(moving, capsys, monkeypatch, tmp_path):
     assert nothing_is_left(tmp_path)
 
 
-def test_interrupted_detection_goes_on(given, capsys, monkeypatch, tmp_path):
-    from liquidwarp.recover import digitize
-
+def test_interrupted_detection_goes_on(given, seen, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(digitize, "_PIECE", 4)
     path = given / "discs.mp4"
     with VideoWriter(path, 25, (160, 120)) as video:
         for t in range(10):
             video.write(draw((160, 120), (50 + 4 * t, 60, 40)))
-    sight, seen = PersonDetector._sight, []
-
-    def far_enough(*given):
-        raise MediaError("the fit is not asked here")
+    sight, looks = PersonDetector._sight, []
 
     def interrupted(self, *given):
-        if len(seen) == 6:
+        if len(looks) == 6:
             raise KeyboardInterrupt
-        seen.append(1)
+        looks.append(1)
         return sight(self, *given)
 
     monkeypatch.setattr(PersonDetector, "_sight", interrupted)
@@ -362,9 +372,51 @@ def test_interrupted_detection_goes_on(given, capsys, monkeypatch, tmp_path):
         main(["recover", str(path), "--out", "out"])
     assert stop.value.code == 130
     assert nothing_is_left(tmp_path)
-    monkeypatch.setattr(PersonDetector, "_sight", lambda self, *given: (seen.append(2), sight(self, *given))[1])
-    monkeypatch.setattr(digitize, "_fitted", far_enough)
+    monkeypatch.setattr(PersonDetector, "_sight", lambda self, *given: (looks.append(2), sight(self, *given))[1])
     refused(["recover", path, "--out", "out"], capsys)
-    assert seen.count(2) == 10 - 4, "the first piece was kept"
+    assert looks.count(2) == 10 - 4, "the first piece was kept"
     refused(["recover", path, "--out", "out"], capsys)
-    assert seen.count(2) == 10 - 4, "all were kept"
+    assert looks.count(2) == 10 - 4, "all were kept"
+
+
+def save_odd(folder, kind):
+    """A photo of a person who stands at (90, 120) of 320 x 240 pixels when it is shown as it should be."""
+    picture = Image.fromarray(draw((320, 240), (90, 120, 60)))
+    path = folder / f"{kind}.{ {'cmyk': 'jpg', 'exif': 'jpg'}.get(kind, 'png') }"
+    if kind == "exif":
+        exif = Image.Exif()
+        exif[0x0112] = 6  # shown a quarter turn clockwise
+        picture.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    elif kind == "sixteen":
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(path)
+    elif kind == "huge":
+        picture.resize((6400, 4800)).save(path)
+    else:
+        picture.convert({"alpha": "RGBA", "grey": "L", "cmyk": "CMYK", "palette": "P"}[kind]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["exif", "alpha", "grey", "cmyk", "palette", "sixteen", "huge"])
+def test_odd_photos_are_read_upright(kind, tmp_path, capsys, seen):
+    refused(["recover", save_odd(tmp_path, kind), "--out", "out"], capsys)
+    scale = 4096 / 320 if kind == "huge" else 1
+    assert seen[0].image_size == (320 * scale, 240 * scale)
+    assert seen[0].xy[0, 0].tolist() == pytest.approx([90 * scale, 120 * scale], abs=0.5 * scale)
+
+
+@pytest.mark.parametrize(("choice", "place"), [("largest", 90), ("2", 230), ("235,110", 230), ("1", 90)])
+@pytest.mark.parametrize("kind", ["photo", "video"])
+def test_choice_among_several(choice, place, kind, given, tmp_path, capsys, seen):
+    path = given / "two.png"
+    if kind == "video":
+        path = tmp_path / "two.mp4"
+        with VideoWriter(path, 25, (320, 240)) as video:
+            for t in range(3):
+                video.write(draw((320, 240), (90 + t, 120, 60), (230 + t, 120, 45)))
+    refused(["recover", path, "--out", "out", "--person", choice], capsys)
+    assert seen[0].xy[:, 0, 0].tolist() == pytest.approx([place + t for t in range(len(seen[0]))], abs=1.5)
+
+
+def test_a_choice_for_each_photo(given, capsys, seen):
+    refused(["recover", given / "two.png", given / "two.png", "--person", "2", "90,120"], capsys)
+    assert [float(part.xy[0, 0, 0]) for part in seen] == pytest.approx([230, 90], abs=0.5)
