@@ -144,7 +144,7 @@ class LiquidWarper:
         paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
         photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress)
         for note in photos.recovery.notes:
-            _log.info("%s", note)
+            _log.info("Source: %s", note)
         picture = self._background(background, photos.pictures[0].shape[:2])
         with tqdm(total=1, desc="Preparing", disable=not self.progress, leave=False) as bar:
 
@@ -190,4 +190,6 @@ class LiquidWarper:
             The result; ``save`` or iterate it to render.
         """
         motion = load_driving(driving, self.model, fps, frames, driving_person, self.cache)
+        for note in motion.notes:
+            _log.info("Driving: %s", note)
         return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self.config)

@@ -37,6 +37,8 @@ class Driving:
     path: Path
     frames: FrameSource | None
     """The driving's own pictures; None for a motion file."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about what was recovered, in whole sentences."""
 
     @property
     def sound(self) -> Path | None:
@@ -74,10 +76,11 @@ def load_driving(
     if path.suffix.lower() in IMAGE_SUFFIXES:
         recovery = recover_photos([path], model=model, person=person, cache=cache)
         motion = motion_of(recovery.body, model, fps or _STILL_RATE, path.stem)
-        return Driving(motion, path, open_frames(path))
+        return Driving(motion, path, open_frames(path), recovery.notes)
     recovery = recover_video(path, fps=fps, max_frames=max_frames, model=model, person=person, cache=cache)
     frames = open_frames(path, fps=fps, max_frames=max_frames)
-    return Driving(motion_of(recovery.body, model, recovery.fps, path.stem), path, frames)
+    motion = motion_of(recovery.body, model, recovery.fps, path.stem)
+    return Driving(motion, path, frames, recovery.notes)
 
 
 @dataclass(frozen=True)
