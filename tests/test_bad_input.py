@@ -343,6 +343,16 @@ def test_full_disk_while_rendering_goes_on(moving, capsys, monkeypatch, tmp_path
     finish(moving, tmp_path, list(range(48, 60)))
 
 
+def test_what_is_invented_is_told(moving, demo_photos, monkeypatch, caplog):
+    body = demo_photos.recovery.body[slice(0, 1)]
+    half = SimpleNamespace(body=body, notes=("The feet are not in the picture.",))
+    monkeypatch.setattr("liquidwarp.tasks.imitate.recover_photos", lambda *given, **options: half)
+    moving.words[moving.words.index(WALK)] = FRONT
+    with caplog.at_level("INFO"):
+        main([str(word) for word in moving.words])
+    assert "Driving: The feet are not in the picture." in caplog.text
+
+
 def test_longer_than_the_disk_can_hold(moving, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
     monkeypatch.setattr("liquidwarp.media.resumable._VIDEO_BYTES", 1e4)  # as if there were thousands of frames
