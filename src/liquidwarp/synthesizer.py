@@ -33,7 +33,7 @@ __all__ = ["SourceBank", "prepare_bank", "render_frames"]
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-_BACKGROUND = "background-1"
+_BACKGROUND = "background-2"
 _GPU_BATCH = 8
 
 

@@ -13,8 +13,6 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.media import VideoWriter, read_image, save_image
 from liquidwarp.recover import photos as photos_module
-from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.digitize import Recovery
 from liquidwarp.recover.photos import choose_views, load_sources
 from liquidwarp.weights import asset
 
@@ -26,12 +24,6 @@ def turned(model, degrees):
     count = len(degrees)
     camera = WeakPerspective(torch.ones(count), torch.zeros(count, 2))
     return BodyParams(torch.zeros(len(model.beta_names)), rotvec_to_matrix(turns), camera)
-
-
-def turned_box(count):
-    """Frames of which only the number matters."""
-    camera = WeakPerspective(torch.ones(count), torch.zeros(count, 2))
-    return BodyParams(torch.zeros(1), torch.eye(3).expand(count, 1, 3, 3), camera)
 
 
 def chosen_headings(model, degrees, count, sharpness=None, candidates=None):
@@ -134,26 +126,3 @@ def test_a_film_gives_its_most_different_frames(anny, cache, tmp_path):
     assert len(found.recovery) == 2
     assert found.name == "film"
     assert found.scenery == (), "nobody moved: no frame shows the place behind the person"
-
-
-def test_frames_that_uncover_the_place_are_kept(tmp_path):
-    """A person of 40 x 40 px steps aside in two frames; one of the two is enough."""
-    masks = np.zeros((5, 64, 64), bool)
-    for index, left in enumerate((0, 0, 0, 30, 30)):
-        masks[index, 10:30, left : left + 20] = True
-    with VideoWriter(tmp_path / "film.mp4", 10, (128, 128)) as film:
-        for index in range(5):
-            film.write(np.full((128, 128, 3), 40 * index, np.uint8))
-    seen = Detections(
-        torch.ones(5, dtype=torch.bool),
-        *(torch.zeros(5, *shape) for shape in ((33, 2), (33, 3), (33,), (2, 21, 2), (2, 21, 3), (2,), (468, 2), ())),
-        PackedMasks.pack(masks),
-        (128, 128),
-        10.0,
-    )
-    film_of = Recovery(turned_box(5), (seen,), seen.found, seen.found[:, None], 10.0, ())
-    ((picture, person),) = photos_module._scenery_of_video(tmp_path / "film.mp4", film_of, 0)
-    assert np.abs(picture.astype(int) - 120).max() < 8, "frame 3"
-    assert person.shape == (128, 128)
-    assert person[20:60, 60:100].all(), "where the person stands now, at the film's size"
-    assert not person[:, :50].any()

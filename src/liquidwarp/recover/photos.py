@@ -23,6 +23,7 @@ from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_imag
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
 from liquidwarp.recover.matte import matte
+from liquidwarp.recover.scenery import lay_over, person_area, uncovering_frames
 from liquidwarp.recover.tracker import PersonDetector
 
 __all__ = ["SourcePhotos", "choose_views", "load_sources", "photos_of_video", "silhouette", "views_of_video"]
@@ -38,11 +39,6 @@ _THICKNESS = 0.04
 _VIEWS = "views-3"
 _MATTE = "matte-1"
 _LARGEST = 1024
-_MAX_SCENERY = 4
-_WORTHWHILE = 0.05
-"""A frame is read for its background only if it uncovers this share of what the person hides."""
-_AROUND = 3
-"""How far around a video's coarse mask the person may be, in the mask's pixels."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def load_sources(
         recovery = recover_video(videos[0], model=model, person=person, cache=cache, progress=progress)
         chosen = views_of_video(videos[0], recovery, num_views, model, cache)
         of_video = photos_of_video(videos[0], recovery, chosen, model, cache)
-        return replace(of_video, scenery=_scenery_of_video(videos[0], recovery, int(chosen[0])))
+        return replace(of_video, scenery=_scenery(videos[0], recovery, of_video, int(chosen[0])))
     recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
     photos = [read_image(file) for file in files]
     pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
@@ -125,30 +121,21 @@ def photos_of_video(
     return _with_mattes(pictures, (None,) * len(pictures), recovery.select(frames), model, cache, origins)
 
 
-def _scenery_of_video(
-    path: Path, recovery: Recovery, first: int
+def _scenery(
+    path: Path, recovery: Recovery, photos: SourcePhotos, first: int
 ) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
-    """Frames that together show most of the place where the person is in frame ``first``."""
-    masks, width = recovery.detections.masks, recovery.image_size[0]
-    around = np.ones((2 * _AROUND + 1, 2 * _AROUND + 1), np.uint8)
-    hidden = masks[first]
-    enough = _WORTHWHILE * hidden.sum()
-    frames: list[int] = []
+    """Frames that show what the person hides in frame ``first``, laid over that frame."""
+    masks = recovery.detections.masks
     candidates = recovery.observed.nonzero()[:, 0][:: max(1, len(recovery) // _CANDIDATES)].tolist()
-    taken = {index: cv2.dilate(masks[index].astype(np.uint8), around) > 0 for index in candidates}
-    while len(frames) < _MAX_SCENERY and taken:
-        best = max(taken, key=lambda index: int((hidden & ~taken[index]).sum()))
-        if (hidden & ~taken[best]).sum() < enough:
-            break
-        frames.append(best)
-        hidden = hidden & taken[best]
+    frames = uncovering_frames(masks, first, candidates)
     if not frames:
         return ()
-    pictures = _take_frames(path, frames)
-    grow = max(1, round(_AROUND * width / masks.width))
-    large = [cv2.resize(masks[index].astype(np.uint8), recovery.image_size) for index in frames]
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
-    return tuple((picture, cv2.dilate(mask, ellipse) > 0) for picture, mask in zip(pictures, large, strict=True))
+    hidden = person_area(masks[first], recovery.image_size)
+    moved = (
+        lay_over(photos.pictures[0], hidden, picture, person_area(masks[frame], recovery.image_size))
+        for frame, picture in zip(frames, _take_frames(path, frames), strict=True)
+    )
+    return tuple(pair for pair in moved if pair is not None)
 
 
 def _with_mattes(

@@ -1,0 +1,101 @@
+"""The place behind a filmed person: frames in which the person stands elsewhere, laid over the first one."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from liquidwarp.recover.detections import PackedMasks
+
+__all__ = ["lay_over", "person_area", "uncovering_frames"]
+
+_MOST = 4
+"""So many frames at most."""
+_WORTHWHILE = 0.05
+"""A frame is taken only if it uncovers this share of what the person hides."""
+_AROUND = 3
+"""How far around the coarse mask the person may be, in the mask's pixels."""
+_FEATURES = 1500
+_LIKE = 0.8
+"""A match is believed if the second best one differs this much more (Lowe 2004)."""
+_NEAR = 2.0
+"""Matches that lie this near under the common movement agree with it [px at 720 px of height]."""
+_ENOUGH = 40
+_SHARE = 0.4
+"""So many matches, and this share of them, must agree with a movement."""
+_STRAIGHT = 0.1
+"""A movement that stretches or shears the picture more than this is not the camera's."""
+
+
+def uncovering_frames(masks: PackedMasks, first: int, candidates: Sequence[int]) -> list[int]:
+    """Few frames that together show most of the place where the person is in one frame.
+
+    Args:
+        masks: Where the person is in each frame.
+        first: The frame whose place is wanted.
+        candidates: Frames to choose from.
+    """
+    around = np.ones((2 * _AROUND + 1, 2 * _AROUND + 1), np.uint8)
+    hidden = masks[first]
+    enough = _WORTHWHILE * hidden.sum()
+    covered = {frame: cv2.dilate(masks[frame].astype(np.uint8), around) > 0 for frame in candidates}
+    frames: list[int] = []
+    while len(frames) < _MOST and covered:
+        best = max(covered, key=lambda frame: int((hidden & ~covered[frame]).sum()))
+        if (hidden & ~covered[best]).sum() < enough:
+            break
+        frames.append(best)
+        hidden = hidden & covered[best]
+    return frames
+
+
+def person_area(mask: Bool[np.ndarray, "h w"], size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    """A coarse mask and what is around it, on a picture of (width, height) [px]."""
+    grow = max(1, round(_AROUND * size[0] / mask.shape[1]))
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
+    return np.asarray(cv2.dilate(cv2.resize(mask.astype(np.uint8), size), ellipse) > 0)
+
+
+def lay_over(
+    first: UInt8[np.ndarray, "H W 3"],
+    first_hidden: Bool[np.ndarray, "H W"],
+    other: UInt8[np.ndarray, "H W 3"],
+    other_hidden: Bool[np.ndarray, "H W"],
+) -> tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]] | None:
+    """Undo a little movement of the camera between two frames, found by what both show of the place (ORB, RANSAC).
+
+    Args:
+        first: The frame that stays.
+        first_hidden: Where the person is in it.
+        other: The frame that is moved over it.
+        other_hidden: Where the person is in that.
+
+    Returns:
+        The moved frame and where it shows the person or nothing; None if the two do not show the same place.
+    """
+    finder = cv2.ORB_create(_FEATURES)  # type: ignore[attr-defined]
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, other)]
+    seen = [(~hidden).astype(np.uint8) for hidden in (first_hidden, other_hidden)]
+    (points, features), (other_points, other_features) = (
+        finder.detectAndCompute(picture, mask) for picture, mask in zip(grey, seen, strict=True)
+    )
+    if features is None or other_features is None or min(len(points), len(other_points)) < _ENOUGH:
+        return other, other_hidden  # a plain wall: whoever fills in compares the colours
+    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(other_features, features, k=2)
+    good = [pair[0] for pair in pairs if len(pair) == 2 and pair[0].distance < _LIKE * pair[1].distance]
+    if len(good) < _ENOUGH:
+        return other, other_hidden
+    start = np.array([other_points[match.queryIdx].pt for match in good], np.float32)
+    end = np.array([points[match.trainIdx].pt for match in good], np.float32)
+    movement, agree = cv2.findHomography(start, end, cv2.RANSAC, _NEAR * max(first.shape[:2]) / 720)
+    if movement is None or agree.sum() < max(_ENOUGH, _SHARE * len(good)) or not _is_straight(movement):
+        return None
+    size = (first.shape[1], first.shape[0])
+    moved = cv2.warpPerspective(other, movement, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    hidden = cv2.warpPerspective(other_hidden.astype(np.uint8), movement, size, borderValue=1)
+    return np.asarray(moved), np.asarray(hidden > 0)
+
+
+def _is_straight(movement: np.ndarray) -> bool:
+    return float(np.abs(movement[:2, :2] / movement[2, 2] - np.eye(2)).max()) < _STRAIGHT
