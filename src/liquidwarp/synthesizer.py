@@ -33,7 +33,7 @@ __all__ = ["SourceBank", "prepare_bank", "render_frames"]
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-_BACKGROUND = "background-2"
+_BACKGROUND = "background-3"
 _GPU_BATCH = 8
 
 
@@ -186,12 +186,10 @@ def _fit_background(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) 
 
 
 def _own_background(photos: SourcePhotos, quality: str, cache: Cache) -> UInt8[np.ndarray, "H W 3"]:
-    """The first photo's background; others of the same size may show what the person hides in the first."""
-    alike = [index for index, photo in enumerate(photos.pictures) if photo.shape == photos.pictures[0].shape]
-    pictures = [photos.pictures[index] for index in alike] + [picture for picture, _ in photos.scenery]
-    covered = [photos.silhouettes[index] for index in alike] + [person for _, person in photos.scenery]
-    silhouettes = [person.astype(np.uint8) * 255 for person in covered]
-    mattes = [photos.mattes[index] for index in alike] + silhouettes[len(alike) :]
+    """The first photo's background; further pictures may show what the person hides in it."""
+    pictures = [photos.pictures[0]] + [picture for picture, _ in photos.scenery]
+    silhouettes = [np.uint8(255) * person for person in (photos.silhouettes[0], *(p for _, p in photos.scenery))]
+    mattes = [photos.mattes[0], *silhouettes[1:]]
     state = digest_of_tensors(*(torch.from_numpy(array) for array in (*pictures, *mattes, *silhouettes)))
     key = cache.key(_BACKGROUND, settings={"quality": quality, "state": state})
     known = cache.load(key)

@@ -57,8 +57,8 @@ class SourcePhotos:
     silhouettes: tuple[Bool[np.ndarray, "_ _"], ...]
     """Where the fitted bodies are."""
     scenery: tuple[tuple[UInt8[np.ndarray, "_ _ 3"], Bool[np.ndarray, "_ _"]], ...] = ()
-    """Further frames of a video, and where the person is in them: they may show what the person hides in the first
-    picture."""
+    """Further frames of a video or photos of the same place, laid over the first picture, and where the person is in
+    them: they may show what the person hides there."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -101,7 +101,8 @@ def load_sources(
     recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
     photos = [read_image(file) for file in files]
     pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
-    return _with_mattes(pictures, alphas, recovery, model, cache, [(file, 0) for file in files])
+    found = _with_mattes(pictures, alphas, recovery, model, cache, [(file, 0) for file in files])
+    return replace(found, scenery=_scenery_of_photos(found))
 
 
 def photos_of_video(
@@ -119,6 +120,17 @@ def photos_of_video(
     pictures = _take_frames(path, frames.tolist())
     origins = [(path, frame) for frame in frames.tolist()]
     return _with_mattes(pictures, (None,) * len(pictures), recovery.select(frames), model, cache, origins)
+
+
+def _scenery_of_photos(photos: SourcePhotos) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
+    """Further photos from about the same place, laid over the first one."""
+    hidden = [(matte > 25) | body for matte, body in zip(photos.mattes, photos.silhouettes, strict=True)]
+    moved = (
+        lay_over(photos.pictures[0], hidden[0], photos.pictures[index], hidden[index])
+        for index in range(1, len(photos))
+        if photos.pictures[index].shape == photos.pictures[0].shape
+    )
+    return tuple(pair for pair in moved if pair is not None)
 
 
 def _scenery(
