@@ -215,6 +215,18 @@ def test_extension_follows_the_renderer(bank, network_bank, demo_photos, anny, s
     assert len(plain.sources.extension.anchor) == 0
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("network", [False, True])
+def test_a_gpu_draws_the_same(demo_photos, anny, scenery, network):
+    frames = []
+    for device in ("cpu", "cuda"):
+        generator = LiquidWarpingGenerator(replace(TINY, fusion="texture")).eval().to(device) if network else None
+        person = prepare_bank(demo_photos, anny, CONFIG, generator, scenery, device)
+        frames += list(render_frames(person, moved(person.body, [(0.0, 0.0), (9.0, 0.0)]), CONFIG))
+    assert np.abs(np.array(frames[:2], int) - frames[2:]).mean() < 0.5
+
+
 def test_fingerprint_tells_people_apart(bank, network_bank, demo_photos, anny):
     assert bank.fingerprint() == bank.fingerprint()
     green = prepare_bank(demo_photos, anny, CONFIG, background=np.full((8, 8, 3), 90, np.uint8))

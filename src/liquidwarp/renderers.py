@@ -62,8 +62,12 @@ class TextureRenderer:
 
     @staticmethod
     def of(sources: FlowSources) -> "TextureRenderer":
-        """Prepare what the sources do not show."""
+        """Prepare what the sources do not show; on the CPU."""
         return TextureRenderer(sources, fill_atlas(sources.model, merge_texture(sources)))
+
+    def to(self, device: torch.device | str) -> "TextureRenderer":
+        """The same on another device."""
+        return TextureRenderer(self.sources.to(device), self.atlas.to(device))
 
     def fingerprint(self) -> str:
         """There is only one way of warping."""

@@ -124,11 +124,13 @@ def prepare_bank(
         else _fit_background(background, shape)
     )
     show("Preparing the renderer", 0, 1)
-    sources, cropped, bodies = sources.to(device), cropped.to(device), bodies.to(device)
     renderer: Renderer
+    cropped, bodies = cropped.to(device), bodies.to(device)
     if generator is None:
-        renderer = TextureRenderer.of(sources)
+        renderer = TextureRenderer.of(sources).to(device)
+        sources = renderer.sources
     else:
+        sources = sources.to(device)
         renderer = NetworkRenderer.of(sources, source_views(sources, cropped, bodies), generator, config.half)
     return SourceBank(
         name=photos.name,
@@ -182,7 +184,7 @@ def _extension(
 
 def _fit_background(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """Scale and centre-crop a picture to fill ``size`` (height, width)."""
-    return np.asarray(ImageOps.fit(Image.fromarray(picture), (size[1], size[0]), Image.Resampling.LANCZOS))
+    return np.array(ImageOps.fit(Image.fromarray(picture), (size[1], size[0]), Image.Resampling.LANCZOS))
 
 
 def _own_background(photos: SourcePhotos, quality: str, cache: Cache) -> UInt8[np.ndarray, "H W 3"]:
