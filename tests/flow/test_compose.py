@@ -181,7 +181,8 @@ class TestManySources:
         surface = concatenate([project_bodies(box_body, extension, t) for t in targets])
         joint = compose_views(batch, surface, SIZE)
         for g in range(2):
-            sources = prepare_sources(box_body, extension, [people[g], others[g]], images[g], mattes[g])
+            own = project_bodies(box_body, extension, [people[g], others[g]])
+            sources = prepare_source_batch(box_body, extension, own, images[g : g + 1], mattes[g : g + 1])
             single = compose_flow(sources, targets[g], SIZE, chunk=2)
             for name in ("grid", "valid", "visible", "condition", "texture", "texture_matte"):
                 rows = getattr(joint, name)[3 * g : 3 * g + 3]

@@ -1,7 +1,7 @@
 """What flow composition keeps of the source photos: where each surface point lies in them and how well it is seen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
+from liquidwarp.flow.contamination import own_colours
 from liquidwarp.flow.extension import Extension, smooth_on_mesh
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
@@ -31,6 +32,14 @@ _CLEARANCE = 8 / 512
 """How near to something before it a place is not trusted, relative to the picture's height."""
 _REACH = 6 / 512
 """How far outside of the matte a body vertex may fall by the fit's error and still count as seen."""
+
+_SURE = 5 / 512
+"""How far inside of the matte a colour is nobody else's, relative to the picture's height."""
+_APART = 20 / 512
+"""How far from a limb the torso's colours are its own, even if the fit is poor, relative to the picture's height."""
+_ENOUGH = 60
+"""Vertices of the torso that must be left when that much distance is kept."""
+_SEEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -86,9 +95,37 @@ def prepare_sources(
     surface = project_bodies(model, extension, bodies)
     if len(surface) != sizes["S"]:
         raise ShapeError(f"bodies: expected one per image, {sizes['S']}, got {len(surface)}.")
-    return prepare_source_batch(
+    prepared = prepare_source_batch(
         model, extension, surface, images[None], mattes[None], None if trust is None else trust[None]
     )
+    return _without_strange_colours(prepared, surface, images, mattes)
+
+
+def _without_strange_colours(
+    sources: FlowSources, surface: ProjectedSurface, images: Float[Tensor, "S 3 H W"], mattes: Float[Tensor, "S 1 H W"]
+) -> FlowSources:
+    """Points that show another part's colour, or the background's, count as not seen."""
+    height = images.shape[-2]
+    inner = erode((mattes > 0.9).to(images.dtype), round(_SURE * height))
+    background = grow_colours(images, erode((mattes < 0.05).to(images.dtype), round(_SURE * height / 2)))
+    raster = rasterize(surface.body, sources.model.faces, height, images.shape[-1])
+    apart = clear_of_limbs(surface.body, raster, sources.model, round(_APART * height))
+    torso = sources.model.vertex_part == PARTS.index("torso")
+    body, clear = sources.body.clone(), sources.clear.clone()
+    for s in range(len(images)):
+        ndc = sources.body[0, s, :, :2][None]
+        colours = sample_at(sources.colours[0, s : s + 1], ndc)[0].T
+        behind = sample_at(background[s : s + 1], ndc)[0].T
+        inside = sample_at(inner[s : s + 1], ndc, nearest=True)[0, 0] > 0.5
+        seen = sources.body[0, s, :, 2] > _SEEN
+        sure = inside & (clear[0, s] > _SEEN)
+        far = (apart[s] > 0.5) | ~torso
+        if int((sure & far & torso).sum()) < _ENOUGH:
+            far = torch.ones_like(far)
+        own = own_colours(sources.model, surface.body[s, :, :2], colours, behind, seen, sure & far, height)
+        body[0, s, :, 2:] *= own[:, None]
+        clear[0, s] *= own * far
+    return replace(sources, body=body, clear=clear)
 
 
 def prepare_source_batch(
