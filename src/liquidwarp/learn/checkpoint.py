@@ -72,3 +72,7 @@ def _load_adam(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> 
         index, _, key = name.partition("/")
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, moments in optimizer.state.items():
+        for key, value in moments.items():
+            if value.shape == parameter.shape:  # fused Adam wants the parameter's own strides (channels last)
+                moments[key] = torch.empty_like(parameter).copy_(value)
