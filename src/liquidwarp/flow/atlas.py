@@ -139,27 +139,41 @@ def _continue_rims(
     hidden = ~known
     border = smooth_on_mesh((~lends)[None, :, None].to(colour.dtype), model.faces, 3)[0, :, 0] > 0.02
     rim = lends & border
-    place = rest_coordinates(model) * colour.new_tensor([1.0, 3.0, 1.0])
+    rest = rest_coordinates(model)
+    place = rest * colour.new_tensor([1.0, 3.0, 1.0])
     result = colour.clone()
+
+    def lend(lender: Bool[Tensor, "V"], wanted: Bool[Tensor, "V"]) -> None:
+        if int(lender.sum()) >= _RIM_NEIGHBOURS and bool(wanted.any()):
+            nearest = _nearest(place[lender], place[wanted], _RIM_NEIGHBOURS)
+            result[wanted] = colour[lender][nearest].median(1).values
+
     for region in _REGIONS:
         member = torch.isin(model.vertex_part, torch.tensor([PARTS.index(p) for p in region], device=colour.device))
-        lender, wanted = rim & member, hidden & member
-        if int(lender.sum()) < _RIM_NEIGHBOURS or not bool(wanted.any()):
-            continue
-        nearest = _nearest(place[lender], place[wanted], _RIM_NEIGHBOURS)
-        result[wanted] = colour[lender][nearest].median(1).values
+        lend(rim & member, hidden & member)
+    # The back of a head is like its top: cheeks lend it nothing where the upper head was seen.
+    head, face = (model.vertex_part == PARTS.index(part) for part in ("head", "face"))
+    level = rest[face, 1].mean() if bool(face.any()) else -torch.inf
+    chin = level + 0.5 * (rest[face, 1].amax() - level) if bool(face.any()) else -torch.inf
+    lend(rim & head & (rest[:, 1] < level), hidden & head & (rest[:, 1] < chin))
     return result
 
 
 def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
-    """Mean colour of the seen vertices of each vertex's part; of all, where a part was not seen."""
+    """Mean colour of the seen vertices of each vertex's part; of its mirror image or of all, where it was not seen."""
     means = colour[known].mean(0) if bool(known.any()) else colour.mean(0)
     table = means.repeat(len(PARTS), 1)
     for part in range(len(PARTS)):
-        chosen = known & (model.vertex_part == part)
-        if int(chosen.sum()) > 20:
-            table[part] = colour[chosen].mean(0)
+        for name in (PARTS[part], _mirrored(PARTS[part])):
+            chosen = known & (model.vertex_part == PARTS.index(name))
+            if int(chosen.sum()) > 20:
+                table[part] = colour[chosen].mean(0)
+                break
     return table[model.vertex_part]
+
+
+def _mirrored(part: str) -> str:
+    return part.replace("left", "right") if part.startswith("left") else part.replace("right", "left")
 
 
 def _copy_twins(
@@ -178,8 +192,7 @@ def _copy_twins(
         own = part == PARTS.index(name)
         hidden, lender, wanted = own & ~seen, own & lends, place[own & ~seen]
         if float(lender.sum()) < _TOO_FEW * float(own.sum()):
-            other = name.replace("left", "right") if name.startswith("left") else name.replace("right", "left")
-            lender = (part == PARTS.index(other)) & lends
+            lender = (part == PARTS.index(_mirrored(name))) & lends
             wanted = wanted * wanted.new_tensor([-1, 1, 1])
         if int(lender.sum()) < 50 or len(wanted) == 0:
             continue

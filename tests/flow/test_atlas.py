@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.atlas import _continue_rims, _part_means
+from liquidwarp.flow.surface import rest_coordinates
+
+
+@pytest.fixture(scope="module")
+def anny():
+    return AnnyBody.load()
+
+
+def test_the_back_of_the_head_is_hair_and_not_cheek(anny):
+    """Seen from the front: skin in the face and beside it, dark hair above."""
+    place = rest_coordinates(anny)
+    head, face = (anny.vertex_part == PARTS.index(part) for part in ("head", "face"))
+    front = place[:, 2] < place[head | face, 2].mean()
+    level = place[face, 1].mean()
+    hair = head & (place[:, 1] < level)
+    skin, dark = torch.tensor([0.9, 0.7, 0.6]), torch.tensor([0.2, 0.1, 0.05])
+    colour = torch.where(hair[:, None], dark, skin)
+    known = (head | face) & front
+    filled = _continue_rims(anny, torch.where(known[:, None], colour, torch.tensor(0.5)), known, known)
+    chin = level + 0.5 * (place[face, 1].amax() - level)
+    back = head & ~front & (place[:, 1] < chin)
+    assert torch.equal(filled[known], colour[known])
+    assert int(back.sum()) > 50
+    assert (filled[back] - dark).abs().max() < 0.02
+
+
+def test_an_unseen_foot_wears_the_other_shoe(anny):
+    left = anny.vertex_part == PARTS.index("left_foot")
+    right = anny.vertex_part == PARTS.index("right_foot")
+    shoe = torch.tensor([0.1, 0.2, 0.3])
+    colour = torch.where(right[:, None], shoe, torch.tensor(0.8))
+    means = _part_means(anny, colour, ~left)
+    assert torch.allclose(means[left], shoe.expand(int(left.sum()), 3), atol=1e-4)
