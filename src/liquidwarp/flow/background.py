@@ -10,6 +10,7 @@ from liquidwarp.checks import check_shape, check_unit_range
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.exemplar import fill_by_example
 from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.shadow import foot_shadow
 
 __all__ = ["background_hole", "complete_background"]
 
@@ -53,7 +54,7 @@ def complete_background(
         quality: "good" copies patches of the picture into the hole (seconds), "draft" smears its border inward.
 
     Returns:
-        The background; outside of the hole it is the photo itself.
+        The background; outside of the hole and of the person's shadow on the ground it is the photo itself.
 
     Raises:
         ShapeError: sizes differ or there is no such photo.
@@ -70,10 +71,11 @@ def complete_background(
     picture, hole = _from_other_photos(images, holes, primary)
     image = picture[0].permute(1, 2, 0).cpu().numpy()
     mask = hole[0, 0].cpu().numpy()
+    mask = mask | (foot_shadow(image, mask) if hole.any() else False)
     useless = np.zeros_like(mask) if inside is None else inside[primary, 0].cpu().numpy() < 0.5
     filled = _smear(image, mask) if quality == "draft" else _by_example(image, mask, useless)
     result = torch.as_tensor(filled, dtype=images.dtype, device=images.device).permute(2, 0, 1)[None]
-    return torch.where(hole, result, picture)
+    return torch.where(torch.as_tensor(mask, device=images.device)[None, None], result, picture)
 
 
 def _from_other_photos(
