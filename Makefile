@@ -2,7 +2,7 @@
 #
 # Needs make and Python 3.10 or newer. Everything is installed into .venv; nothing outside this folder is touched.
 #   PYTHON=python3.12           another Python
-#   TORCH="torch --index-url https://download.pytorch.org/whl/cpu"   the small build without CUDA (Linux without a GPU)
+#   TORCH="torch --index-url ADDRESS"   the small build without CUDA (address: PyTorch's installation page, "CPU")
 #   PYTEST_ARGS="-k media"      a part of the tests
 
 PYTHON ?= python3
