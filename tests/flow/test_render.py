@@ -8,7 +8,7 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.atlas import _fold, fill_atlas, merge_texture
 from liquidwarp.flow.extension import inflated_shell
 from liquidwarp.flow.masks import dilate, erode
-from liquidwarp.flow.render import render_person, render_warp
+from liquidwarp.flow.render import render_person, render_warp, without_specks
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.texture import blend_weights, grow_colours
 from liquidwarp.geometry.rotations import rotvec_to_matrix
@@ -162,3 +162,17 @@ def test_limb_before_the_torso(box_body):
     assert picture[0, 0, 20, 36] > 0.8
     assert picture[0, 2, 20, 36] < 0.2
     assert picture[0, 2, 40, 36] > 0.8
+
+
+def test_specks_go_and_larger_pieces_stay():
+    matte = torch.zeros(1, 1, 80, 80)
+    matte[..., 10:70, 20:40] = 1
+    matte[..., 10:30, 50:60] = 0.8  # a hand cut off by a sleeve, say
+    clean = matte.clone()
+    matte[..., 50:53, 50:53] = 0.9
+    matte[..., 50:53, 53] = 0.05
+    matte[..., 10:70, 40] = 0.05  # the person's own soft edge
+    clean[..., 10:70, 40] = 0.05
+    assert torch.equal(without_specks(matte), clean)
+    assert torch.equal(without_specks(clean), clean)
+    assert torch.equal(without_specks(clean * 0), clean * 0)

@@ -4,6 +4,8 @@ This is the paper's texture-warping baseline and the draft quality of the produc
 and mend what warping cannot know: new folds, fingers, shoes seen from a new side.
 """
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -16,9 +18,12 @@ from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.raster import Raster
 
-__all__ = ["render_person", "render_warp"]
+__all__ = ["render_person", "render_warp", "without_specks"]
 
 _RIM = 7 / 512
+_FAINT = 0.1
+_SPECK = 0.01
+"""A piece apart from the person that is smaller than this share of it is a speck."""
 
 
 def render_warp(
@@ -69,8 +74,9 @@ def render_person(
     for t in range(len(targets)):
         surface = project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)])
         colour, matte = _draw(sources, compose_layers(sources, surface, size, choice), atlas)
-        colours.append(colour)
-        mattes.append(matte)
+        kept = without_specks(matte)
+        colours.append(colour * (kept > 0))
+        mattes.append(kept)
     return torch.cat(colours), torch.cat(mattes)
 
 
@@ -93,6 +99,21 @@ def _draw(
         picture = picture + alpha * (colour - picture)
         matte = matte + alpha * (1 - matte)
     return (picture / matte.clamp(min=1e-4)).clamp(0, 1), matte.clamp(0, 1)
+
+
+def without_specks(matte: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
+    """Leave out torn pieces of hair and cloth that float beside the person."""
+    visible = (matte[0, 0] > _FAINT).cpu().numpy().astype(np.uint8)
+    count, label, stats, _ = cv2.connectedComponentsWithStats(visible, connectivity=8)
+    if count <= 2:
+        return matte
+    area = stats[:, cv2.CC_STAT_AREA].copy()
+    area[0] = 0
+    speck = area < _SPECK * area.max()
+    speck[0] = False
+    # Their faint edges go too.
+    gone = cv2.dilate(speck[label].astype(np.uint8), np.ones((5, 5), np.uint8)) * (speck[label] | (label == 0))
+    return matte * torch.as_tensor(1 - gone, dtype=matte.dtype, device=matte.device)
 
 
 def _uv(sources: FlowSources, raster: Raster) -> Float[Tensor, "N 2 H W"]:
