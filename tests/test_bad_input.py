@@ -303,7 +303,7 @@ def moving(demo_photos, monkeypatch):
             yield np.full((bank.size[1], bank.size[0], 3), index, np.uint8)
 
     monkeypatch.setattr("liquidwarp.api.load_sources", lambda *given, **options: demo_photos)
-    monkeypatch.setattr("liquidwarp.tasks.imitate.render_frames", render)
+    monkeypatch.setattr("liquidwarp.tasks.rendering.render_frames", render)
     options = ["--frames", "60", "--size", "256", "--renderer", "texture", "--background", "#808080"]
     state.words = imitate(FRONT, WALK, "--out", "new/o.mp4", *options)
     return state

@@ -11,18 +11,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tqdm import tqdm
 
-from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.model import BodyModel
 from liquidwarp.body.motion import MOTION_SUFFIXES, Motion, load_motion, motion_of
 from liquidwarp.body.retarget import retarget
-from liquidwarp.cache import Cache, digest_of_tensors
+from liquidwarp.cache import Cache
 from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.media import IMAGE_SUFFIXES, FrameSource, open_frames
-from liquidwarp.media.resumable import ResumableWriter
 from liquidwarp.recover.digitize import recover_photos, recover_video
 from liquidwarp.recover.overlay import draw_body
-from liquidwarp.synthesizer import SourceBank, render_frames
+from liquidwarp.synthesizer import SourceBank
+from liquidwarp.tasks.rendering import Rendering
 
 __all__ = ["Driving", "Imitation", "imitate", "load_driving"]
 
@@ -84,26 +83,15 @@ def load_driving(
 
 
 @dataclass(frozen=True)
-class Imitation:
-    """A result that is made frame by frame when it is iterated or saved.
+class Imitation(Rendering):
+    """The person with the driving's motion.
 
     Example:
         warper.imitate(person, driving="dance.mp4").save("out.mp4")
     """
 
-    bank: SourceBank
-    targets: BodyParams
     driving: Driving
     config: ImitateConfig
-    synthesis: SynthesisConfig
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    @property
-    def fps(self) -> float:
-        """Frames per second."""
-        return self.driving.motion.fps
 
     @property
     def size(self) -> tuple[int, int]:
@@ -113,12 +101,14 @@ class Imitation:
             return width, height
         return sum(p.shape[1] for p in (self._source_panel(), self._driving_panel(0, None))) + width, height
 
-    def __iter__(self) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        return self.frames()
+    @property
+    def sound(self) -> Path | None:
+        """The driving's."""
+        return self.driving.sound
 
     def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The frames from ``start`` on, one at a time."""
-        results = render_frames(self.bank, self.targets, self.synthesis, start)
+        results = super().frames(start)
         if self.config.layout == "clean":
             yield from results
             return
@@ -145,36 +135,8 @@ class Imitation:
         width = max(2, round(picture.shape[1] * height / picture.shape[0]))
         return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
 
-    def save(self, path: Path | str, resume: bool = True, progress: bool = True) -> Path:
-        """Render and write everything.
-
-        Args:
-            path: .mp4, .mov, .mkv, or a folder for PNG files.
-            resume: Go on where an interrupted run with the same inputs and settings stopped.
-            progress: Show a progress bar.
-
-        Returns:
-            The path.
-
-        Raises:
-            MediaError: the place cannot be written, or the disk is full.
-        """
-        target = ResumableWriter(
-            path, self.fps, self.size, self._key(), self.driving.sound, resume=resume, frames=len(self)
-        )
-        with target as video:
-            bar = tqdm(total=len(self), initial=video.done, desc="Rendering", unit="frame", disable=not progress)
-            with bar:
-                for frame in self.frames(video.done):
-                    video.write(frame)
-                    bar.update()
-        return Path(path)
-
     def _key(self) -> str:
-        """Names this result by what goes into it: the person's pixels and bodies, the targets and the settings."""
-        targets, camera = self.targets, self.targets.camera
-        moved = digest_of_tensors(targets.betas, targets.rel_rotmats, camera.scale, camera.translation)
-        return f"{self.bank.fingerprint()}-{moved}-{self.config!r}-{self.synthesis!r}"
+        return f"{super()._key()}-{self.config!r}"
 
 
 def imitate(
@@ -196,4 +158,4 @@ def imitate(
     """
     config = config or ImitateConfig()
     targets = retarget(driving.motion, bank.body, bank.model, config.camera, image_size=bank.size)
-    return Imitation(bank, targets, driving, config, synthesis or SynthesisConfig())
+    return Imitation(bank, targets, synthesis or SynthesisConfig(), driving.motion.fps, driving, config)
