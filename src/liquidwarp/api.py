@@ -15,7 +15,7 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.retarget import CameraStrategy
 from liquidwarp.cache import Cache
-from liquidwarp.config import ImitateConfig, SynthesisConfig
+from liquidwarp.config import ImitateConfig, SynthesisConfig, ViewConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.media import read_image
@@ -23,7 +23,9 @@ from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.photos import load_sources
 from liquidwarp.renderers import load_network
 from liquidwarp.synthesizer import SourceBank, prepare_bank
-from liquidwarp.tasks.imitate import Imitation, imitate, load_driving
+from liquidwarp.tasks.imitate import Driving, Imitation, imitate, load_driving
+from liquidwarp.tasks.rendering import Rendering
+from liquidwarp.tasks.view import STANDING, view
 
 __all__ = ["LiquidWarper", "choose_device"]
 
@@ -189,7 +191,39 @@ class LiquidWarper:
         Returns:
             The result; ``save`` or iterate it to render.
         """
-        motion = load_driving(driving, self.model, fps, frames, driving_person, self.cache)
-        for note in motion.notes:
-            _log.info("Driving: %s", note)
+        motion = self._driving(driving, fps, frames, driving_person)
         return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self.config)
+
+    def view(
+        self,
+        person: SourceBank,
+        turn: float | int = 360.0,
+        frames: int | None = None,
+        elevation: float | int = ViewConfig.elevation,
+        pose: Source = "own",
+        angle: float | int | None = None,
+    ) -> Rendering:
+        """Novel view: let the camera walk around the person.
+
+        Args:
+            person: From :meth:`prepare`.
+            turn: How far [degrees]; positive towards the person's left.
+            frames: How many; None: 180, or all of a moving pose.
+            elevation: How far the camera is raised, looking down [degrees].
+            pose: "own" for that of the first photo, "t", "a", or what :meth:`imitate` takes as driving.
+            angle: A single picture from this side instead [degrees].
+
+        Returns:
+            The result; ``save`` or iterate it to render.
+        """
+        config = ViewConfig(turn, frames, angle, elevation)
+        if pose == "own" or pose in STANDING:
+            return view(person, str(pose), config, self.config)
+        motion = self._driving(pose, None, 1 if angle is not None else frames)
+        return view(person, motion.motion, config, self.config)
+
+    def _driving(self, path: Source, fps: float | None, frames: int | None, person: PersonChoice = None) -> Driving:
+        driving = load_driving(path, self.model, fps, frames, person, self.cache)
+        for note in driving.notes:
+            _log.info("Driving: %s", note)
+        return driving

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from liquidwarp.errors import MediaError
-from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
+from liquidwarp.files import check_target
+from liquidwarp.media import IMAGE_SUFFIXES, check_output, find_images, open_frames, read_image
 
-__all__ = ["check_driving", "check_source", "explain_mistake"]
+__all__ = ["check_driving", "check_result", "check_source", "explain_mistake"]
 
 _MOTION_SUFFIXES = (".bvh", ".npz")
 
@@ -79,3 +80,21 @@ def check_driving(path: Path, fps: float | int | None = None, frames: int | None
         load_motion(path, AnnyBody.load(), fps)
     else:
         open_frames(path, fps, frames)
+
+
+def check_result(path: Path, still: bool) -> None:
+    """Check that the result can be written before it is made.
+
+    Args:
+        path: An image's name, a video's, or a folder's.
+        still: Whether the result is a single picture.
+
+    Raises:
+        MediaError: the place cannot be written, or several frames shall go into one image.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        check_output(path)
+    elif still:
+        check_target(path)
+    else:
+        raise MediaError(f"{path}: expected a video's name (.mp4) or a folder for several frames, got an image's.")

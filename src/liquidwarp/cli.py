@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal, Union
 
 import tyro
 
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig, ViewConfig
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
 from liquidwarp.recover.choice import PersonChoice, parse_choice
 
-__all__ = ["COMMANDS", "Demo", "Doctor", "Evaluate", "Imitate", "Recover", "Train", "main", "parse"]
+__all__ = ["COMMANDS", "Demo", "Doctor", "Evaluate", "Imitate", "Recover", "Train", "View", "main", "parse"]
 
 Device = str
 Size = Literal[256, 512, 1024]
@@ -93,6 +93,66 @@ class Imitate:
             layout=self.layout,
             driving_person=driving_person,
         )
+        result.save(self.out, resume=self.resume)
+        print(f"Written: {self.out}")
+
+
+@dataclass(frozen=True)
+class View:
+    """Novel view: the camera walks around the person of the photos."""
+
+    source: tuple[Path, ...]
+    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
+    out: Path
+    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files; with --angle: an image."""
+    turn: float = ViewConfig.turn
+    """How far the camera goes around the person [degrees]; positive towards the person's left."""
+    frames: int | None = None
+    """Number of frames, at 30 per second; 180 if not given, of a moving pose all that it has."""
+    angle: float | None = None
+    """A single picture from this side instead [degrees]: 90 from the person's left, 180 from behind."""
+    elevation: float = ViewConfig.elevation
+    """How far the camera is raised, looking down [degrees]; 0 leaves it where the photographer held it."""
+    pose: str = "own"
+    """own: as in the first photo. t, a: standing with the arms spread, or half lowered. Or a motion that goes on
+    meanwhile: a video, a photo, or a motion file (.bvh, .npz)."""
+    size: Size = 512
+    """Side of the square in which the person is rendered [px]; smaller is faster."""
+    renderer: str = "auto"
+    """As for imitate: auto, texture, lite, base, or a folder with a trained network's weights."""
+    person: tuple[str, ...] = ("largest",)
+    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
+    one choice for all photos, or one for each."""
+    background: str | None = None
+    """Another background: an image, or a colour like "#00b140"."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    resume: bool = True
+    """Go on where an interrupted run with the same inputs and settings stopped."""
+    cache: bool = True
+    """Keep what was found in photos and videos for the next run."""
+
+    def run(self) -> None:
+        """Make the video or the picture."""
+        ViewConfig(self.turn, self.frames, self.angle, self.elevation)
+        person = _parse_people(self.person)
+        from liquidwarp.arguments import check_driving, check_result, check_source
+
+        background = parse_background(self.background)
+        _check_inputs("source", self.source)
+        if self.pose not in ("own", "t", "a"):
+            if not Path(self.pose).exists():
+                raise SettingError(f"pose: expected own, t, a, or a file that moves, got {self.pose!r}.")
+            check_driving(Path(self.pose))
+        check_result(self.out, still=self.angle is not None)
+        check_source("source", self.source)
+        from liquidwarp.api import LiquidWarper
+
+        warper = LiquidWarper.from_pretrained(
+            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+        )
+        prepared = warper.prepare(list(self.source), person=person, background=background)
+        result = warper.view(prepared, self.turn, self.frames, self.elevation, self.pose, self.angle)
         result.save(self.out, resume=self.resume)
         print(f"Written: {self.out}")
 
@@ -362,7 +422,7 @@ class Evaluate:
         self.protocol.run()
 
 
-Command = Imitate | Demo | Recover | Train | Evaluate | Doctor
+Command = Imitate | View | Demo | Recover | Train | Evaluate | Doctor
 
 COMMANDS: dict[str, tuple[type[Command], str]] = {
     "imitate": (
@@ -371,6 +431,16 @@ COMMANDS: dict[str, tuple[type[Command], str]] = {
   liquidwarp imitate --source front.jpg back.jpg --driving dance.mp4 --out out.mp4
   liquidwarp imitate --source photos/ --driving walk.bvh --out walk.mp4 --background "#00b140"
   liquidwarp imitate --source me.mp4 --driving dance.mp4 --frames 48 --size 256 --out quick.mp4""",
+    ),
+    "view": (
+        View,
+        """
+  liquidwarp view --source front.jpg back.jpg --out around.mp4
+  liquidwarp view --source front.jpg --angle 45 --out left.png
+  liquidwarp view --source front.jpg back.jpg --pose a --turn 180 --frames 90 --out turntable.mp4
+  liquidwarp view --source front.jpg back.jpg --pose walk.bvh --background "#00b140" --out walk.mp4
+
+The picture behind the person stays as it is: only the person is seen from other sides. docs/tasks.md tells more.""",
     ),
     "demo": (
         Demo,

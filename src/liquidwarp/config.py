@@ -274,6 +274,30 @@ class ImitateConfig:
 
 
 @dataclass(frozen=True)
+class ViewConfig:
+    """How the camera walks around a person."""
+
+    turn: float | int = 360.0
+    """How far the camera goes around the person [degrees]; positive towards the person's left."""
+    frames: int | None = None
+    """Number of frames; 180 if not given, of a moving pose all that it has."""
+    angle: float | int | None = None
+    """A single picture from this side instead [degrees]: 90 from the person's left, 180 from behind."""
+    elevation: float | int = 10.0
+    """How far the camera is raised, looking down [degrees]; 0 leaves it where the photographer held it."""
+
+    def __post_init__(self) -> None:
+        if self.frames is not None and self.frames < 1:
+            raise SettingError(f"frames: expected at least 1, got {self.frames}.")
+        if not -3600 <= self.turn <= 3600:
+            raise SettingError(f"turn: expected -3600 to 3600 degrees, got {self.turn}.")
+        if self.angle is not None and not -3600 <= self.angle <= 3600:
+            raise SettingError(f"angle: expected -3600 to 3600 degrees, got {self.angle}.")
+        if not -60 <= self.elevation <= 60:
+            raise SettingError(f"elevation: expected -60 to 60 degrees, got {self.elevation}.")
+
+
+@dataclass(frozen=True)
 class BodyNoise:
     """How far the bodies that a network is conditioned on are from the true ones.
 
@@ -331,11 +355,23 @@ class SyntheticConfig:
     """Cast shadows."""
     noise: BodyNoise = BodyNoise()
     """Errors of the conditioning bodies."""
+    shared_noise: float = 0.7
+    """Share of the variance of pose and camera errors that is the same in all views of a person. The fit errs alike in
+    all photos of a person, which slides the flow between them less than each photo's error does."""
 
     def __post_init__(self) -> None:
         if self.supersample < 1:
             raise SettingError(f"synthetic.supersample: expected at least 1, got {self.supersample}.")
-        for name in ("standing", "upper_body", "recolour", "pattern", "decal", "moving_background", "degrade"):
+        for name in (
+            "standing",
+            "upper_body",
+            "recolour",
+            "pattern",
+            "decal",
+            "moving_background",
+            "degrade",
+            "shared_noise",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"synthetic.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
         if not 1.5 <= self.distance[0] <= self.distance[1]:
