@@ -130,6 +130,22 @@ def test_noise_has_the_asked_for_size(model: AnnyBody, people: SyntheticPeople) 
     torch.testing.assert_close(silent.rel_rotmats, body.rel_rotmats)
 
 
+def test_shared_noise_is_alike_in_all_views(model: AnnyBody, people: SyntheticPeople) -> None:
+    """What all views share does not disturb the flow between them: turns, twists and the camera's errors."""
+    body = people.sample(2, views=3, size=32).body
+
+    def errors(shared: float) -> tuple[torch.Tensor, torch.Tensor]:
+        noise = BodyNoise(joint=0.05, scale=0.05)
+        draw = perturb(model, body, noise, torch.Generator().manual_seed(0), shared)
+        turn = body.rel_rotmats.mT @ draw.rel_rotmats
+        return turn[:, :, model.roles.spine[0]], draw.scale / body.scale
+
+    for alike in errors(1.0):
+        torch.testing.assert_close(alike[:, 1:], alike[:, :1].expand_as(alike[:, 1:]), atol=1e-4, rtol=0)
+    for different in errors(0.0):
+        assert (different[:, 1:] - different[:, :1]).abs().amax() > 1e-3
+
+
 def test_degrading_blurs_detail_and_leaves_flat_colour() -> None:
     generator = torch.Generator().manual_seed(0)
     flat = torch.full((4, 1, 3, 32, 32), 0.5)

@@ -3,7 +3,9 @@
 Each person is seen in several views: the same body, clothes, light and place, another pose and orientation in each.
 """
 
+import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -168,7 +170,7 @@ class SyntheticPeople:
             weak.scale.view(batch, views),
             weak.translation.view(batch, views, 2),
         )
-        fitted = perturb(self.model, body, self.config.noise, generator)
+        fitted = perturb(self.model, body, self.config.noise, generator, self.config.shared_noise)
         return SyntheticBatch(images, picture.matte, backgrounds, body, fitted, distance)
 
     def _shod(self, betas: Float[Tensor, "B K"], shod: Tensor) -> Float[Tensor, "B K"]:
@@ -223,14 +225,19 @@ def _read(folder: str) -> tuple[AnnyBody, Wardrobe, PoseLibrary]:
     return model, Wardrobe.load(folder, model), PoseLibrary.load(folder, model)
 
 
-def perturb(model: BodyModel, body: Bodies, noise: BodyNoise, generator: torch.Generator) -> Bodies:
-    """Add errors such as a fit makes: the shape's is the same in all views, pose and camera err anew in each.
+def perturb(
+    model: BodyModel, body: Bodies, noise: BodyNoise, generator: torch.Generator, shared: float = 0.0
+) -> Bodies:
+    """Add errors such as a fit makes: the shape's is the same in all views, those of pose and camera partly.
+
+    Only where views err differently does the flow between them miss.
 
     Args:
         model: The body.
         body: The truth.
         noise: Standard deviations.
         generator: Source of chance, on the body's device.
+        shared: Share of the variance of pose and camera errors that is the same in all views [0, 1].
     """
     batch, views, joints = body.rel_rotmats.shape[:3]
     deviation = torch.zeros(joints, device=generator.device)
@@ -238,13 +245,19 @@ def perturb(model: BodyModel, body: Bodies, noise: BodyNoise, generator: torch.G
     deviation[list(model.roles.hand)] = noise.hand
     deviation[finger_joints(model)] = noise.finger
     deviation[model.roles.root] = noise.root
-    error = deviation[:, None] * _normal(generator, batch, views, joints, 3)
-    moved = noise.translation * body.scale[..., None] * _normal(generator, batch, views, 2)
+
+    def draw(*shape: int) -> Tensor:
+        """Standard normal, correlated over the views."""
+        alike, own = _normal(generator, batch, 1, *shape), _normal(generator, batch, views, *shape)
+        return math.sqrt(shared) * alike + math.sqrt(1 - shared) * own
+
+    error = deviation[:, None] * draw(joints, 3)
+    moved = noise.translation * body.scale[..., None] * draw(2)
     rotations = body.rel_rotmats @ rotvec_to_matrix(error)
     return Bodies(
         body.betas + noise.betas * _normal(generator, *body.betas.shape),
-        _twisted(model, body.betas, rotations, noise.twist, generator),
-        body.scale * (1 + noise.scale * _normal(generator, batch, views)),
+        _twisted(model, body.betas, rotations, lambda: noise.twist * draw(1)),
+        body.scale * (1 + noise.scale * draw(1)[..., 0]),
         body.translation + moved,
     )
 
@@ -253,8 +266,7 @@ def _twisted(
     model: BodyModel,
     betas: Float[Tensor, "B K"],
     rotations: Float[Tensor, "B V J 3 3"],
-    deviation: float,
-    generator: torch.Generator,
+    draw: Callable[[], Float[Tensor, "B V 1"]],
 ) -> Float[Tensor, "B V J 3 3"]:
     """Turn the halves of the limbs, and the trunk, about their own axes; what hangs on them keeps its direction.
 
@@ -275,8 +287,7 @@ def _twisted(
     trunk = (roles.root, (roles.neck[0], *roles.upper_leg, *roles.upper_arm), 1 / 3)
     for start, ends, share in (trunk, *halves):
         axis = F.normalize(joints[:, :, ends[0]] - joints[:, :, start], dim=-1)
-        angle = deviation * share * _normal(generator, *rotations.shape[:2], 1)
-        turn = rotvec_to_matrix(angle * axis)
+        turn = rotvec_to_matrix(share * draw() * axis)
         for end in ends:
             between = torch.eye(3, device=rotations.device)
             parent = int(model.parents[end])
