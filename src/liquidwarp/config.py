@@ -134,10 +134,14 @@ class DiscriminatorConfig:
 class LossConfig:
     """Weights of the losses (paper Sec. 3.4); 0 switches one off."""
 
-    reconstruction: float = 6.0
+    reconstruction: float = 2.0
     """L1 between the composed picture and the truth (lambda_rec)."""
     person: float = 4.0
-    """L1 inside of the true matte only, so that a small person counts as much as a large one."""
+    """L1 inside of the true matte, of pictures reduced to 64 px: right colours, without a reward for blur."""
+    invented: float = 2.0
+    """The same for the network's own colour, also where the warped texture covers it."""
+    copied: float = 0.3
+    """Cross-entropy of the gate between the warped texture and the network's colour: take the one that is right."""
     source: float = 1.0
     """L1 and matte error of the source stream's auto-encoder."""
     background: float = 4.0
@@ -156,7 +160,7 @@ class LossConfig:
     """L1 and binary cross-entropy of the matte (lambda_mask)."""
     smooth_mask: float = 0.1
     """Total variation of the matte (lambda_tv)."""
-    adversarial: float = 0.12
+    adversarial: float = 0.6
     """What the discriminators say (lambda_adv)."""
     adversarial_kind: Literal["lsgan", "hinge"] = "lsgan"
     """Form of the adversarial loss."""

@@ -10,11 +10,13 @@ from liquidwarp.errors import SettingError
 from liquidwarp.gan.losses import (
     FaceIdentityLoss,
     PerceptualDistance,
+    copy_loss,
     discriminator_loss,
     generator_loss,
     masked_l1,
     matte_loss,
     mean_l1,
+    tone_l1,
     total_variation,
 )
 
@@ -77,6 +79,31 @@ def test_masked_l1_looks_inside_only():
     truth = torch.where(mask > 0, 0.25, 1.0).expand(1, 3, 4, 4)
     assert masked_l1(image, truth, mask).item() == pytest.approx(0.25)
     assert masked_l1(image, truth, mask * 0).item() == 0
+
+
+def test_tone_forgives_displaced_detail_but_no_wrong_colour():
+    """Pixel by pixel, a blurred picture is better than a sharp one that lies beside its place."""
+    truth = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(1, 1, 256, 256)
+    soft, displaced, tinted = blurred(truth, 4), truth.roll(1, -1), truth + 0.1
+    assert masked_l1(soft, truth, mask) < 0.8 * masked_l1(displaced, truth, mask)
+    assert tone_l1(displaced, truth, mask) < 0.25 * masked_l1(displaced, truth, mask)
+    torch.testing.assert_close(tone_l1(tinted, truth, mask), torch.tensor(0.1))
+    half = mask.clone()
+    half[..., 128:] = 0
+    torch.testing.assert_close(tone_l1(torch.where(half > 0, truth, 0.0), truth, half), torch.tensor(0.0))
+
+
+def test_copy_loss_wants_the_colour_that_is_right():
+    right, wrong = torch.full((1, 1, 16, 16), 0.01), torch.full((1, 1, 16, 16), 0.2)
+    mask = torch.ones(1, 1, 16, 16)
+    for errors, low, high in (((right, wrong), 0.9, 1.0), ((wrong, right), 0.0, 0.1), ((right, right), 0.49, 0.51)):
+        logit = torch.full((1, 1, 16, 16), 1.0, requires_grad=True)
+        for _ in range(60):
+            (gradient,) = torch.autograd.grad(copy_loss(logit.sigmoid(), errors, mask), logit)
+            logit = (logit - 100 * gradient).detach().requires_grad_()
+        assert low <= logit.sigmoid().mean() <= high
+    assert copy_loss(logit.sigmoid(), (right, wrong), 0 * mask) == 0
 
 
 def test_matte_loss_is_cross_entropy_and_l1():

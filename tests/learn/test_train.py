@@ -70,8 +70,8 @@ def test_every_loss_takes_part_in_a_step():
     )
     before = [p.detach().clone() for p in players.discriminators.parameters()]
     terms = players.step(MovingBoxes(1, 2, 1, 64).samples(0)[0], Pace(4, 0.9, 1e-3, 1, 0.5, 2.0, 0.9))
-    expected = {"total", "reconstruction", "person", "mask", "smooth_mask", "perceptual", "face_detail", "face"}
-    assert set(terms) == expected | {"source", "background", "adversarial", "discriminator"}
+    expected = {"total", "reconstruction", "person", "invented", "copied", "mask", "smooth_mask", "perceptual", "face"}
+    assert set(terms) == expected | {"face_detail", "source", "background", "adversarial", "discriminator"}
     assert all(torch.isfinite(value) and value > 0 for value in terms.values())
     still = [n for n, p in players.generator.named_parameters() if p.grad is None]
     assert all(name.endswith("previous_bias") for name in still)

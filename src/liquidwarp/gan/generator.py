@@ -155,7 +155,7 @@ class TransferNet(nn.Module):
         if not self.copy_gate:
             return Synthesis(image, matte, torch.zeros_like(matte))
         copied = torch.sigmoid(logits[:, :, 4:] + _GATE_BIAS) * target.texture_matte
-        return Synthesis(copied * target.texture + (1 - copied) * image, matte, copied)
+        return Synthesis(copied * target.texture + (1 - copied) * image, matte, copied, image)
 
 
 class LiquidWarpingGenerator(nn.Module):

@@ -98,6 +98,8 @@ class Synthesis:
     """Opacity of the person [0, 1]."""
     copied: Float[Tensor, "B T 1 H W"]
     """How much of the colour is the warped texture itself [0, 1]."""
+    invented: Float[Tensor, "B T 3 H W"] | None = None
+    """The network's own colour, which takes the rest; None where nothing is copied or there is no network."""
 
     def over(self, background: Float[Tensor, "B #T 3 H W"]) -> Float[Tensor, "B T 3 H W"]:
         """The person in front of a background (paper Eq. for I_t): image * matte + background * (1 - matte)."""

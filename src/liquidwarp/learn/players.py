@@ -17,10 +17,12 @@ from liquidwarp.gan.inputs import Reconstruction, Synthesis
 from liquidwarp.gan.losses import (
     FaceIdentityLoss,
     PerceptualDistance,
+    copy_loss,
     discriminator_loss,
     generator_loss,
     masked_l1,
     matte_loss,
+    tone_l1,
     total_variation,
 )
 from liquidwarp.learn.datasets import TrainingSample
@@ -148,7 +150,8 @@ class Players:
         """Everything that compares the synthesis with the truth."""
         truth = sample.images.flatten(0, 1)
         yield "reconstruction", (composed - truth).abs().mean()
-        yield "person", masked_l1(synthesis.image, sample.images, sample.mattes)
+        yield "person", tone_l1(synthesis.image, sample.images, sample.mattes)
+        yield from self._judge_choice(sample, synthesis)
         yield "mask", matte_loss(synthesis.matte, sample.mattes)
         yield "smooth_mask", total_variation(synthesis.matte)
         if self.judges.perceptual and self.loss.perceptual > 0:
@@ -160,6 +163,19 @@ class Players:
         if self.judges.face:
             faces = sample.faces
             yield "face", self.judges.face(composed, truth, faces.landmarks.flatten(0, 1), faces.seen.flatten())
+
+    def _judge_choice(self, sample: TrainingSample, synthesis: Synthesis) -> Iterator[tuple[str, Tensor]]:
+        """The network's own colour, and when it takes the warped texture instead."""
+        if synthesis.invented is None:
+            return
+        yield "invented", tone_l1(synthesis.invented, sample.images, sample.mattes)
+        target, truth = sample.targets, sample.images
+        with torch.no_grad():
+            texture, own = (
+                (colour - truth).abs().mean(2, keepdim=True) for colour in (target.texture, synthesis.invented)
+            )
+            both = sample.mattes * (target.texture_matte > 0.5)
+        yield "copied", copy_loss(synthesis.copied, (texture, own), both)
 
     def _source_term(self, sample: TrainingSample, reconstruction: Reconstruction) -> Tensor:
         """G_SID is a denoising auto-encoder: it shall return the true matte although it was given a worse one."""
