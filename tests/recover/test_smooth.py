@@ -1,5 +1,7 @@
 """No lag, no lost motion, no noise; gaps bridged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,26 @@ def test_smoothed_rotations_are_rotations_and_follow() -> None:
     angle = matrix_to_rotvec(body.rel_rotmats)[:, 1, 1]
     assert float((angle - truth).abs()[5:-5].mean()) < 0.015
     assert torch.equal(body.rel_rotmats[:, 0], torch.eye(3).expand(90, 3, 3))
+
+
+def test_a_hand_is_not_torn_off_by_errors_that_cancel_along_the_arm() -> None:
+    """An elbow that twists to and fro under a forearm that rests: in the camera's frame nothing moves."""
+    torch.manual_seed(0)
+    twist = 0.8 * torch.randn(80)
+    body = turning_body(twist)
+    rotations = torch.stack([body.rel_rotmats[:, 1], body.rel_rotmats[:, 1].mT], 1)  # upper arm, forearm
+    smoothed = smooth_body(replace(body, rel_rotmats=rotations), FPS, parents=(-1, 0)).rel_rotmats
+    forearm = smoothed[:, 0] @ smoothed[:, 1]
+    torch.testing.assert_close(forearm, torch.eye(3).expand(80, 3, 3), atol=1e-4, rtol=0)
+    assert float(matrix_to_rotvec(smoothed[:, 0]).diff(dim=0).abs().mean()) < 0.2 * float(twist.diff().abs().mean())
+
+
+def test_a_joint_that_never_moves_follows_its_parent() -> None:
+    body = turning_body(torch.sin(torch.arange(60) / FPS * 6))
+    fixed = rotation_about("x", torch.full((60,), 0.7))
+    rotations = torch.stack([body.rel_rotmats[:, 1], fixed], 1)
+    smoothed = smooth_body(replace(body, rel_rotmats=rotations), FPS, parents=(-1, 0)).rel_rotmats
+    assert torch.equal(smoothed[:, 1], fixed)
 
 
 def test_a_gap_is_bridged_by_slerp() -> None:

@@ -142,7 +142,7 @@ def fit_body(
     all_trust = torch.zeros(len(found), len(model.parents))
     all_trust[index] = trust
     if fps > 0:
-        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, 0.3 + 0.7 * all_trust)
+        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, 0.3 + 0.7 * all_trust, _frames_of(model))
     return BodyFit(body, all_trust > 0, found)
 
 
@@ -226,21 +226,29 @@ def _fit_poses(task: _Task, state: FitState, found: Int64[Tensor, "T"], fps: flo
     for round_index in range(config.frame_outline_rounds):
         stage = _Pass(_STEPS_PER_ROUND, with_outline=True)
         if is_video:
-            state = smooth_state(state, found, fps, config.smoothing)
+            state = smooth_state(state, task.skeleton.parents, found, fps, config.smoothing)
             stage = replace(stage, pull=_PULLS[min(round_index, len(_PULLS) - 1)])
         state = task.adjusted_in_chunks(state, stage)
     return state
 
 
-def smooth_state(state: FitState, found: Int64[Tensor, "T"], fps: float, strength: float) -> FitState:
+def smooth_state(
+    state: FitState, parents: Sequence[int], found: Int64[Tensor, "T"], fps: float, strength: float
+) -> FitState:
     """The poses smoothed over every stretch of consecutive frames.
 
     The cameras stay: the landmarks, which were smoothed already, determine them well.
     """
     rotations = state.rel_rotmats.clone()
     for run in runs(found):
-        rotations[run] = smooth_rotations(state.rel_rotmats[run], fps, strength)
+        rotations[run] = smooth_rotations(state.rel_rotmats[run], fps, strength, parents=parents)
     return FitState(rotations, state.betas, state.camera)
+
+
+def _frames_of(model: BodyModel) -> list[int]:
+    """In whose frame every joint is smoothed: fingers in that of the joint before them, all others in the camera's."""
+    fingers = {joint for side in model.roles.fingers for chain in side for joint in chain}
+    return [-1 if joint in fingers else parent for joint, parent in enumerate(model.parents)]
 
 
 def key_frames(observation: Observation, count: int) -> Int64[Tensor, "M"]:

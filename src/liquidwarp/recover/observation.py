@@ -34,6 +34,8 @@ the camera with bent knees, also when seen from the side or from behind.
 """
 _HAND_REACH = 0.1
 """A hand whose wrist is farther than this from the body's wrist is somebody else's, or wrong [m]."""
+_DEPTH_NOISE = 4.0
+"""How much more a landmark's depth is smoothed than its place in the picture."""
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
@@ -150,6 +152,9 @@ def _pixels_per_metre(detections: Detections, weight: Float[Tensor, "T 33"]) -> 
 def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float) -> Detections:
     """Smooth the landmarks of a video, without lag, before anything is fitted to them.
 
+    Depth is smoothed more than the rest: it is mostly noise, and a limb that seems short in the picture would be thrown
+    forth and back between pointing at the camera and away from it.
+
     Args:
         detections: Frames that all hold a person.
         frames: Their numbers in the video; smoothing does not reach across gaps.
@@ -159,13 +164,13 @@ def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float
         return detections
     xy, world = detections.xy.clone(), detections.world.clone()
     trust = 0.3 + 0.7 * detections.visibility.clamp(0, 1)
+    depth_strength = _DEPTH_NOISE * strength
     for run in runs(frames):
         for landmark in range(xy.shape[1]):
             weight = trust[run, landmark].numpy()
-            for values in (xy, world):
-                values[run, landmark] = torch.from_numpy(
-                    smooth_series(values[run, landmark].numpy(), detections.fps, strength, weight)
-                )
+            for values, strong in ((xy, strength), (world[..., :2], strength), (world[..., 2:], depth_strength)):
+                smoothed = smooth_series(values[run, landmark].numpy(), detections.fps, strong, weight)
+                values[run, landmark] = torch.from_numpy(smoothed)
     hands_xy, hands_world = detections.hands_xy.clone(), detections.hands_world.clone()
     for side in (0, 1):
         seen = (detections.hands_score[:, side] > 0.5).nonzero()[:, 0]

@@ -3,8 +3,12 @@
 Method: penalised least squares (Whittaker 1923): minimise ``sum w_t |x_t - y_t|^2 + sum l_t |x_(t-1) - 2 x_t +
 x_(t+1)|^2``, a symmetric banded system, so the filter has zero phase. Both weights are estimated: ``w_t`` drops for
 outliers, and ``l_t`` is the variance of the noise over the local variance of the acceleration, so that a resting
-limb is held still while a fast one keeps its motion. Rotations are smoothed as matrices and projected back.
+limb is held still while a fast one keeps its motion. Rotations are smoothed as matrices and projected back, in the
+camera's frame: the landmarks see how a forearm lies in the picture, not how it is turned against the upper arm, and
+errors that cancel along a limb (a wrong twist above, its opposite below) must not be smoothed apart.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.linalg
@@ -93,7 +97,11 @@ def _solve(
 
 
 def smooth_body(
-    body: BodyParams, fps: float, strength: float = 1.0, trust: Float[Tensor, "T J"] | None = None
+    body: BodyParams,
+    fps: float,
+    strength: float = 1.0,
+    trust: Float[Tensor, "T J"] | None = None,
+    parents: Sequence[int] | None = None,
 ) -> BodyParams:
     """Smooth every joint's rotation and the camera of a video.
 
@@ -102,13 +110,14 @@ def smooth_body(
         fps: Frames per second.
         strength: See :func:`smooth_series`.
         trust: Weight of each joint in each frame [0, 1].
+        parents: See :func:`smooth_rotations`.
 
     Returns:
         The same shape, smoothed poses and cameras.
     """
     if len(body) < 4 or strength <= 0:
         return body
-    smoothed = smooth_rotations(body.rel_rotmats, fps, strength, trust)
+    smoothed = smooth_rotations(body.rel_rotmats, fps, strength, trust, parents)
     whole = None if trust is None else trust.amax(1).numpy()
     scale = np.exp(smooth_series(body.camera.scale.log().numpy()[:, None], fps, strength, whole)[:, 0])
     translation = smooth_series(body.camera.translation.numpy(), fps, strength, whole)
@@ -116,18 +125,41 @@ def smooth_body(
 
 
 def smooth_rotations(
-    rotmats: Float[Tensor, "T J 3 3"], fps: float, strength: float = 1.0, trust: Float[Tensor, "T J"] | None = None
+    rotmats: Float[Tensor, "T J 3 3"],
+    fps: float,
+    strength: float = 1.0,
+    trust: Float[Tensor, "T J"] | None = None,
+    parents: Sequence[int] | None = None,
 ) -> Float[Tensor, "T J 3 3"]:
-    """Smooth each joint's rotation by itself; joints that never move are left alone."""
-    flat = rotmats.flatten(2).numpy()
-    rotations = flat.copy()
-    moving = (flat != flat[:1]).any((0, 2))
-    for joint in np.flatnonzero(moving):
+    """Smooth how every joint is turned against the camera; joints that never move are left alone.
+
+    Args:
+        rotmats: Relative rotations.
+        fps: Frames per second.
+        strength: See :func:`smooth_series`.
+        trust: Weight of each joint in each frame [0, 1].
+        parents: Of each joint, before it in the order; -1 smooths a joint's relative rotation, and so does None.
+
+    Returns:
+        Relative rotations.
+    """
+    parents = parents or [-1] * rotmats.shape[1]
+    moving = (rotmats != rotmats[:1]).flatten(2).any(2).any(0)
+    turned = rotmats.clone()
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            turned[:, joint] = turned[:, parent] @ rotmats[:, joint]
+    for joint in moving.nonzero()[:, 0].tolist():
         weight = None if trust is None else trust[:, joint].numpy()
-        rotations[:, joint] = smooth_series(flat[:, joint], fps, strength, weight)
-    smoothed = torch.from_numpy(rotations).view(rotmats.shape)
-    smoothed[:, moving] = nearest_rotation(smoothed[:, moving])
-    return smoothed
+        smoothed = smooth_series(turned[:, joint].flatten(1).numpy(), fps, strength, weight)
+        turned[:, joint] = nearest_rotation(torch.from_numpy(smoothed).view(-1, 3, 3))
+    result = rotmats.clone()
+    for joint, parent in enumerate(parents):
+        if not moving[joint]:  # also in the camera's frame it goes with its parent
+            turned[:, joint] = turned[:, parent] @ rotmats[:, joint] if parent >= 0 else rotmats[:, joint]
+        else:
+            result[:, joint] = turned[:, parent].mT @ turned[:, joint] if parent >= 0 else turned[:, joint]
+    return result
 
 
 def bridge_gaps(body: BodyParams, fitted: Bool[Tensor, "T"]) -> BodyParams:
