@@ -355,6 +355,9 @@ class SyntheticConfig:
     """Share of people whose background shifts between the views, as under a moving camera."""
     degrade: float = 0.5
     """Share of people whose pictures are blurred, noisy or coarsely coded."""
+    tones: float = 0.7
+    """Share of people whose whole scene has another exposure, white balance, contrast and saturation, alike in all
+    views."""
     shadows: bool = True
     """Cast shadows."""
     noise: BodyNoise = BodyNoise()

@@ -34,6 +34,17 @@ def test_degraded_mattes_stay_within_a_pixel():
     assert areas.max() - areas.min() > 50
 
 
+def test_degraded_outlines_wander():
+    """Wider here and narrower there along one straight edge, by at most 3 pixels in 256."""
+    matte = torch.zeros(8, 1, 256, 256)
+    matte[..., 64:192, 64:192] = 1
+    worse = degrade_mattes(matte, torch.Generator().manual_seed(0))
+    assert torch.equal(worse[..., 67:189, 67:189], matte[..., 67:189, 67:189])
+    assert (worse[..., :61] == 0).all()
+    edges = worse[..., 80:176, 56:72].sum(-1)  # where the left edge is, row by row
+    assert (edges.amax(-1) - edges.amin(-1)).mean() > 0.7
+
+
 def test_boxes_have_exact_flows():
     sample = MovingBoxes(3, 2, 2, 64).samples(3)[0]
     target, seen = sample.targets, sample.targets.visible[:, :, :, None]

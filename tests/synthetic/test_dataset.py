@@ -10,7 +10,7 @@ from liquidwarp.config import BodyNoise, SyntheticConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.synthetic.dataset import SyntheticPeople, perturb
-from liquidwarp.synthetic.degrade import degrade
+from liquidwarp.synthetic.degrade import degrade, develop
 from liquidwarp.synthetic.figure import MATERIALS, Outfit, dress, underwear_faces
 from liquidwarp.synthetic.outfits import draw_outfit
 from liquidwarp.synthetic.poses import PoseLibrary
@@ -144,6 +144,22 @@ def test_shared_noise_is_alike_in_all_views(model: AnnyBody, people: SyntheticPe
         torch.testing.assert_close(alike[:, 1:], alike[:, :1].expand_as(alike[:, 1:]), atol=1e-4, rtol=0)
     for different in errors(0.0):
         assert (different[:, 1:] - different[:, :1]).abs().amax() > 1e-3
+
+
+def test_scenes_are_developed_alike_in_all_views() -> None:
+    """Every channel is a rising function of itself within a grey scene, the same one in pictures and backgrounds."""
+    ramp = torch.linspace(0, 1, 16).expand(4, 2, 3, 16, 16)
+    images, backgrounds = develop(ramp, ramp, 1.0, torch.Generator().manual_seed(0))
+    assert torch.equal(images[:, 0], images[:, 1])
+    assert torch.equal(images, backgrounds)
+    assert (images.diff(dim=-1) >= -1e-6).all()
+    assert images.amin() >= 0
+    assert images.amax() <= 1
+    middle = images[:, 0, :, 0, 8]
+    assert middle.mean(1).std() > 0.03  # brighter and darker scenes
+    assert middle.std(1).mean() > 0.01  # warmer and colder ones
+    same, _ = develop(ramp, ramp, 0.0, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(same, ramp)
 
 
 def test_degrading_blurs_detail_and_leaves_flat_colour() -> None:

@@ -69,16 +69,22 @@ def choose_views(
 
 
 def degrade_mattes(mattes: Float[Tensor, "N 1 H W"], generator: torch.Generator) -> Float[Tensor, "N 1 H W"]:
-    """Mattes as a segmentation network gives them: wider or narrower by about a pixel in 256, with other softness.
+    """Mattes as a segmentation network gives them: wider here and narrower there, by up to 2 pixels in 256, and softer.
+
+    The threshold wanders along the outline. Real mattes leave such fringes of the place around the person, which the
+    warp carries away and the network has to remove.
 
     Args:
         mattes: True mattes.
         generator: On the CPU.
     """
-    radius = max(1, round(mattes.shape[-1] / 128))
+    size = mattes.shape[-1]
+    radius = max(1, round(size / 96))
     window = 2 * radius + 1
     smooth = F.avg_pool2d(mattes, window, 1, radius, count_include_pad=False)
     draws = torch.rand(2, len(mattes), 1, 1, 1, generator=generator).to(mattes.device)
-    threshold = 0.3 + 0.4 * draws[0]
+    coarse = torch.rand(len(mattes), 1, 12, 12, generator=generator).to(mattes.device) - 0.5
+    wander = F.interpolate(coarse, mattes.shape[-2:], mode="bicubic", align_corners=False)
+    threshold = (0.35 + 0.3 * draws[0] + 0.5 * wander).clamp(0.12, 0.88)
     softest = 2 * torch.minimum(threshold, 1 - threshold)  # 0 stays 0 and 1 stays 1
     return ((smooth - threshold) / (softest * (0.4 + 0.6 * draws[1])) + 0.5).clamp(0, 1)

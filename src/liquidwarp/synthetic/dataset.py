@@ -21,7 +21,7 @@ from liquidwarp.config import BodyNoise, SyntheticConfig
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import Flow, warp
-from liquidwarp.synthetic.degrade import degrade
+from liquidwarp.synthetic.degrade import degrade, develop
 from liquidwarp.synthetic.figure import dress
 from liquidwarp.synthetic.outfits import draw_betas, draw_light, draw_outfit
 from liquidwarp.synthetic.poses import PoseLibrary, draw_poses, finger_joints, turned, yaw_angles
@@ -162,6 +162,7 @@ class SyntheticPeople:
             SceneConfig(self.config.supersample, shadow_size=160 if self.config.shadows else 0),
         )
         images = picture.colour + (1 - picture.matte) * backgrounds
+        images, backgrounds = develop(images, backgrounds, self.config.tones, generator)
         images, backgrounds = degrade(images, backgrounds, self.config.degrade, generator)
         shod = torch.tensor([any(g.kind == "shoes" for g in outfit.garments) for outfit in outfits])
         body = Bodies(
