@@ -1,7 +1,7 @@
 """The public door: :class:`LiquidWarper`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from liquidwarp.renderers import load_network
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.tasks.imitate import Driving, Imitation, imitate, load_driving
 from liquidwarp.tasks.rendering import Rendering
+from liquidwarp.tasks.transfer import transfer
 from liquidwarp.tasks.view import STANDING, view
 
 __all__ = ["LiquidWarper", "choose_device"]
@@ -193,6 +194,39 @@ class LiquidWarper:
         """
         motion = self._driving(driving, fps, frames, driving_person)
         return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self.config)
+
+    def transfer(
+        self,
+        person: SourceBank,
+        wear: Mapping[str, SourceBank],
+        driving: Source | None = None,
+        camera: CameraStrategy = "natural",
+        fps: float | None = None,
+        frames: int | None = None,
+        driving_person: PersonChoice = None,
+    ) -> Rendering:
+        """Appearance transfer: let the person wear parts of other people.
+
+        Args:
+            person: Who wears them, from :meth:`prepare`; also gives all other parts, the body and the background.
+            wear: Part or group ("upper", "lower", "feet", "whole_head", "left_arm"...) to the person who gives it.
+            driving: What moves the person, as for :meth:`imitate`; None: a single picture in the photo's own pose.
+            camera: "natural", "follow" or "fixed", with a driving.
+            fps: Frames per second; None keeps the driving's.
+            frames: Only the first frames.
+            driving_person: Who moves, if several people are in the driving.
+
+        Returns:
+            The result; ``save`` or iterate it to render.
+
+        Raises:
+            SettingError: no part, an unknown one, one that two people give or that its giver does not show.
+
+        Example:
+            warper.transfer(alice, wear={"upper": bob, "lower": carol}).save("out.png")
+        """
+        motion = None if driving is None else self._driving(driving, fps, frames, driving_person)
+        return transfer(person, wear, motion, ImitateConfig(camera=camera), self.config)
 
     def view(
         self,

@@ -28,7 +28,7 @@ from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 
-__all__ = ["SourceBank", "prepare_bank", "render_frames"]
+__all__ = ["SourceBank", "build_extension", "prepare_bank", "render_frames"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -75,7 +75,8 @@ class SourceBank:
         """Names the person by content: pixels, bodies, background and the network's weights."""
         pictures = (torch.from_numpy(self.picture), torch.from_numpy(self.background))
         bodies = (self.bodies.betas, self.bodies.rel_rotmats, self.bodies.camera.scale, self.bodies.camera.translation)
-        return digest_of_tensors(self.images, self.sources.mattes, *bodies, *pictures) + self.renderer.fingerprint()
+        sources = (self.sources.colours, self.sources.mattes, self.sources.body, self.sources.extension.faces)
+        return digest_of_tensors(self.images, *sources, *bodies, *pictures) + self.renderer.fingerprint()
 
 
 def prepare_bank(
@@ -114,7 +115,7 @@ def prepare_bank(
         mattes.append(crop.take(_to_tensor(opacity[..., None]), outside="zero"))
     cropped, opacities = torch.cat(images), torch.cat(mattes)
     bodies = _in_crops(photos.recovery.body, crops)
-    extension = _extension(config.extension, model, bodies, opacities, generator is not None)
+    extension = build_extension(config.extension, model, bodies, opacities, generator is not None)
     sources = prepare_sources(model, extension, bodies, cropped, opacities)
     show("Completing the background", 0, 1)
     shape = (photos.pictures[0].shape[0], photos.pictures[0].shape[1])
@@ -169,9 +170,22 @@ def _in_crops(body: BodyParams, crops: Sequence[Crop]) -> BodyParams:
     return BodyParams(body.betas, body.rel_rotmats, camera)
 
 
-def _extension(
-    kind: str, model: BodyModel, bodies: BodyParams, mattes: Float[Tensor, "S 1 H W"], network: bool
+def build_extension(
+    kind: str,
+    model: BodyModel,
+    bodies: BodyParams | Sequence[BodyParams],
+    mattes: Float[Tensor, "S 1 H W"],
+    network: bool,
 ) -> Extension:
+    """What carries hair and clothes.
+
+    Args:
+        kind: One of :class:`liquidwarp.config.SynthesisConfig`'s.
+        model: The body.
+        bodies: The S fitted bodies, cameras in the mattes' pixels; a list where shapes differ.
+        mattes: Opacity of the person, 1 = person.
+        network: Whether a network will render.
+    """
     if kind == "auto":
         kind = "both" if network else "halo"
     if kind == "none":

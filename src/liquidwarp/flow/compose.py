@@ -133,7 +133,7 @@ def _weights(choice: Choice | None, num_sources: int, device: torch.device) -> F
 def _rank_halos(sources: FlowSources, targets: ProjectedSurface, choice: Choice | None) -> ProjectedSurface:
     """Halos of different photos overlap: the one whose photo looks from the most similar side lies in front.
 
-    The others step back behind the body, and a halo's faces on parts that another source gives are left out.
+    The person's others step back behind the body, and a halo's faces on parts that another source gives are left out.
     """
     owner = sources.extension.owner
     people, num = sources.body.shape[:2]
@@ -141,7 +141,9 @@ def _rank_halos(sources: FlowSources, targets: ProjectedSurface, choice: Choice 
         return targets
     seen_from = sources.normals.repeat_interleave(len(targets) // people, 0)  # N S V 3
     similar = (seen_from * targets.normals[:, None]).sum(-1).mean(-1)  # N S
-    step_back = (similar.amax(1, keepdim=True) - similar > 1e-6) * (1 + (1 - similar) / 2)
+    same_person = sources.person[:, None] == sources.person
+    best = similar[:, None].masked_fill(~same_person, -torch.inf).amax(-1)
+    step_back = (best - similar > 1e-6) * (1 + (1 - similar) / 2)
     behind = step_back[:, owner.clamp(min=0)] * (owner >= 0)
     extension = targets.extension + F.pad(behind[..., None], (2, 0))
     weights = _weights(choice, num, owner.device)

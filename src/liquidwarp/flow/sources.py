@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
@@ -62,6 +62,8 @@ class FlowSources:
     """The same per extension point."""
     normals: Float[Tensor, "G S V 3"]
     """Unit normals of the body in the sources' camera frames."""
+    person: Int64[Tensor, "S"]
+    """Whose photo each is, where several people lend each other parts; else 0."""
 
     def to(self, device: torch.device | str) -> "FlowSources":
         """The same values on another device."""
@@ -166,6 +168,7 @@ def prepare_source_batch(
         clear=(seen * clear).view(people, sources, -1),
         around=around.view(people, sources, -1, 4),
         normals=surface.normals.view(people, sources, -1, 3),
+        person=torch.zeros(sources, dtype=torch.long, device=images.device),
     )
 
 

@@ -1,0 +1,113 @@
+"""Several people who lend each other parts: each source keeps only what it gives.
+
+Paper: Liu et al. 2021, Sec. 3.4 (Human appearance transfer): flows per body part, each from another person.
+
+The choice is written into the sources themselves, so that everything that follows obeys it: the warped texture, the
+visibility that the network's attention is masked by, the halos, and what is made up for places that nobody shows.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.body.parts import PARTS, parts_of
+from liquidwarp.errors import ShapeError
+from liquidwarp.flow.extension import Extension, smooth_on_mesh
+from liquidwarp.flow.sources import FlowSources
+
+__all__ = ["GARMENT_PARTS", "garment_parts", "keep_parts", "shown_parts"]
+
+GARMENT_PARTS = (*PARTS, "hips")
+"""The parts that people lend each other. Trousers and skirts begin at the waist: the torso ends there, and what is
+below it are the hips."""
+
+_BELT = 0.12
+"""Height of the waistband above the hip joints [m]."""
+
+_SEAM = 4
+"""Half the width of the seams between parts [edges of the mesh]: about 3 cm."""
+_SEEN = 0.2
+
+
+def keep_parts(sources: FlowSources, weights: Float[Tensor, "S Q"], person: Int64[Tensor, "S"]) -> FlowSources:
+    """Let each source give only some parts, with soft seams on the body between them.
+
+    Args:
+        sources: Photos of several people (G = 1).
+        weights: 1 where the source may give the part (of :data:`GARMENT_PARTS`), else 0; each part has a giver.
+        person: Whose photo each source is.
+
+    Returns:
+        The same sources, which do not see what they do not give; halos of other parts are gone.
+
+    Raises:
+        ShapeError: the numbers of sources differ, or nobody gives a part.
+    """
+    model, num = sources.model, sources.body.shape[1]
+    if weights.shape[0] != num or len(person) != num:
+        raise ShapeError(f"weights, person: expected {num} sources, got {weights.shape[0]} and {len(person)}.")
+    missing = [GARMENT_PARTS[p] for p in (weights.amax(0) <= 0).nonzero()[:, 0].tolist()]
+    if missing:
+        raise ShapeError(f"weights: expected a source for each part, got none for {', '.join(missing)}.")
+    allowed = weights.index_select(1, _vertex_parts(model))  # S V
+    soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM)[..., 0]
+    share = soft / soft.amax(0).clamp(min=1e-6)
+    body, around, clear = sources.body.clone(), sources.around.clone(), sources.clear * allowed
+    body[..., 2] *= share
+    extension = sources.extension
+    anybody = extension.owner < 0
+    around[..., 2] *= torch.where(anybody, share.index_select(1, extension.anchor), 1.0)
+    return replace(
+        sources, body=body, around=around, clear=clear, extension=_own_halos(model, extension, weights), person=person
+    )
+
+
+def garment_parts(name: str) -> tuple[str, ...]:
+    """The parts that a part's or a group's name stands for, when clothes are meant.
+
+    Raises:
+        SettingError: no such name.
+
+    Example:
+        >>> garment_parts("legs")[-1], garment_parts("lower")[-1]
+        ('right_lower_leg', 'hips')
+    """
+    if name == "hips":
+        return ("hips",)
+    return (*parts_of(name), "hips") if name in ("lower", "body", "all") else parts_of(name)
+
+
+def _vertex_parts(model: BodyModel) -> Int64[Tensor, "V"]:
+    rest = model.rest(model.lbs_weights.new_zeros(1, len(model.beta_names)))
+    below = rest.vertices[0, :, 1] > rest.joints[0, list(model.roles.upper_leg), 1].mean() - _BELT
+    hips = below & (model.vertex_part == PARTS.index("torso"))
+    return torch.where(hips, GARMENT_PARTS.index("hips"), model.vertex_part)
+
+
+def _own_halos(model: BodyModel, extension: Extension, weights: Float[Tensor, "S Q"]) -> Extension:
+    """Without the faces on parts that their photo does not give."""
+    first = extension.faces[:, 0]
+    owner, anchored = extension.owner[first], _vertex_parts(model)[extension.anchor[first]]
+    on_torso = extension.part == PARTS.index("torso")
+    part = torch.where(on_torso & (anchored == GARMENT_PARTS.index("hips")), anchored, extension.part)
+    kept = (owner < 0) | (weights[owner.clamp(min=0), part] > 0)
+    return replace(extension, faces=extension.faces[kept], part=extension.part[kept], max_edge=extension.max_edge[kept])
+
+
+def shown_parts(sources: FlowSources, least: float = 0.03) -> tuple[str, ...]:
+    """The parts of :data:`GARMENT_PARTS` of which the photos together show at least a share.
+
+    Args:
+        sources: Photos of one person.
+        least: Share of the part's surface.
+    """
+    model = sources.model
+    seen = (sources.body[0, :, :, 2].amax(0) > _SEEN).to(torch.float32)
+    used = torch.zeros_like(seen).index_fill_(0, model.faces.reshape(-1), 1)
+    totals = torch.zeros(2, len(GARMENT_PARTS), device=seen.device)
+    totals.index_add_(1, _vertex_parts(model), torch.stack([seen * used, used]))
+    shown = totals[0] > least * totals[1]
+    return tuple(part for part, there in zip(GARMENT_PARTS, shown.tolist(), strict=True) if there)

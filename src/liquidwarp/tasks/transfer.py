@@ -1,0 +1,143 @@
+"""Appearance transfer: a person wears parts of other people.
+
+Paper:
+    Liu et al. 2021, Sec. 3.4 (Human appearance transfer): several sources, each gives some body parts. There the
+    choice reaches only the warped picture; here also the flows that the network's attention follows.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from liquidwarp.body.model import BodyParams
+from liquidwarp.config import ImitateConfig, SynthesisConfig
+from liquidwarp.errors import SettingError
+from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
+from liquidwarp.flow.sources import FlowSources, prepare_sources
+from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
+from liquidwarp.synthesizer import SourceBank, build_extension
+from liquidwarp.tasks.imitate import Driving, imitate
+from liquidwarp.tasks.rendering import Rendering
+from liquidwarp.types import SourceViews
+
+__all__ = ["check_wear", "dress", "transfer"]
+
+_log = logging.getLogger(__name__)
+_STILL_FPS = 25.0
+
+
+def transfer(
+    bank: SourceBank,
+    wear: Mapping[str, SourceBank],
+    driving: Driving | None = None,
+    imitation: ImitateConfig | None = None,
+    synthesis: SynthesisConfig | None = None,
+) -> Rendering:
+    """Show a person with parts of others.
+
+    Args:
+        bank: Who wears them; body shape, everything that nobody gives, and the background are this person's.
+        wear: Part or group of parts (:func:`liquidwarp.flow.parts.garment_parts`) to the person who gives it.
+        driving: What moves the person; None: a single picture in the pose of the first photo.
+        imitation: Camera and layout, with a driving.
+        synthesis: How people were prepared and frames are rendered.
+
+    Returns:
+        The result, not yet rendered.
+
+    Raises:
+        SettingError: see :func:`dress`.
+    """
+    synthesis = synthesis or SynthesisConfig()
+    dressed = dress(bank, wear, synthesis)
+    if driving is None:
+        return Rendering(dressed, bank.body, synthesis, _STILL_FPS)
+    return imitate(dressed, driving, imitation, synthesis)
+
+
+def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisConfig) -> SourceBank:
+    """The person with parts of others: a person like every other, who can imitate and be seen from other sides.
+
+    Args:
+        bank: Who wears them.
+        wear: Part or group to the person who gives it.
+        config: With which all were prepared.
+
+    Raises:
+        SettingError: no part, an unknown one, one that two people give, or one that its giver's photos do not show;
+            or people who were prepared at different sizes.
+    """
+    givers = check_wear(wear)
+    people = [bank]
+    people += [p for n, p in enumerate(wear.values()) if all(p is not q for q in (bank, *list(wear.values())[:n]))]
+    weights = torch.zeros(len(people), len(GARMENT_PARTS))
+    weights[0] = 1
+    for name, parts in givers.items():
+        number = next(n for n, p in enumerate(people) if p is wear[name])
+        _check_giver(name, bank, people[number])
+        for part in parts:
+            weights[:, GARMENT_PARTS.index(part)] = torch.eye(len(people))[number]
+    sources = _joined(people, weights, config)
+    renderer: Renderer
+    if isinstance(bank.renderer, NetworkRenderer):
+        sources, network = sources.to(bank.device), bank.renderer
+        views = [source_views(p.sources, p.images, p.bodies) for p in people]
+        together = SourceViews(*(torch.cat([getattr(v, n) for v in views]) for n in ("images", "mattes", "conditions")))
+        renderer = NetworkRenderer.of(sources, together, network.generator, network.half)
+    else:
+        renderer = TextureRenderer.of(sources).to(bank.device)
+        sources = renderer.sources
+    notes = tuple(dict.fromkeys(note for person in people for note in person.notes))
+    return replace(bank, sources=sources, renderer=renderer, notes=notes)
+
+
+def check_wear(names: Sequence[str] | Mapping[str, SourceBank]) -> dict[str, tuple[str, ...]]:
+    """The parts that each name stands for.
+
+    Raises:
+        SettingError: no name, an unknown one, or a part that is given twice.
+    """
+    if not names:
+        raise SettingError("wear: expected at least one part and who gives it, got none.")
+    parts = {name: garment_parts(name) for name in names}
+    taken: dict[str, str] = {}
+    for name in names:
+        for part in parts[name]:
+            if part in taken:
+                raise SettingError(f"wear: {part} is given twice, by {taken[part]!r} and by {name!r}. Leave one away.")
+            taken[part] = name
+    return parts
+
+
+def _check_giver(name: str, bank: SourceBank, giver: SourceBank) -> None:
+    if giver.images.shape[-2:] != bank.images.shape[-2:]:
+        sizes = giver.images.shape[-1], bank.images.shape[-1]
+        raise SettingError(
+            f"wear[{name!r}]: prepared at size {sizes[0]}, the wearer at {sizes[1]}. Prepare both alike."
+        )
+    shown = shown_parts(giver.sources)
+    hidden = [part for part in garment_parts(name) if part not in shown]
+    if len(hidden) == len(garment_parts(name)):
+        raise SettingError(f"wear: the photos of {giver.name!r} do not show {name!r}. Add a photo that does.")
+    if hidden:
+        _log.info("Wear: the photos of %s do not show %s; made up.", giver.name, ", ".join(hidden))
+
+
+def _joined(people: Sequence[SourceBank], weights: Float[Tensor, "N Q"], config: SynthesisConfig) -> FlowSources:
+    """The photos of all, each on its own fitted body; only those that give something."""
+    model = people[0].model
+    bodies: list[BodyParams] = []
+    for person in people:
+        own = person.bodies.to("cpu")
+        bodies += [own[slice(s, s + 1)] for s in range(len(own))]
+    images = torch.cat([person.images.cpu() for person in people])
+    mattes = torch.cat([person.sources.mattes[0].cpu() for person in people])
+    network = isinstance(people[0].renderer, NetworkRenderer)
+    extension = build_extension(config.extension, model, bodies, mattes, network)
+    sources = prepare_sources(model, extension, bodies, images, mattes)
+    index = torch.repeat_interleave(torch.arange(len(people)), torch.tensor([len(p.images) for p in people]))
+    return keep_parts(sources, weights[index], index)
