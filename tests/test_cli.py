@@ -13,12 +13,15 @@ from liquidwarp.cli import (
     EvaluateSynthetic,
     Imitate,
     Train,
+    Transfer,
+    View,
     main,
     parse,
     parse_background,
 )
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import MediaError, SettingError
+from liquidwarp.options import parse_wear
 
 
 @pytest.mark.parametrize("name", [None, *COMMANDS])
@@ -48,6 +51,28 @@ def test_options_of_imitate():
     assert isinstance(given, Imitate)
     assert [path.name for path in given.source] == ["a.jpg", "b.jpg"]
     assert (given.size, given.cache, given.resume, given.camera, given.layout) == (256, False, True, "follow", "clean")
+
+
+def test_several_people_give_parts(tmp_path):
+    """Once --wear each; photos of one person are separated by commas, unless a file is really called so."""
+    given = parse(
+        ["transfer", "--source", "a.jpg", "--wear", "b.jpg,c.jpg:upper", "--wear", "d.jpg:lower,feet", "--out", "o.png"]
+    )
+    assert isinstance(given, Transfer)
+    pairs = parse_wear(given.wear)
+    assert pairs == [
+        ((Path("b.jpg"), Path("c.jpg")), "upper"),
+        ((Path("d.jpg"),), "lower"),
+        ((Path("d.jpg"),), "feet"),
+    ]
+    (tmp_path / "x,y:z.jpg").touch()
+    assert parse_wear([f"{tmp_path}/x,y:z.jpg:face"]) == [((tmp_path / "x,y:z.jpg",), "face")]
+
+
+def test_options_of_view():
+    given = parse(["view", "--source", "a.jpg", "--angle", "-45", "--pose", "t", "--elevation", "0", "--out", "o.png"])
+    assert isinstance(given, View)
+    assert (given.angle, given.pose, given.elevation, given.turn) == (-45, "t", 0, 360)
 
 
 def test_protocols_of_evaluate():
@@ -109,6 +134,18 @@ def test_unknown_protocol_is_explained(capsys):
         ("evaluate self . --models typo", "models: expected texture, base, lite or a folder"),
         ("imitate --source a --driving b --out o.mp4 --frames 0", "frames: expected at least 1"),
         ("recover . --fps 0", "fps: expected more than 0"),
+        ("view --source no.jpg --out o.mp4", "source: no.jpg: no such file"),
+        ("view --source . --out o.mp4 --frames 0", "frames: expected at least 1"),
+        ("view --source . --out o.mp4 --elevation 90", "elevation: expected -60 to 60 degrees, got 90"),
+        ("view --source . --out o.mp4 --pose star", "pose: expected own, t, a, or a file that moves, got 'star'"),
+        ("view --source . --out o.png", "o.png: expected a video's name"),
+        ("view --source . --out o.xyz --angle 45", "o.xyz: expected"),
+        ("transfer --source . --wear bob.jpg --out o.png", "wear: expected FILE:PARTS such as bob.jpg:upper,feet"),
+        ("transfer --source . --wear bob.jpg:feet --out o.png", "wear: bob.jpg: no such file"),
+        ("transfer --source . --wear .:shoes --out o.png", "part 'shoes' is not known"),
+        ("transfer --source . --wear .:upper,torso --out o.png", "torso is given twice"),
+        ("transfer --source . --out o.png", "wear"),
+        ("transfer --source . --wear .:feet --driving . --out o.png", "o.png: expected a video's name"),
     ],
 )
 def test_users_mistake_is_one_line_and_exit_2(line, message, capsys, tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ with 1.
 import contextlib
 import io
 import logging
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,145 +15,26 @@ from typing import Annotated, Any, Literal, Union
 
 import tyro
 
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig, ViewConfig
+from liquidwarp.commands import Imitate, Transfer, View
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
-from liquidwarp.recover.choice import PersonChoice, parse_choice
+from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_background, parse_people
+from liquidwarp.recover.choice import parse_choice
 
-__all__ = ["COMMANDS", "Demo", "Doctor", "Evaluate", "Imitate", "Recover", "Train", "View", "main", "parse"]
-
-Device = str
-Size = Literal[256, 512, 1024]
-
-
-@dataclass(frozen=True)
-class Imitate:
-    """Motion imitation: the person of the photos moves like the driving video, photo or motion file."""
-
-    source: tuple[Path, ...]
-    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
-    driving: Path
-    """What moves: a video, a folder of frames, a photo, or a motion file (.bvh, .npz)."""
-    out: Path
-    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files."""
-    layout: Literal["clean", "strip"] = "clean"
-    """clean: the result alone, in the first photo's frame. strip: source, driving and result side by side."""
-    camera: Literal["natural", "follow", "fixed"] = "natural"
-    """natural: the source's place and size, the driving's relative motion, feet on the ground. follow: as in the
-    driving video. fixed: the person stays in place."""
-    size: Size = 512
-    """Side of the square in which the person is rendered [px]; smaller is faster."""
-    renderer: str = "auto"
-    """lite or base: a bundled network. texture: the photos, warped. Or a folder with a trained network's weights.
-    auto: the bundled network that suits the device, or texture if none is bundled."""
-    fps: float | None = None
-    """Frames per second of the result; the driving video's rate if not given."""
-    frames: int | None = None
-    """Only the first frames; handy to try things out."""
-    person: tuple[str, ...] = ("largest",)
-    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
-    one choice for all photos, or one for each."""
-    driving_person: str = "largest"
-    """Who moves, if there are several people in the driving: as for --person."""
-    background: str | None = None
-    """Another background: an image, or a colour like "#00b140"."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    resume: bool = True
-    """Go on where an interrupted run with the same inputs and settings stopped."""
-    cache: bool = True
-    """Keep what was found in photos and videos for the next run (see `liquidwarp doctor` for the folder)."""
-
-    def run(self) -> None:
-        """Make the video."""
-        _check_numbers(self.fps, self.frames)
-        person = _parse_people(self.person)
-        driving_person = parse_choice(self.driving_person, "driving_person")
-        from liquidwarp.arguments import check_driving, check_source
-        from liquidwarp.media import check_output
-
-        background = parse_background(self.background)
-        _check_inputs("source", self.source)
-        _check_inputs("driving", (self.driving,))
-        check_output(self.out)
-        check_driving(self.driving, self.fps, self.frames)
-        check_source("source", self.source)
-        from liquidwarp.api import LiquidWarper
-
-        warper = LiquidWarper.from_pretrained(
-            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
-        )
-        prepared = warper.prepare(list(self.source), person=person, background=background)
-        result = warper.imitate(
-            prepared,
-            driving=self.driving,
-            camera=self.camera,
-            fps=self.fps,
-            frames=self.frames,
-            layout=self.layout,
-            driving_person=driving_person,
-        )
-        result.save(self.out, resume=self.resume)
-        print(f"Written: {self.out}")
-
-
-@dataclass(frozen=True)
-class View:
-    """Novel view: the camera walks around the person of the photos."""
-
-    source: tuple[Path, ...]
-    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
-    out: Path
-    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files; with --angle: an image."""
-    turn: float = ViewConfig.turn
-    """How far the camera goes around the person [degrees]; positive towards the person's left."""
-    frames: int | None = None
-    """Number of frames, at 30 per second; 180 if not given, of a moving pose all that it has."""
-    angle: float | None = None
-    """A single picture from this side instead [degrees]: 90 from the person's left, 180 from behind."""
-    elevation: float = ViewConfig.elevation
-    """How far the camera is raised, looking down [degrees]; 0 leaves it where the photographer held it."""
-    pose: str = "own"
-    """own: as in the first photo. t, a: standing with the arms spread, or half lowered. Or a motion that goes on
-    meanwhile: a video, a photo, or a motion file (.bvh, .npz)."""
-    size: Size = 512
-    """Side of the square in which the person is rendered [px]; smaller is faster."""
-    renderer: str = "auto"
-    """As for imitate: auto, texture, lite, base, or a folder with a trained network's weights."""
-    person: tuple[str, ...] = ("largest",)
-    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
-    one choice for all photos, or one for each."""
-    background: str | None = None
-    """Another background: an image, or a colour like "#00b140"."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    resume: bool = True
-    """Go on where an interrupted run with the same inputs and settings stopped."""
-    cache: bool = True
-    """Keep what was found in photos and videos for the next run."""
-
-    def run(self) -> None:
-        """Make the video or the picture."""
-        ViewConfig(self.turn, self.frames, self.angle, self.elevation)
-        person = _parse_people(self.person)
-        from liquidwarp.arguments import check_driving, check_result, check_source
-
-        background = parse_background(self.background)
-        _check_inputs("source", self.source)
-        if self.pose not in ("own", "t", "a"):
-            if not Path(self.pose).exists():
-                raise SettingError(f"pose: expected own, t, a, or a file that moves, got {self.pose!r}.")
-            check_driving(Path(self.pose))
-        check_result(self.out, still=self.angle is not None)
-        check_source("source", self.source)
-        from liquidwarp.api import LiquidWarper
-
-        warper = LiquidWarper.from_pretrained(
-            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
-        )
-        prepared = warper.prepare(list(self.source), person=person, background=background)
-        result = warper.view(prepared, self.turn, self.frames, self.elevation, self.pose, self.angle)
-        result.save(self.out, resume=self.resume)
-        print(f"Written: {self.out}")
+__all__ = [
+    "COMMANDS",
+    "Demo",
+    "Doctor",
+    "Evaluate",
+    "Imitate",
+    "Recover",
+    "Train",
+    "Transfer",
+    "View",
+    "main",
+    "parse",
+    "parse_background",
+]
 
 
 @dataclass(frozen=True)
@@ -204,9 +84,9 @@ class Recover:
 
     def run(self) -> None:
         """Recover and write everything."""
-        _check_inputs("path", self.path)
-        _check_numbers(self.fps, self.frames)
-        person = _parse_people(self.person)
+        check_inputs("path", self.path)
+        check_numbers(self.fps, self.frames)
+        person = parse_people(self.person)
         from liquidwarp.arguments import check_source
         from liquidwarp.files import check_target
 
@@ -286,7 +166,7 @@ class Train:
     def run(self) -> None:
         """Train, then print the scores."""
         config = self.config()
-        _check_inputs("wardrobe", [self.wardrobe])
+        check_inputs("wardrobe", [self.wardrobe])
         from liquidwarp.learn.train import train
 
         result = train(config)
@@ -323,8 +203,8 @@ class EvaluateRecover:
 
     def run(self) -> None:
         """Evaluate and print a table."""
-        _check_inputs("path", self.path)
-        _check_numbers(None, self.frames)
+        check_inputs("path", self.path)
+        check_numbers(None, self.frames)
         from liquidwarp.evaluate.recover import evaluate_recover
 
         print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
@@ -345,7 +225,7 @@ class EvaluateTruth:
 
     def run(self) -> None:
         """Evaluate and print tables."""
-        _check_inputs("wardrobe", [self.wardrobe])
+        check_inputs("wardrobe", [self.wardrobe])
         for name in ("people", "views"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
@@ -368,7 +248,7 @@ class EvaluateSynthetic:
 
     def run(self) -> None:
         """Evaluate and print a table."""
-        _check_inputs("wardrobe", [self.wardrobe])
+        check_inputs("wardrobe", [self.wardrobe])
         from liquidwarp.api import choose_device
         from liquidwarp.evaluate.synthetic import evaluate_synthetic
 
@@ -395,8 +275,8 @@ class EvaluateSelf:
 
     def run(self) -> None:
         """Evaluate and print a table."""
-        _check_inputs("path", self.path)
-        _check_numbers(None, self.frames)
+        check_inputs("path", self.path)
+        check_numbers(None, self.frames)
         person = parse_choice(self.person)
         from liquidwarp.api import choose_device
         from liquidwarp.cache import Cache
@@ -422,7 +302,7 @@ class Evaluate:
         self.protocol.run()
 
 
-Command = Imitate | View | Demo | Recover | Train | Evaluate | Doctor
+Command = Imitate | Transfer | View | Demo | Recover | Train | Evaluate | Doctor
 
 COMMANDS: dict[str, tuple[type[Command], str]] = {
     "imitate": (
@@ -431,6 +311,20 @@ COMMANDS: dict[str, tuple[type[Command], str]] = {
   liquidwarp imitate --source front.jpg back.jpg --driving dance.mp4 --out out.mp4
   liquidwarp imitate --source photos/ --driving walk.bvh --out walk.mp4 --background "#00b140"
   liquidwarp imitate --source me.mp4 --driving dance.mp4 --frames 48 --size 256 --out quick.mp4""",
+    ),
+    "transfer": (
+        Transfer,
+        """
+  liquidwarp transfer --source alice.jpg --wear bob.jpg:upper --out alice.png
+  liquidwarp transfer --source alice.jpg --wear bob.jpg:upper --wear carol.jpg:lower,feet --out alice.png
+  liquidwarp transfer --source alice.jpg --wear bob.jpg:upper --driving dance.mp4 --out alice.mp4
+  liquidwarp transfer --source alice.jpg --wear bob/:whole_head --out alice.png
+
+Parts: head (hair, ears, neck), face, torso, hips, left_upper_arm, left_lower_arm, left_hand, left_upper_leg,
+left_lower_leg, left_foot, and the same with right_; left and right are the person's own.
+Groups: upper (torso, arms), lower (hips, legs), feet, hands, arms, legs, left_arm, right_arm, left_leg, right_leg,
+whole_head (head, face), body (upper, lower, feet), all. A long shirt or a dress: upper,hips.
+What is bare in the giver's photo is bare on the wearer, in the giver's skin. docs/tasks.md tells more.""",
     ),
     "view": (
         View,
@@ -530,45 +424,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on where it stopped.", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:
-    """A colour or an image.
-
-    Example:
-        >>> parse_background("#00b140")
-        (0, 177, 64)
-
-    Raises:
-        SettingError: a broken colour.
-        MediaError: no such image.
-    """
-    if text is None:
-        return None
-    if not text.startswith("#"):
-        _check_inputs("background", [Path(text)])
-        return Path(text)
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        raise SettingError(f'background: expected a colour such as "#00b140" or an image, got "{text}".')
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-
-
-def _parse_people(texts: Sequence[str]) -> list[PersonChoice]:
-    if not texts:
-        raise SettingError('person: expected "largest", a number from 1 on, or "x,y" in pixels; got nothing.')
-    return [parse_choice(text) for text in texts]
-
-
-def _check_numbers(fps: float | None, frames: int | None) -> None:
-    if fps is not None and not 0 < fps <= 240:
-        raise SettingError(f"fps: expected more than 0 and at most 240 frames per second, got {fps}.")
-    if frames is not None and frames < 1:
-        raise SettingError(f"frames: expected at least 1, got {frames}.")
-
-
-def _check_inputs(name: str, paths: Sequence[Path]) -> None:
-    if not paths:
-        raise SettingError(f"{name}: expected at least one file, got none.")
-    for path in paths:
-        if not path.exists():
-            raise MediaError(f"{name}: {path}: no such file or folder. Check the spelling.")

@@ -24,7 +24,8 @@ FLOORS = (
     ("tasks",),
     ("evaluate",),
     ("api",),
-    ("arguments", "doctor"),
+    ("arguments", "doctor", "options"),
+    ("commands",),
     ("cli", "web"),
 )
 """Lowest first; rooms of one floor do not import each other."""

@@ -29,6 +29,8 @@ _BELT = 0.12
 
 _SEAM = 4
 """Half the width of the seams between parts [edges of the mesh]: about 3 cm."""
+_TRACE = 0.02
+"""Beyond the seam there shall be exactly nothing."""
 _SEEN = 0.2
 
 
@@ -55,6 +57,7 @@ def keep_parts(sources: FlowSources, weights: Float[Tensor, "S Q"], person: Int6
     allowed = weights.index_select(1, _vertex_parts(model))  # S V
     soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM)[..., 0]
     share = soft / soft.amax(0).clamp(min=1e-6)
+    share = share * (share > _TRACE)
     body, around, clear = sources.body.clone(), sources.around.clone(), sources.clear * allowed
     body[..., 2] *= share
     extension = sources.extension

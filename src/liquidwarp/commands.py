@@ -1,0 +1,232 @@
+"""The commands of the paper's three tasks. Reading this imports neither torch nor a network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from liquidwarp.config import ViewConfig
+from liquidwarp.errors import SettingError
+from liquidwarp.options import (
+    Device,
+    Size,
+    check_inputs,
+    check_numbers,
+    parse_background,
+    parse_people,
+    parse_wear,
+)
+from liquidwarp.recover.choice import parse_choice
+
+__all__ = ["Imitate", "Transfer", "View"]
+
+
+@dataclass(frozen=True)
+class Imitate:
+    """Motion imitation: the person of the photos moves like the driving video, photo or motion file."""
+
+    source: tuple[Path, ...]
+    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
+    driving: Path
+    """What moves: a video, a folder of frames, a photo, or a motion file (.bvh, .npz)."""
+    out: Path
+    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files."""
+    layout: Literal["clean", "strip"] = "clean"
+    """clean: the result alone, in the first photo's frame. strip: source, driving and result side by side."""
+    camera: Literal["natural", "follow", "fixed"] = "natural"
+    """natural: the source's place and size, the driving's relative motion, feet on the ground. follow: as in the
+    driving video. fixed: the person stays in place."""
+    size: Size = 512
+    """Side of the square in which the person is rendered [px]; smaller is faster."""
+    renderer: str = "auto"
+    """lite or base: a bundled network. texture: the photos, warped. Or a folder with a trained network's weights.
+    auto: the bundled network that suits the device, or texture if none is bundled."""
+    fps: float | None = None
+    """Frames per second of the result; the driving video's rate if not given."""
+    frames: int | None = None
+    """Only the first frames; handy to try things out."""
+    person: tuple[str, ...] = ("largest",)
+    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
+    one choice for all photos, or one for each."""
+    driving_person: str = "largest"
+    """Who moves, if there are several people in the driving: as for --person."""
+    background: str | None = None
+    """Another background: an image, or a colour like "#00b140"."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    resume: bool = True
+    """Go on where an interrupted run with the same inputs and settings stopped."""
+    cache: bool = True
+    """Keep what was found in photos and videos for the next run (see `liquidwarp doctor` for the folder)."""
+
+    def run(self) -> None:
+        """Make the video."""
+        check_numbers(self.fps, self.frames)
+        person = parse_people(self.person)
+        driving_person = parse_choice(self.driving_person, "driving_person")
+        from liquidwarp.arguments import check_driving, check_source
+        from liquidwarp.media import check_output
+
+        background = parse_background(self.background)
+        check_inputs("source", self.source)
+        check_inputs("driving", (self.driving,))
+        check_output(self.out)
+        check_driving(self.driving, self.fps, self.frames)
+        check_source("source", self.source)
+        from liquidwarp.api import LiquidWarper
+
+        warper = LiquidWarper.from_pretrained(
+            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+        )
+        prepared = warper.prepare(list(self.source), person=person, background=background)
+        result = warper.imitate(
+            prepared,
+            driving=self.driving,
+            camera=self.camera,
+            fps=self.fps,
+            frames=self.frames,
+            layout=self.layout,
+            driving_person=driving_person,
+        )
+        result.save(self.out, resume=self.resume)
+        print(f"Written: {self.out}")
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Appearance transfer: the person of the photos wears what others give."""
+
+    source: tuple[Path, ...]
+    """Photos of who wears it; body shape, background, and what nobody gives are this person's."""
+    wear: tyro.conf.UseAppendAction[tuple[str, ...]]
+    """FILE:PARTS, as often as there are people who give something: bob.jpg:upper. Several parts: carol.jpg:lower,feet.
+    Several photos of one person: a folder, or front.jpg,back.jpg:upper. Parts are listed below."""
+    out: Path
+    """The picture to make (.png, .jpg); with --driving: a video (.mp4, .mov, .mkv), or a folder of PNG files."""
+    driving: Path | None = None
+    """What moves the person, as for imitate; without it: a single picture in the pose of the first photo."""
+    camera: Literal["natural", "follow", "fixed"] = "natural"
+    """With --driving, as for imitate."""
+    size: Size = 512
+    """Side of the square in which the person is rendered [px]; smaller is faster."""
+    renderer: str = "auto"
+    """As for imitate: auto, texture, lite, base, or a folder with a trained network's weights."""
+    fps: float | None = None
+    """Frames per second of the result; the driving video's rate if not given."""
+    frames: int | None = None
+    """Only the first frames; handy to try things out."""
+    person: tuple[str, ...] = ("largest",)
+    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px]. Of the
+    others' photos the largest person is taken."""
+    driving_person: str = "largest"
+    """Who moves, if there are several people in the driving: as for --person."""
+    background: str | None = None
+    """Another background: an image, or a colour like "#00b140"."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    resume: bool = True
+    """Go on where an interrupted run with the same inputs and settings stopped."""
+    cache: bool = True
+    """Keep what was found in photos and videos for the next run."""
+
+    def run(self) -> None:
+        """Make the picture or the video."""
+        check_numbers(self.fps, self.frames)
+        person = parse_people(self.person)
+        driving_person = parse_choice(self.driving_person, "driving_person")
+        background = parse_background(self.background)
+        wear = parse_wear(self.wear)
+        check_inputs("source", self.source)
+        for paths, _ in wear:
+            check_inputs("wear", paths)
+        if self.driving is not None:
+            check_inputs("driving", (self.driving,))
+        from liquidwarp.arguments import check_driving, check_result, check_source
+        from liquidwarp.tasks.transfer import check_wear
+
+        check_wear([part for _, part in wear])
+        check_result(self.out, still=self.driving is None)
+        if self.driving is not None:
+            check_driving(self.driving, self.fps, self.frames)
+        check_source("source", self.source)
+        for paths, _ in wear:
+            check_source("wear", paths)
+        from liquidwarp.api import LiquidWarper
+
+        warper = LiquidWarper.from_pretrained(
+            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+        )
+        prepared = warper.prepare(list(self.source), person=person, background=background)
+        givers = {paths: warper.prepare(list(paths), background=(0, 0, 0)) for paths in dict(wear)}
+        result = warper.transfer(
+            prepared,
+            wear={part: givers[paths] for paths, part in wear},
+            driving=self.driving,
+            camera=self.camera,
+            fps=self.fps,
+            frames=self.frames,
+            driving_person=driving_person,
+        )
+        result.save(self.out, resume=self.resume)
+        print(f"Written: {self.out}")
+
+
+@dataclass(frozen=True)
+class View:
+    """Novel view: the camera walks around the person of the photos."""
+
+    source: tuple[Path, ...]
+    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
+    out: Path
+    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files; with --angle: an image."""
+    turn: float = ViewConfig.turn
+    """How far the camera goes around the person [degrees]; positive towards the person's left."""
+    frames: int | None = None
+    """Number of frames, at 30 per second; 180 if not given, of a moving pose all that it has."""
+    angle: float | None = None
+    """A single picture from this side instead [degrees]: 90 from the person's left, 180 from behind."""
+    elevation: float = ViewConfig.elevation
+    """How far the camera is raised, looking down [degrees]; 0 leaves it where the photographer held it."""
+    pose: str = "own"
+    """own: as in the first photo. t, a: standing with the arms spread, or half lowered. Or a motion that goes on
+    meanwhile: a video, a photo, or a motion file (.bvh, .npz)."""
+    size: Size = 512
+    """Side of the square in which the person is rendered [px]; smaller is faster."""
+    renderer: str = "auto"
+    """As for imitate: auto, texture, lite, base, or a folder with a trained network's weights."""
+    person: tuple[str, ...] = ("largest",)
+    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
+    one choice for all photos, or one for each."""
+    background: str | None = None
+    """Another background: an image, or a colour like "#00b140"."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    resume: bool = True
+    """Go on where an interrupted run with the same inputs and settings stopped."""
+    cache: bool = True
+    """Keep what was found in photos and videos for the next run."""
+
+    def run(self) -> None:
+        """Make the video or the picture."""
+        ViewConfig(self.turn, self.frames, self.angle, self.elevation)
+        person = parse_people(self.person)
+        from liquidwarp.arguments import check_driving, check_result, check_source
+
+        background = parse_background(self.background)
+        check_inputs("source", self.source)
+        if self.pose not in ("own", "t", "a"):
+            if not Path(self.pose).exists():
+                raise SettingError(f"pose: expected own, t, a, or a file that moves, got {self.pose!r}.")
+            check_driving(Path(self.pose))
+        check_result(self.out, still=self.angle is not None)
+        check_source("source", self.source)
+        from liquidwarp.api import LiquidWarper
+
+        warper = LiquidWarper.from_pretrained(
+            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+        )
+        prepared = warper.prepare(list(self.source), person=person, background=background)
+        result = warper.view(prepared, self.turn, self.frames, self.elevation, self.pose, self.angle)
+        result.save(self.out, resume=self.resume)
+        print(f"Written: {self.out}")

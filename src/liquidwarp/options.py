@@ -1,0 +1,102 @@
+"""What several commands take: people, colours, numbers and files as they are typed. Imports nothing heavy."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from liquidwarp.errors import MediaError, SettingError
+from liquidwarp.recover.choice import PersonChoice, parse_choice
+
+__all__ = [
+    "Device",
+    "Size",
+    "check_inputs",
+    "check_numbers",
+    "parse_background",
+    "parse_people",
+    "parse_wear",
+]
+
+Device = str
+Size = Literal[256, 512, 1024]
+
+
+def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:
+    """A colour or an image.
+
+    Example:
+        >>> parse_background("#00b140")
+        (0, 177, 64)
+
+    Raises:
+        SettingError: a broken colour.
+        MediaError: no such image.
+    """
+    if text is None:
+        return None
+    if not text.startswith("#"):
+        check_inputs("background", [Path(text)])
+        return Path(text)
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise SettingError(f'background: expected a colour such as "#00b140" or an image, got "{text}".')
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def parse_people(texts: Sequence[str]) -> list[PersonChoice]:
+    """Who is meant, in each photo or in all.
+
+    Raises:
+        SettingError: not understood.
+    """
+    if not texts:
+        raise SettingError('person: expected "largest", a number from 1 on, or "x,y" in pixels; got nothing.')
+    return [parse_choice(text) for text in texts]
+
+
+def check_numbers(fps: float | None, frames: int | None) -> None:
+    """Check a frame rate and a number of frames.
+
+    Raises:
+        SettingError: outside of what is sensible.
+    """
+    if fps is not None and not 0 < fps <= 240:
+        raise SettingError(f"fps: expected more than 0 and at most 240 frames per second, got {fps}.")
+    if frames is not None and frames < 1:
+        raise SettingError(f"frames: expected at least 1, got {frames}.")
+
+
+def check_inputs(name: str, paths: Sequence[Path]) -> None:
+    """Check that there are inputs and that they exist.
+
+    Raises:
+        SettingError: none given.
+        MediaError: one does not exist.
+    """
+    if not paths:
+        raise SettingError(f"{name}: expected at least one file, got none.")
+    for path in paths:
+        if not path.exists():
+            raise MediaError(f"{name}: {path}: no such file or folder. Check the spelling.")
+
+
+def parse_wear(texts: Sequence[str]) -> list[tuple[tuple[Path, ...], str]]:
+    """Who gives what: (photos, part) for each part.
+
+    Example:
+        >>> parse_wear(["bob.jpg:upper", "carol.jpg:lower,feet"])[2]
+        ((PosixPath('carol.jpg'),), 'feet')
+
+    Raises:
+        SettingError: not FILE:PARTS.
+        MediaError: no such file.
+    """
+    pairs = []
+    for text in texts:
+        file, _, parts = text.rpartition(":")
+        names = [name.strip() for name in parts.split(",")]
+        if not file or not all(names):
+            raise SettingError(f"wear: expected FILE:PARTS such as bob.jpg:upper,feet, got {text!r}.")
+        paths = (Path(file),) if Path(file).exists() else tuple(Path(one) for one in file.split(","))
+        pairs += [(paths, name) for name in names]
+    return pairs

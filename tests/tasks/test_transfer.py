@@ -1,0 +1,242 @@
+"""People of one colour each lend each other parts: whose colour is where is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from liquidwarp.body.model import BodyParams
+from liquidwarp.body.motion import motion_of
+from liquidwarp.body.parts import PARTS
+from liquidwarp.config import SynthesisConfig
+from liquidwarp.errors import SettingError, ShapeError
+from liquidwarp.flow.compose import compose_flow
+from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.raster import rasterize
+from liquidwarp.recover.digitize import Recovery
+from liquidwarp.recover.photos import SourcePhotos, silhouette
+from liquidwarp.synthesizer import prepare_bank, render_frames
+from liquidwarp.tasks.imitate import Driving
+from liquidwarp.tasks.transfer import check_wear, dress, transfer
+from liquidwarp.weights import asset, load_tensors
+
+SYNTHESIS = SynthesisConfig(size=256, background="draft", renderer="texture", extension="none")
+RED, GREEN, BLUE, GREY = (200, 30, 30), (30, 180, 30), (30, 30, 200), (120, 120, 120)
+HALO = 6
+"""Width of the coloured rim around the body that only halos can carry [px]."""
+
+
+def person(anny, colour, girth=0.0, grown=0, shift=0.0):
+    """A photo of a body in one colour before grey; ``grown`` pixels of cloth lie around it."""
+    truth, _ = load_tensors(asset("demo/truth.safetensors"))
+    betas = truth["betas"].clone()
+    betas[1] += girth
+    camera = WeakPerspective(truth["scale"][:1], truth["translation"][:1] + shift).resized(0.25)
+    body = BodyParams(betas, truth["rel_rotmats"][:1], camera)
+    mask = torch.from_numpy(silhouette(anny, body, (256, 192))).float()[None, None]
+    if grown:
+        mask = torch.nn.functional.max_pool2d(mask, 2 * grown + 1, 1, grown)
+    matte = mask[0, 0].numpy() > 0
+    picture = np.where(matte[..., None], np.uint8(colour), np.uint8(GREY))
+    seen = torch.ones(1, dtype=torch.bool)
+    return SourcePhotos(
+        name=f"{colour}",
+        pictures=(picture,),
+        alphas=(None,),
+        recovery=Recovery(body, (), seen, seen[:, None].expand(1, len(anny.parents)), 0.0, ()),
+        mattes=(np.uint8(255) * matte,),
+        silhouettes=(silhouette(anny, body, (256, 192)),),
+    )
+
+
+def bank_of(anny, *given, config=SYNTHESIS, **options):
+    return prepare_bank(person(anny, *given, **options), anny, config, background=np.full((256, 192, 3), 120, np.uint8))
+
+
+@pytest.fixture(scope="module")
+def red(anny):
+    return bank_of(anny, RED)
+
+
+@pytest.fixture(scope="module")
+def green(anny):
+    return bank_of(anny, GREEN, girth=1.0, shift=30.0)
+
+
+@pytest.fixture(scope="module")
+def blue(anny):
+    return bank_of(anny, BLUE, girth=-1.0)
+
+
+@pytest.fixture(scope="module")
+def regions(red):
+    """Part of each pixel of the wearer, -1 beside the body and near where two parts meet."""
+    model, body = red.model, red.body
+    raster = rasterize(
+        body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices), model.faces, 256, 192
+    )
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1).float()[:, None]
+    most = torch.nn.functional.max_pool2d(part, 9, 1, 4)
+    least = -torch.nn.functional.max_pool2d(-part, 9, 1, 4)
+    return torch.where(most == least, part, -1)[0, 0].long().numpy()
+
+
+def colour_of(frame, regions, *names):
+    inside = np.isin(regions, [PARTS.index(name) for name in names])
+    assert inside.sum() > 5
+    return np.median(frame[inside], 0)
+
+
+def is_colour(frame, regions, colour, *names):
+    return bool(np.abs(colour_of(frame, regions, *names) - colour).max() < 12)
+
+
+ARMS = ("left_upper_arm", "left_lower_arm", "right_upper_arm", "right_lower_arm")
+LEGS = ("left_upper_leg", "left_lower_leg", "right_upper_leg", "right_lower_leg")
+
+
+def test_every_part_has_its_givers_colour(red, green, blue, regions):
+    result = transfer(red, {"arms": green, "legs": blue}, synthesis=SYNTHESIS)
+    assert (len(result), result.size) == (1, (192, 256))
+    frame = next(iter(result))
+    assert is_colour(frame, regions, GREEN, *ARMS)
+    assert is_colour(frame, regions, BLUE, *LEGS)
+    assert is_colour(frame, regions, RED, "torso")
+    assert is_colour(frame, regions, RED, "head", "face")
+    assert (frame[:, :8] == GREY).all(), "the wearer's background"
+
+
+def test_all_other_parts_are_unchanged(red, green, regions):
+    alone = next(render_frames(red, red.body, SYNTHESIS)).astype(int)
+    worn = next(iter(transfer(red, {"left_arm": green}, synthesis=SYNTHESIS))).astype(int)
+    elsewhere = (regions >= 0) & ~np.isin(regions, [PARTS.index(n) for n in ARMS[:2]])
+    changed = np.abs(worn - alone).max(-1)[elsewhere]
+    assert (changed > 3).mean() < 0.01, "but for the seam at the shoulder"
+    assert is_colour(worn, regions, GREEN, *ARMS[:2])
+    assert is_colour(worn, regions, RED, *ARMS[2:])
+    shape = (alone != GREY).any(-1) == (worn != GREY).any(-1)
+    assert shape.mean() > 0.99, "the wearer's own body shape"
+
+
+def test_what_no_photo_shows_is_made_up_from_the_giver(red, green, blue):
+    """Turned around, with a single front photo of each: the back of the legs is the giver's too."""
+    model = red.model
+    body = red.body
+    back = body.rel_rotmats.clone()
+    back[:, model.roles.root] = torch.diag(torch.tensor([-1.0, 1.0, -1.0])) @ back[:, model.roles.root]
+    dressed = dress(red, {"legs": green, "upper": blue}, SYNTHESIS)
+    turned = BodyParams(body.betas, back, body.camera)
+    frame = next(render_frames(dressed, turned, SYNTHESIS))
+    raster = rasterize(
+        body.camera.project(model.pose(model.rest(body.betas[None]), back).vertices), model.faces, 256, 192
+    )
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)[0].numpy()
+    assert is_colour(frame, part, GREEN, "left_lower_leg", "right_lower_leg")
+    assert is_colour(frame, part, BLUE, "left_lower_arm", "right_lower_arm")
+
+
+def test_the_choice_reaches_the_flow_that_attention_follows(red, green, regions):
+    """Where a part's giver is another one, the source's visibility is exactly 0: attention cannot look there."""
+    dressed = dress(red, {"legs": green}, SYNTHESIS)
+    flow = compose_flow(dressed.sources, red.body, (256, 192))
+    shins = torch.from_numpy(np.isin(regions, [PARTS.index("left_lower_leg"), PARTS.index("right_lower_leg")]))
+    shins[(torch.arange(256) < 192) | (torch.arange(256) > 208)] = False  # away from the soft seams
+    face = torch.from_numpy(regions == PARTS.index("face"))
+    wearer, giver = flow.visible[0]
+    assert wearer[shins].max() == 0
+    assert giver[shins].mean() > 0.5
+    assert giver[face].max() == 0
+    assert wearer[face].mean() > 0.5
+
+
+def test_seams_are_soft(red, green, regions):
+    """Between shin and thigh both colours mix; nowhere near is there a third one."""
+    frame = next(iter(transfer(red, {"left_lower_leg": green}, synthesis=SYNTHESIS))).astype(float)
+    own = np.isin(regions, [PARTS.index("left_lower_leg"), PARTS.index("left_upper_leg")])
+    column = int(np.median(np.nonzero(own)[1]))
+    line = frame[np.nonzero(own[:, column])[0].min() : np.nonzero(own[:, column])[0].max(), column]
+    mixed = (line[:, 0] > 50) & (line[:, 1] > 50)
+    assert 1 <= mixed.sum() <= 12
+    assert np.abs(line.sum(1) - sum(RED)).max() < 40
+
+
+def test_trousers_go_up_to_the_waist(red, green, regions):
+    """The hips go with "lower"; "upper" ends at the waist."""
+    frames = {
+        name: next(iter(transfer(red, {name: green}, synthesis=SYNTHESIS))) for name in ("lower", "upper", "hips")
+    }
+    rows = np.nonzero((regions == PARTS.index("torso")).any(1))[0]
+    chest, hips = (slice(*np.percentile(rows, share).astype(int)) for share in ((10, 50), (88, 100)))
+    torso = regions == PARTS.index("torso")
+    for name, high, low in (("lower", RED, GREEN), ("upper", GREEN, RED), ("hips", RED, GREEN)):
+        for rows, colour in ((chest, high), (hips, low)):
+            assert np.abs(frames[name][rows][torso[rows]].mean(0) - colour).max() < 15, (name, colour)
+    assert garment_parts("lower")[-1] == "hips"
+    assert "hips" not in garment_parts("upper")
+    assert set(garment_parts("all")) == set(GARMENT_PARTS)
+
+
+def test_halos_come_from_the_wearer_of_the_part(anny):
+    """Cloth beside the arms is the giver's, cloth beside the legs one's own, and nothing of the arms' is left."""
+    config = SynthesisConfig(size=256, background="draft", renderer="texture", extension="halo")
+    wide, tight = bank_of(anny, RED, config=config, grown=HALO), bank_of(anny, GREEN, config=config)
+    frame = next(iter(transfer(wide, {"arms": tight, "hands": tight}, synthesis=config))).astype(int)
+    alone = next(render_frames(wide, wide.body, config)).astype(int)
+    drawn = np.abs(frame - GREY).max(-1) > 40
+    before = np.abs(alone - GREY).max(-1) > 40
+    knee = 180
+    assert drawn[knee:].sum() > 0.97 * before[knee:].sum(), "the legs keep their cloth"
+    part = [PARTS.index(name) for name in (*ARMS, "left_hand", "right_hand")]
+    dressed = dress(wide, {"arms": tight}, config).sources
+    giver = dressed.extension.owner[dressed.extension.faces[:, 0]]
+    on_arms = torch.isin(dressed.extension.part, torch.tensor(part[:4]))
+    assert not (on_arms & (giver == 0)).any()
+    assert not (~on_arms & (giver == 1)).any()
+    assert (giver == 0).any()
+
+
+def test_driven(red, green, anny, regions):
+    motion = motion_of(red.body, anny, 12.0)
+    driving = Driving(motion, asset("demo/motion.bvh"), None)
+    result = transfer(red, {"legs": green}, driving, synthesis=SYNTHESIS)
+    assert (len(result), result.fps) == (1, 12.0)
+    assert is_colour(next(iter(result)), regions, GREEN, *LEGS)
+
+
+def test_results_are_told_apart(red, green, blue):
+    keys = {
+        transfer(red, wear, synthesis=SYNTHESIS)._key() for wear in ({"legs": green}, {"legs": blue}, {"arms": green})
+    }
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "expected at least one part"),
+        (("upper", "left_arm"), "left_upper_arm is given twice, by 'upper' and by 'left_arm'"),
+        (("lower", "hips"), "hips is given twice"),
+        (("trousers",), "'trousers' is not known"),
+    ],
+)
+def test_mistakes(names, message):
+    with pytest.raises(SettingError, match=message):
+        check_wear(names)
+
+
+def test_parts_that_the_giver_does_not_show(red, anny):
+    """A photo from the hips up has no feet to give; of a leg it shows the upper half."""
+    half = bank_of(anny, GREEN, shift=torch.tensor([[0.0, 330.0]]))
+    assert not {"left_foot", "right_foot"} & set(shown_parts(half.sources))
+    with pytest.raises(SettingError, match="do not show 'feet'"):
+        transfer(red, {"feet": half}, synthesis=SYNTHESIS)
+    transfer(red, {"lower": half}, synthesis=SYNTHESIS)
+
+
+def test_somebody_must_give_every_part(red):
+    weights = torch.ones(1, len(GARMENT_PARTS))
+    weights[0, GARMENT_PARTS.index("hips")] = 0
+    with pytest.raises(ShapeError, match="none for hips"):
+        keep_parts(red.sources, weights, torch.zeros(1, dtype=torch.long))
+    with pytest.raises(ShapeError, match="expected 1 sources, got 2"):
+        keep_parts(red.sources, torch.ones(2, len(GARMENT_PARTS)), torch.zeros(2, dtype=torch.long))
