@@ -140,8 +140,8 @@ class LossConfig:
     """L1 inside of the true matte, of pictures reduced to 64 px: right colours, without a reward for blur."""
     invented: float = 2.0
     """The same for the network's own colour, also where the warped texture covers it."""
-    copied: float = 0.3
-    """Cross-entropy of the gate between the warped texture and the network's colour: take the one that is right."""
+    copied: float = 0.5
+    """Cross-entropy of the gate between the warped texture and the network's colour: copy where copying is right."""
     source: float = 1.0
     """L1 and matte error of the source stream's auto-encoder."""
     background: float = 4.0
@@ -243,6 +243,9 @@ class SynthesisConfig:
     extension: Literal["auto", "halo", "shell", "both", "none"] = "auto"
     """What carries hair and clothes outside of the body. halo: made from each photo. shell: an inflated skin. auto:
     both for networks, halo for texture."""
+    keep: Literal["photos", "nothing"] = "photos"
+    """What a network must keep. photos: the photos' own pixels where one shows the place, and half of their outline;
+    the network makes the rest. nothing: all is the network's, which is faster and softer."""
     background: Literal["good", "draft"] = "good"
     """How the background behind the person is invented. good: by patches of the photo (seconds). draft: smeared."""
     batch: int = 0

@@ -24,6 +24,8 @@ __all__ = [
     "total_variation",
 ]
 
+_COPY_BONUS = 1.5
+
 
 class PerceptualDistance(nn.Module):
     """L1 between the feature maps of frozen networks, each map's divided by its typical activation (L_perc).
@@ -156,25 +158,42 @@ def tone_l1(
 
 def copy_loss(
     copied: Float[Tensor, "*B 1 H W"],
-    errors: tuple[Float[Tensor, "*B 1 H W"], Float[Tensor, "*B 1 H W"]],
+    texture: Float[Tensor, "*B 3 H W"],
+    invented: Float[Tensor, "*B 3 H W"],
+    truth: Float[Tensor, "*B 3 H W"],
     mask: Float[Tensor, "*B 1 H W"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy that makes the gate take whichever colour is right.
+    """Cross-entropy that makes the gate take the warped texture where its colours are right, and else the network's.
 
     The composed picture alone does not teach this: a mean of two wrong colours has a smaller L1 than either, so the
-    gate would stay near one half everywhere and show both, one over the other.
+    gate would stay near one half everywhere and show both, one over the other. Compared are means over a few pixels,
+    and the texture may be wrong by a half more: it is sharp, and the errors of sharp detail count more in L1.
 
     Args:
-        copied: Share of the warped texture.
-        errors: Of the warped texture and of the network's own colour (mean absolute differences); no gradient.
-        mask: Where both are there.
+        copied: Share of the warped texture; it alone gets a gradient.
+        texture: The warped texture.
+        invented: The network's own colours.
+        truth: The true picture.
+        mask: Where all of them are there.
     """
     with torch.no_grad():
-        texture, own = (F.avg_pool2d(e.float().flatten(0, -4), 5, 1, 2).square().square() + 1e-8 for e in errors)
-        wanted = torch.unflatten(own / (own + texture), 0, copied.shape[:-3])
+        radius = round(mask.shape[-1] / 128)
+        theirs, own = (_mean_error(colours, truth, mask, radius) for colours in (texture, invented))
+        theirs, own = theirs.pow(4) + 1e-8, (_COPY_BONUS * own + 0.01).pow(4)
+        wanted = own / (own + theirs)
     share = copied.float().clamp(1e-4, 1 - 1e-4)
     cross_entropy = -(wanted * share.log() + (1 - wanted) * (1 - share).log())
     return (cross_entropy * mask).sum() / mask.sum().clamp(min=1)
+
+
+def _mean_error(
+    image: Float[Tensor, "*B 3 H W"], truth: Float[Tensor, "*B 3 H W"], mask: Float[Tensor, "*B 1 H W"], radius: int
+) -> Float[Tensor, "*B 1 H W"]:
+    """Absolute difference of the mean colours around each pixel, within the mask."""
+    values = torch.cat([(image - truth).float() * mask, mask], -3).flatten(0, -4)
+    means = F.avg_pool2d(values, 2 * radius + 1, 1, radius, count_include_pad=False)
+    error = (means[:, :3] / means[:, 3:].clamp(min=0.05)).abs().mean(1, keepdim=True)
+    return error.view(mask.shape)
 
 
 def matte_loss(matte: Float[Tensor, "*B 1 H W"], truth: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:

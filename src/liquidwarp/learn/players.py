@@ -169,13 +169,9 @@ class Players:
         if synthesis.invented is None:
             return
         yield "invented", tone_l1(synthesis.invented, sample.images, sample.mattes)
-        target, truth = sample.targets, sample.images
-        with torch.no_grad():
-            texture, own = (
-                (colour - truth).abs().mean(2, keepdim=True) for colour in (target.texture, synthesis.invented)
-            )
-            both = sample.mattes * (target.texture_matte > 0.5)
-        yield "copied", copy_loss(synthesis.copied, (texture, own), both)
+        textured = sample.mattes * (sample.targets.texture_matte > 0.5)
+        colours = (sample.targets.texture, synthesis.invented, sample.images)
+        yield "copied", copy_loss(synthesis.copied, *colours, textured)
 
     def _source_term(self, sample: TrainingSample, reconstruction: Reconstruction) -> Tensor:
         """G_SID is a denoising auto-encoder: it shall return the true matte although it was given a worse one."""
