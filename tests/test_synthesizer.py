@@ -79,6 +79,19 @@ def test_in_the_own_pose_the_photo_comes_back(kind, demo_photos, scenery, reques
     np.testing.assert_array_equal(frame[away], scenery[away])
 
 
+def test_a_network_keeps_what_the_photos_show(demo_photos, anny, scenery):
+    """Untrained, its own colours are grey: what looks like the photo is the photo's."""
+    torch.manual_seed(0)
+    generator = LiquidWarpingGenerator(replace(TINY, copy_gate=False)).eval()
+    seen = {}
+    for keep in ("photos", "nothing"):
+        person = prepare_bank(demo_photos, anny, replace(CONFIG, keep=keep), generator, scenery)
+        (frame,) = render_frames(person, person.body, CONFIG)
+        seen[keep] = psnr(frame, demo_photos.pictures[0], inner(demo_photos))
+    assert seen["photos"] > 24
+    assert seen["nothing"] < 18
+
+
 def test_the_person_moves_with_the_camera(bank):
     first, second = render_frames(bank, moved(bank.body, [(0.0, 0.0), (30.0, -10.0)]), CONFIG)
     scene = bank.background

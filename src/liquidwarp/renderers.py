@@ -17,7 +17,7 @@ from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
 from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.extension import inflated_shell
-from liquidwarp.flow.render import render_person
+from liquidwarp.flow.render import render_person, seen_weight
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceBatch, SourceFeatures, TargetBatch
@@ -89,6 +89,8 @@ class NetworkRenderer:
     features: SourceFeatures
     half: bool = False
     """Compute in half precision where the device is an NVIDIA GPU."""
+    warp: TextureRenderer | None = None
+    """Gives the photos' own pixels where one shows the place; None: all is the network's."""
 
     @staticmethod
     @torch.no_grad()
@@ -97,15 +99,16 @@ class NetworkRenderer:
         views: SourceViews,
         generator: LiquidWarpingGenerator,
         half: bool = False,
+        warp: TextureRenderer | None = None,
     ) -> "NetworkRenderer":
         """Encode the sources; everything on one device."""
         with _precision(views.images.device, half):
             features = generator.encode(SourceBatch.of(views))
-        return NetworkRenderer(sources, generator, features, half)
+        return NetworkRenderer(sources, generator, features, half, warp)
 
     def fingerprint(self) -> str:
         """The network's weights, as personalisation changes them."""
-        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}"
+        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}-{self.warp is None}"
 
     def render(
         self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
@@ -114,7 +117,13 @@ class NetworkRenderer:
         flow = compose_flow(self.sources, targets, size, choice)
         with _precision(flow.grid.device, self.half):
             synthesis = self.generator.transfer(self.features, TargetBatch.of(flow))
-        return synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
+        colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
+        if self.warp is None:
+            return colour, opacity
+        shown, outline = self.warp.render(targets, size, choice)
+        kept = outline * seen_weight(flow.visible.amax(1, keepdim=True))
+        # Both outlines err, in different ways: their mean is nearer to the truth than either (docs/results.md).
+        return colour + kept * (shown - colour), (opacity + outline) / 2
 
 
 def source_views(sources: FlowSources, images: Float[Tensor, "S 3 H W"], bodies: BodyParams) -> SourceViews:

@@ -126,13 +126,18 @@ def prepare_bank(
     )
     show("Preparing the renderer", 0, 1)
     renderer: Renderer
+    pixels, on_cpu = cropped, bodies
     cropped, bodies = cropped.to(device), bodies.to(device)
     if generator is None:
         renderer = TextureRenderer.of(sources).to(device)
         sources = renderer.sources
     else:
+        warp = None
+        if config.keep == "photos":
+            extension = build_extension(config.extension, model, on_cpu, opacities, network=False)
+            warp = TextureRenderer.of(prepare_sources(model, extension, on_cpu, pixels, opacities)).to(device)
         sources = sources.to(device)
-        renderer = NetworkRenderer.of(sources, source_views(sources, cropped, bodies), generator, config.half)
+        renderer = NetworkRenderer.of(sources, source_views(sources, cropped, bodies), generator, config.half, warp)
     return SourceBank(
         name=photos.name,
         model=model,

@@ -18,7 +18,7 @@ from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.raster import Raster
 
-__all__ = ["render_person", "render_warp", "without_specks"]
+__all__ = ["render_person", "render_warp", "seen_weight", "without_specks"]
 
 _RIM = 7 / 512
 _FAINT = 0.1
@@ -86,7 +86,7 @@ def _draw(
     """What is around the body behind it, then the body, then what hangs before the body."""
     body, around = composition.body, composition.around
     covered = body.layer.raster.covered[:, None]
-    seen = (body.seen * 1.6 - 0.3).clamp(0, 1)
+    seen = seen_weight(body.seen)
     made_up = atlas.sample(_uv(sources, body.layer.raster))
     before = composition.in_front[:, None] & covered
     picture = torch.zeros_like(body.texture)
@@ -99,6 +99,11 @@ def _draw(
         picture = picture + alpha * (colour - picture)
         matte = matte + alpha * (1 - matte)
     return (picture / matte.clamp(min=1e-4)).clamp(0, 1), matte.clamp(0, 1)
+
+
+def seen_weight(visible: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """How far to trust the photos' pixels where the best photo saw the point this well [0, 1]: both 0 to 1."""
+    return (visible * 1.6 - 0.3).clamp(0, 1)
 
 
 def without_specks(matte: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:

@@ -81,13 +81,16 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
         _check_giver(name, bank, people[number])
         for part in parts:
             weights[:, GARMENT_PARTS.index(part)] = torch.eye(len(people))[number]
-    sources = _joined(people, weights, config)
+    sources = _joined(people, weights, config, isinstance(bank.renderer, NetworkRenderer))
     renderer: Renderer
     if isinstance(bank.renderer, NetworkRenderer):
-        sources, network = sources.to(bank.device), bank.renderer
+        sources, own = sources.to(bank.device), bank.renderer
         views = [source_views(p.sources, p.images, p.bodies) for p in people]
         together = SourceViews(*(torch.cat([getattr(v, n) for v in views]) for n in ("images", "mattes", "conditions")))
-        renderer = NetworkRenderer.of(sources, together, network.generator, network.half)
+        warp = None
+        if own.warp is not None:
+            warp = TextureRenderer.of(_joined(people, weights, config, network=False)).to(bank.device)
+        renderer = NetworkRenderer.of(sources, together, own.generator, own.half, warp)
     else:
         renderer = TextureRenderer.of(sources).to(bank.device)
         sources = renderer.sources
@@ -127,7 +130,9 @@ def _check_giver(name: str, bank: SourceBank, giver: SourceBank) -> None:
         _log.info("Wear: the photos of %s do not show %s; made up.", giver.name, ", ".join(hidden))
 
 
-def _joined(people: Sequence[SourceBank], weights: Float[Tensor, "N Q"], config: SynthesisConfig) -> FlowSources:
+def _joined(
+    people: Sequence[SourceBank], weights: Float[Tensor, "N Q"], config: SynthesisConfig, network: bool
+) -> FlowSources:
     """The photos of all, each on its own fitted body; only those that give something."""
     model = people[0].model
     bodies: list[BodyParams] = []
@@ -136,7 +141,6 @@ def _joined(people: Sequence[SourceBank], weights: Float[Tensor, "N Q"], config:
         bodies += [own[slice(s, s + 1)] for s in range(len(own))]
     images = torch.cat([person.images.cpu() for person in people])
     mattes = torch.cat([person.sources.mattes[0].cpu() for person in people])
-    network = isinstance(people[0].renderer, NetworkRenderer)
     extension = build_extension(config.extension, model, bodies, mattes, network)
     sources = prepare_sources(model, extension, bodies, images, mattes)
     index = torch.repeat_interleave(torch.arange(len(people)), torch.tensor([len(p.images) for p in people]))
