@@ -1,6 +1,7 @@
 """Files to bodies with a detector that knows the answer: pieces, resuming, caching, sizes, notes."""
 
-from collections.abc import Iterable
+import weakref
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,32 @@ def test_a_stopped_run_goes_on(detector: type[Knowing], video: Path, model: Anny
     recovery = recover_video(video, 25, model=model, cache=cache, progress=False, settings=QUICK)
     assert detector.frames_seen == list(range(FRAMES))
     assert len(recovery) == FRAMES
+
+
+def test_frames_are_read_one_by_one(
+    detector: type[Knowing], video: Path, model: AnnyBody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A piece of a long video must not lie in memory, also where the person has to be looked for a second time."""
+    frames_read: list[weakref.ref[np.ndarray]] = []
+    alive: list[int] = []
+
+    def watched(self: Knowing, frames: Iterable[np.ndarray], *rest: object) -> Detections:
+        def one_by_one() -> Iterator[np.ndarray]:
+            for frame in frames:
+                frames_read.append(weakref.ref(frame))
+                alive.append(sum(known() is not None for known in frames_read))
+                yield frame
+
+        return Knowing.detect_frames(self, one_by_one(), *rest)
+
+    detector.detect_frames = watched  # type: ignore[assignment, method-assign]
+    found = torch.ones(FRAMES, dtype=torch.bool)
+    found[5:] = False
+    detector.detections = replace(detector.detections, found=found)
+    monkeypatch.setattr(digitize, "_PIECE", 5)
+    recover_video(video, 25, model=model, progress=False, settings=QUICK)
+    assert len(alive) > FRAMES  # the empty piece was read again
+    assert max(alive) <= 3  # of 5: two readers hold their last one each
 
 
 def test_an_empty_piece_is_bridged_and_noted(
