@@ -7,6 +7,7 @@ import torch
 
 from liquidwarp.config import DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
 from liquidwarp.errors import SettingError, WeightsCorruptError
+from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.pretrained import load_generator
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint
@@ -60,6 +61,18 @@ def test_loss_falls_on_one_sample():
         pace = Pace(step, 0.0, 2e-3, 5, 0.5, 2.0, 0.9)
         totals.append(players.step(sample, pace)["total"].item())
     assert sum(totals[-5:]) < 0.5 * sum(totals[:5])
+
+
+def test_a_run_may_start_from_bundled_weights(tmp_path, monkeypatch):
+    asked: list[object] = []
+
+    def load(name: object) -> LiquidWarpingGenerator:
+        asked.append(name)
+        return LiquidWarpingGenerator(TINY)
+
+    monkeypatch.setattr("liquidwarp.learn.train.load_generator", load)
+    train(tiny_run(tmp_path, steps=1, init=Path("base")))
+    assert asked == ["base"]  # a name, not a path: only that finds what is bundled
 
 
 def test_every_loss_takes_part_in_a_step():

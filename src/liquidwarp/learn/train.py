@@ -152,7 +152,7 @@ def _begin(config: TrainConfig, players: Players) -> Position:
         _log.info("going on at step %d after %.0f s", position.step, position.seconds)
         return position
     if config.init is not None:
-        state = load_generator(config.init).state_dict()
+        state = load_generator(str(config.init)).state_dict()  # a str may also name bundled weights
         try:
             players.generator.load_state_dict(state)
         except RuntimeError as error:
