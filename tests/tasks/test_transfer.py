@@ -7,10 +7,11 @@ import torch
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import motion_of
 from liquidwarp.body.parts import PARTS
-from liquidwarp.config import SynthesisConfig
+from liquidwarp.config import GeneratorConfig, SynthesisConfig
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.compose import compose_flow
 from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
+from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.recover.digitize import Recovery
@@ -201,6 +202,33 @@ def test_driven(red, green, anny, regions):
     result = transfer(red, {"legs": green}, driving, synthesis=SYNTHESIS)
     assert (len(result), result.fps) == (1, 12.0)
     assert is_colour(next(iter(result)), regions, GREEN, *LEGS)
+
+
+def test_a_network_draws_the_givers_too(anny, regions):
+    """An untrained network that shows the texture it starts from, and whose attention is masked by the choice."""
+    tiny = GeneratorConfig(
+        fusion="texture",
+        stem_channels=8,
+        channels=(8, 8, 8),
+        num_blocks=1,
+        background_channels=(8, 8, 8, 8),
+        background_blocks=1,
+    )
+    generator = LiquidWarpingGenerator(tiny).eval()
+    config = SynthesisConfig(size=256, background="draft")
+    grey = np.full((256, 192, 3), 120, np.uint8)
+    red, green = (prepare_bank(person(anny, colour), anny, config, generator, grey) for colour in (RED, GREEN))
+    result = transfer(red, {"legs": green}, synthesis=config)
+    frame = next(iter(result))
+    assert is_colour(frame, regions, GREEN, *LEGS)
+    assert is_colour(frame, regions, RED, "torso")
+
+
+def test_nobody_is_dressed_twice(red, green, blue):
+    dressed = dress(red, {"legs": green}, SYNTHESIS)
+    for wear, giver in ((dressed, blue), (red, dressed)):
+        with pytest.raises(SettingError, match="Give all parts in one call"):
+            dress(wear, {"arms": giver}, SYNTHESIS)
 
 
 def test_results_are_told_apart(red, green, blue):

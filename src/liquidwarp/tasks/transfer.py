@@ -69,7 +69,7 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
 
     Raises:
         SettingError: no part, an unknown one, one that two people give, or one that its giver's photos do not show;
-            or people who were prepared at different sizes.
+            people who were prepared at different sizes, or who wear parts of others already.
     """
     givers = check_wear(wear)
     people = [bank]
@@ -122,6 +122,8 @@ def _check_giver(name: str, bank: SourceBank, giver: SourceBank) -> None:
         raise SettingError(
             f"wear[{name!r}]: prepared at size {sizes[0]}, the wearer at {sizes[1]}. Prepare both alike."
         )
+    if any(person.sources.body.shape[1] != len(person.images) for person in (bank, giver)):
+        raise SettingError(f"wear[{name!r}]: somebody wears parts of others already. Give all parts in one call.")
     shown = shown_parts(giver.sources)
     hidden = [part for part in garment_parts(name) if part not in shown]
     if len(hidden) == len(garment_parts(name)):
