@@ -28,6 +28,10 @@ from liquidwarp.weights import list_assets
 __all__ = ["NetworkRenderer", "Renderer", "TextureRenderer", "load_network", "source_views"]
 
 
+_FAINT = 0.3
+"""Below this opacity the warp's colour counts less."""
+
+
 @runtime_checkable
 class Renderer(Protocol):
     """Draws one person."""
@@ -121,8 +125,10 @@ class NetworkRenderer:
         if self.warp is None:
             return colour, opacity
         shown, outline = self.warp.render(targets, size, choice)
-        kept = outline * seen_weight(flow.visible.amax(1, keepdim=True))
-        # Both outlines err, in different ways: their mean is nearer to the truth than either (docs/results.md).
+        seen = seen_weight(flow.visible.amax(1, keepdim=True))
+        # Where no photo shows the place both make it up, and both outlines err, in different ways: the mean is nearer
+        # to the truth than either (docs/results.md).
+        kept = (outline / _FAINT).clamp(0, 1) * (1 + seen) / 2
         return colour + kept * (shown - colour), (opacity + outline) / 2
 
 
