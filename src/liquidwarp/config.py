@@ -290,8 +290,9 @@ class ViewConfig:
     """Number of frames; 180 if not given, of a moving pose all that it has."""
     angle: float | int | None = None
     """A single picture from this side instead [degrees]: 90 from the person's left, 180 from behind."""
-    elevation: float | int = 10.0
-    """How far the camera is raised, looking down [degrees]; 0 leaves it where the photographer held it."""
+    elevation: float | int = 0.0
+    """How far the camera is raised, looking down [degrees]; 0 leaves it where the photographer held it. The background
+    does not tilt with it."""
 
     def __post_init__(self) -> None:
         if self.frames is not None and self.frames < 1:
