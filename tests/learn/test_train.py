@@ -193,13 +193,13 @@ def test_settings_by_name():
             "minutes=3",
             "preset=lite",
             "loss.face=0",
-            "output=/tmp/x",
+            "output=runs/x",
             "generator.channels=[8,16,24]",
             "mixed_precision=false",
         ],
     )
     assert (config.minutes, config.preset, config.loss.face) == (3.0, "lite", 0.0)
-    assert config.output == Path("/tmp/x")
+    assert config.output == Path("runs/x")
     assert config.generator.channels == (8, 16, 24)
     assert not config.mixed_precision
     for wrong in ("speed=3", "minutes=fast", "steps", "size.x=3"):
