@@ -173,5 +173,6 @@ def test_conventions(convention):
 
 
 def test_unknown_joints_are_listed():
-    with pytest.raises(MotionError, match=r"left upper leg, right upper leg.*Joints in the file: a, b\. Rename them to names like LeftUpleg"):
+    message = r"left upper leg, right upper leg.*Joints in the file: a, b\. Rename them to names like LeftUpleg"
+    with pytest.raises(MotionError, match=message):
         match_joints("odd.bvh", ["a", "b"], [-1, 0])
