@@ -324,7 +324,7 @@ def test_interrupted_rendering_goes_on(moving, capsys, tmp_path):
     with pytest.raises(SystemExit) as stop:
         main([str(word) for word in moving.words])
     assert stop.value.code == 130
-    assert "The same command goes on where it stopped" in capsys.readouterr().err
+    assert "The same command goes on from the last finished part" in capsys.readouterr().err
     assert not (tmp_path / "work" / "new" / "o.mp4").exists()
     finish(moving, tmp_path, list(range(48, 60)))
 

@@ -199,7 +199,7 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["doctor"])
     assert stop.value.code == 130
-    assert "goes on where it stopped" in capsys.readouterr().err
+    assert "goes on from the last finished part" in capsys.readouterr().err
 
 
 def test_bug_keeps_its_traceback(monkeypatch):

@@ -422,5 +422,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"liquidwarp: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where it stopped.", file=sys.stderr)
+        print("\nInterrupted. The same command goes on from the last finished part.", file=sys.stderr)
         raise SystemExit(130) from None

@@ -1,4 +1,4 @@
-"""A video that is written in segments, so that a killed run goes on where it stopped."""
+"""A video that is written in segments, so that a killed run goes on from the last whole one."""
 
 import json
 import logging
