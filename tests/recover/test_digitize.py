@@ -17,7 +17,9 @@ from liquidwarp.media import ImageSequenceWriter, save_image
 from liquidwarp.recover import digitize
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.digitize import recover_photos, recover_video
+from liquidwarp.recover.follow import TrackState
 from liquidwarp.recover.overlay import draw_body
+from liquidwarp.recover.pieces import Piece
 from liquidwarp.recover.tracker import PersonDetector
 
 from .people import SIZE, Truth, make_person
@@ -46,20 +48,28 @@ class Knowing(PersonDetector):
     def __init__(self, config: DetectConfig) -> None:
         self.config = config
 
-    def detect_frames(
-        self, frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, choice: object, progress: object = None
-    ) -> Detections:
-        numbers = []
+    def follow(
+        self,
+        frames: Iterable[np.ndarray],
+        size: tuple[int, int],
+        fps: float,
+        choice: object,
+        state: TrackState | None,
+        seconds: float,
+        progress: object,
+    ) -> Iterator[Piece]:
+        """Pieces of three frames."""
+        numbers: list[int] = []
         for frame in frames:
             number = int(frame[0, 0, 0]) // 10
             if number == self.stop_at:
                 raise KeyboardInterrupt
+            type(self).frames_seen.append(number)
             numbers.append(number)
-        type(self).frames_seen += numbers
-        found = self.detections.select(torch.tensor(numbers))
-        if not bool(found.found.any()):
-            raise NoPersonFoundError("expected a person, found nobody.")
-        return replace(found, fps=fps)
+            if len(numbers) == 3 or number == FRAMES - 1:
+                found = self.detections.select(torch.tensor(numbers))
+                yield Piece(replace(found, fps=fps), TrackState(number, failure="expected a person, found nobody."))
+                numbers = []
 
     def detect_photo(self, rgb: np.ndarray, choice: object) -> Detections:
         type(self).frames_seen.append(int(rgb[0, 0, 0]) // 10)
@@ -71,7 +81,6 @@ class Knowing(PersonDetector):
 def detector(monkeypatch: pytest.MonkeyPatch, truth: Truth) -> type[Knowing]:
     own = type("Own", (Knowing,), {"frames_seen": [], "detections": truth.detections, "stop_at": None})
     monkeypatch.setattr(digitize, "PersonDetector", own)
-    monkeypatch.setattr(digitize, "_PIECE", 3)
     return own
 
 
@@ -112,42 +121,42 @@ def test_a_stopped_run_goes_on(detector: type[Knowing], video: Path, model: Anny
     detector.stop_at = 4
     with pytest.raises(KeyboardInterrupt):
         recover_video(video, 25, model=model, cache=cache, progress=False, settings=QUICK)
-    assert detector.frames_seen == [0, 1, 2]
+    assert detector.frames_seen == [0, 1, 2, 3]
+    assert len(list(cache.folder.iterdir())) == 1
     detector.stop_at = None
+    detector.frames_seen.clear()
     recovery = recover_video(video, 25, model=model, cache=cache, progress=False, settings=QUICK)
-    assert detector.frames_seen == list(range(FRAMES))
+    assert detector.frames_seen == [3, 4, 5, 6]
     assert len(recovery) == FRAMES
+    assert len(list(cache.folder.iterdir())) == 2  # the whole video's detections, the body; no pieces
 
 
 def test_frames_are_read_one_by_one(
     detector: type[Knowing], video: Path, model: AnnyBody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A piece of a long video must not lie in memory, also where the person has to be looked for a second time."""
+    """A piece of a long video must not lie in memory."""
     frames_read: list[weakref.ref[np.ndarray]] = []
     alive: list[int] = []
 
-    def watched(self: Knowing, frames: Iterable[np.ndarray], *rest: object) -> Detections:
+    def watched(self: Knowing, frames: Iterable[np.ndarray], *rest: object) -> Iterator[Piece]:
         def one_by_one() -> Iterator[np.ndarray]:
             for frame in frames:
                 frames_read.append(weakref.ref(frame))
                 alive.append(sum(known() is not None for known in frames_read))
                 yield frame
 
-        return Knowing.detect_frames(self, one_by_one(), *rest)
+        return Knowing.follow(self, one_by_one(), *rest)
 
-    detector.detect_frames = watched  # type: ignore[assignment, method-assign]
-    found = torch.ones(FRAMES, dtype=torch.bool)
-    found[5:] = False
-    detector.detections = replace(detector.detections, found=found)
-    monkeypatch.setattr(digitize, "_PIECE", 5)
+    detector.follow = watched  # type: ignore[assignment, method-assign]
     recover_video(video, 25, model=model, progress=False, settings=QUICK)
-    assert len(alive) > FRAMES  # the empty piece was read again
-    assert max(alive) <= 3  # of 5: two readers hold their last one each
+    assert len(alive) == FRAMES
+    assert max(alive) <= 2  # the reader holds its last one
 
 
 def test_an_empty_piece_is_bridged_and_noted(
-    detector: type[Knowing], video: Path, model: AnnyBody, truth: Truth
+    detector: type[Knowing], video: Path, model: AnnyBody, truth: Truth, tmp_path: Path
 ) -> None:
+    cache = Cache(tmp_path / "cache")
     found = torch.ones(FRAMES, dtype=torch.bool)
     found[3:6] = False
     detector.detections = replace(truth.detections, found=found)
@@ -155,8 +164,10 @@ def test_an_empty_piece_is_bridged_and_noted(
     assert recovery.observed.tolist() == found.tolist()
     assert "3 of 7 frames" in recovery.notes[0]
     detector.detections = replace(truth.detections, found=~found & found)
-    with pytest.raises(NoPersonFoundError, match="nobody"):
-        recover_video(video, 25, model=model, progress=False, settings=QUICK)
+    for _ in range(2):  # and again from the cache
+        with pytest.raises(NoPersonFoundError, match="frames: expected a person, found nobody"):
+            recover_video(video, 25, model=model, cache=cache, progress=False, settings=QUICK)
+    assert detector.frames_seen == 2 * list(range(FRAMES))
 
 
 def test_photos_of_several_sizes_share_a_shape(

@@ -1,6 +1,8 @@
 """What the detectors saw of one person in T frames: the input of the fit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,3 +86,28 @@ class Detections:
         }
         changes["masks"] = replace(self.masks, bits=self.masks.bits[frames.cpu().numpy()])
         return replace(self, **changes)  # type: ignore[arg-type]
+
+    @staticmethod
+    def joined(parts: Sequence["Detections"]) -> "Detections":
+        """One after the other; all of one size."""
+        if len(parts) == 1:
+            return parts[0]
+        names = [f.name for f in fields(Detections) if isinstance(getattr(parts[0], f.name), Tensor)]
+        tensors: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        bits = np.concatenate([part.masks.bits for part in parts])
+        return replace(parts[0], **tensors, masks=replace(parts[0].masks, bits=bits))
+
+    def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Tensors and metadata for a file."""
+        tensors = {f.name: v for f in fields(Detections) if isinstance(v := getattr(self, f.name), Tensor)}
+        tensors["masks"] = torch.from_numpy(self.masks.bits)
+        numbers = (self.masks.width, self.masks.height, *self.image_size, self.fps)
+        return tensors, {"numbers": " ".join(str(number) for number in numbers)}
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> "Detections":
+        """Read what :meth:`to_tensors` wrote; other tensors are left alone."""
+        width, height, image_width, image_height, fps = metadata["numbers"].split()
+        known: dict[str, Any] = {f.name: tensors[f.name] for f in fields(Detections) if f.name in tensors}
+        known["masks"] = PackedMasks(tensors["masks"].numpy(), int(height), int(width))
+        return Detections(**known, image_size=(int(image_width), int(image_height)), fps=float(fps))

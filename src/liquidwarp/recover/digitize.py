@@ -5,15 +5,15 @@ fitted body is kept too. Everything is keyed by content and settings.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,19 +25,19 @@ from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import FrameSource, open_frames, read_image
 from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
-from liquidwarp.recover.detections import Detections, PackedMasks
+from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.fit import BodyFit, fit_body
-from liquidwarp.recover.sightings import mask_size
+from liquidwarp.recover.pieces import Pieces, whole_video
 from liquidwarp.recover.tracker import PersonDetector
 
 __all__ = ["Recovery", "recover_photos", "recover_video"]
 
-_PIECE = 300
-"""Frames whose detections are kept together; a stopped run loses at most these."""
+_SECONDS = 3.0
+"""Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-2"
+_VIDEO_DETECTIONS = "detections-3"
 _RECOVERY = "recovery-5"
-_TRUNK = (11, 12, 23, 24)
-"""Shoulders and hips among the landmarks."""
+_VIDEO_RECOVERY = "recovery-6"
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Recovery:
         first = self.parts[0]
         if any(part.image_size != first.image_size for part in self.parts):
             raise ValueError("photos of several sizes have no common detections; take Recovery.detection(index).")
-        return _joined(self.parts)
+        return Detections.joined(self.parts)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -138,7 +138,7 @@ def recover_video(
     frames = open_frames(path, fps, max_frames)
     source = {"fps": fps, "max_frames": max_frames, "person": person, "detect": detect}
     detections = _detect_video(frames, source, detect, cache, progress)
-    key = cache.key(_RECOVERY, [Path(path)], {**source, "fit": fit, "model": _name_of(model)})
+    key = cache.key(_VIDEO_RECOVERY, [Path(path)], {**source, "fit": fit, "model": _name_of(model)})
     return _fitted((detections,), model, fit, cache, key)
 
 
@@ -175,14 +175,16 @@ def recover_photos(
     bar = tqdm(files, desc="Detecting", unit="photo", disable=not progress, leave=False)
     for file, choice in zip(bar, choices, strict=True):
         key = cache.key(_DETECTIONS, [file], {"person": choice, "detect": detect})
-        known = _load_detections(cache, key)
-        if known is None:
+        entry = cache.load(key)
+        if entry is not None:
+            known = Detections.from_tensors(*entry)
+        else:
             detector = detector or PersonDetector(detect)
             try:
                 known = detector.detect_photo(read_image(file).rgb, choice)
             except NoPersonFoundError as error:
                 raise NoPersonFoundError(f"{file}: {error}") from error
-            cache.save(key, *_packed(known))
+            cache.save(key, *known.to_tensors())
         parts.append(known)
     key = cache.key(_RECOVERY, files, {"person": choices, "detect": detect, "fit": fit, "model": _name_of(model)})
     return _fitted(tuple(parts), model, fit, cache, key)
@@ -230,54 +232,30 @@ def _notes(fit: BodyFit, model: BodyModel) -> tuple[str, ...]:
 def _detect_video(
     frames: FrameSource, source: Mapping[str, object], config: DetectConfig, cache: Cache, progress: bool
 ) -> Detections:
-    """Detect piece by piece; frames are read once and not kept, pieces that the cache knows are only skipped."""
-    starts = range(0, max(frames.num_frames, 1), _PIECE)
-    keys = [cache.key(_DETECTIONS, [frames.path], {**source, "from": start, "piece": _PIECE}) for start in starts]
-    pieces: list[Detections] = []
-    detector: PersonDetector | None = None
-    position, reader = 0, iter(frames)
-    failure: NoPersonFoundError | None = None
-    with tqdm(total=frames.num_frames, desc="Detecting", unit="frame", disable=not progress, leave=False) as bar:
-        for start, key in zip(starts, keys, strict=True):
-            piece = _load_detections(cache, key)
-            if piece is None:
-                detector = detector or PersonDetector(config)
-                pictures = islice(reader, start - position, start - position + _PIECE)
-                position = start + _PIECE
-                step = _stepper(bar)
-                person: PersonChoice = source["person"]  # type: ignore[assignment]
-                try:
-                    piece = _detect_piece(detector, pictures, frames, pieces, person, step)
-                except NoPersonFoundError as error:
-                    failure = error
-                    piece = _nobody(min(_PIECE, frames.num_frames - start), frames)
-                cache.save(key, *_packed(piece))
-            bar.update(start + len(piece) - bar.n)
-            pieces.append(piece)
-    if failure is not None and not any(bool(piece.found.any()) for piece in pieces):
-        raise NoPersonFoundError(f"{frames.path}: {failure}") from failure
-    return _joined(pieces)
-
-
-def _detect_piece(
-    detector: PersonDetector,
-    pictures: Iterable[UInt8[np.ndarray, "H W 3"]],
-    frames: FrameSource,
-    before: Sequence[Detections],
-    person: PersonChoice,
-    progress: Callable[[int], None],
-) -> Detections:
-    """One piece: the person of the frames before, found by place; if there is none, or she left, the user's choice."""
-    if not before or not bool(before[-1].found.any()):
-        return detector.detect_frames(pictures, frames.size, float(frames.fps), person, progress)
-    last = int(before[-1].found.nonzero()[-1, 0])
-    x, y = before[-1].xy[last, list(_TRUNK)].mean(0).tolist()
+    """Detect what earlier runs did not; frames are read once and not kept."""
+    key = cache.key(_VIDEO_DETECTIONS, [frames.path], source)
+    known = cache.load(key)
+    if known is not None:
+        return Detections.from_tensors(*known)
+    pieces = Pieces(cache, key)
+    done = pieces.num_frames
+    person: PersonChoice = source["person"]  # type: ignore[assignment]
+    with tqdm(
+        total=frames.num_frames, initial=done, desc="Detecting", unit="frame", disable=not progress, leave=False
+    ) as bar:
+        if done < frames.num_frames:
+            detector, rest = PersonDetector(config), islice(frames, done, None)
+            step = _stepper(bar)
+            found = detector.follow(rest, frames.size, float(frames.fps), person, pieces.state, _SECONDS, step)
+            for piece in found:
+                pieces.add(piece)
     try:
-        return detector.detect_frames(pictures, frames.size, float(frames.fps), (x, y), progress)
-    except NoPersonFoundError:
-        start = sum(len(piece) for piece in before)
-        again = islice(frames, start, start + _PIECE)
-        return detector.detect_frames(again, frames.size, float(frames.fps), person)
+        whole = whole_video(pieces.known)
+    except NoPersonFoundError as error:
+        raise NoPersonFoundError(f"{frames.path}: {error}") from error
+    cache.save(key, *whole.to_tensors())
+    pieces.clear()
+    return whole
 
 
 def _stepper(bar: Any) -> Callable[[int], None]:
@@ -285,46 +263,6 @@ def _stepper(bar: Any) -> Callable[[int], None]:
         bar.update(1)
 
     return step
-
-
-def _nobody(count: int, frames: FrameSource) -> Detections:
-    width, height = mask_size(frames.size)
-    empty = torch.zeros(count, 33, 2), torch.zeros(count, 33, 3), torch.zeros(count, 33)
-    hands = torch.zeros(count, 2, 21, 2), torch.zeros(count, 2, 21, 3), torch.zeros(count, 2)
-    masks = PackedMasks.pack(np.zeros((count, height, width), bool))
-    face = torch.zeros(count, 468, 2), torch.zeros(count)
-    return Detections(
-        torch.zeros(count, dtype=torch.bool), *empty, *hands, *face, masks, frames.size, float(frames.fps)
-    )
-
-
-def _joined(parts: Sequence[Detections]) -> Detections:
-    """One after the other; all of one size."""
-    if len(parts) == 1:
-        return parts[0]
-    names = [f.name for f in fields(Detections) if isinstance(getattr(parts[0], f.name), Tensor)]
-    tensors: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
-    bits = np.concatenate([part.masks.bits for part in parts])
-    return replace(parts[0], **tensors, masks=replace(parts[0].masks, bits=bits))
-
-
-def _packed(detections: Detections) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """For the cache."""
-    tensors = {f.name: v for f in fields(Detections) if isinstance(v := getattr(detections, f.name), Tensor)}
-    masks = detections.masks
-    tensors["masks"] = torch.from_numpy(masks.bits)
-    numbers = (masks.width, masks.height, *detections.image_size, detections.fps)
-    return tensors, {"numbers": " ".join(str(number) for number in numbers)}
-
-
-def _load_detections(cache: Cache, key: str) -> Detections | None:
-    known = cache.load(key)
-    if known is None:
-        return None
-    tensors, metadata = known
-    width, height, image_width, image_height, fps = metadata["numbers"].split()
-    masks = PackedMasks(tensors.pop("masks").numpy(), int(height), int(width))
-    return Detections(**tensors, masks=masks, image_size=(int(image_width), int(image_height)), fps=float(fps))
 
 
 def _name_of(model: BodyModel) -> list[object]:

@@ -3,21 +3,23 @@
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from liquidwarp.config import DetectConfig
-from liquidwarp.errors import NoPersonFoundError, ShapeError
+from liquidwarp.errors import ShapeError
 from liquidwarp.recover.choice import PersonChoice, choose_person, parse_choice
 from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.follow import Track, TrackState, holds, is_near
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, Network, PeopleFinder, Pose, PoseNetwork, load_network
 from liquidwarp.recover.matte import CoarseMask
-from liquidwarp.recover.regions import Region, crop, region_around, region_of_picture
-from liquidwarp.recover.sides import untangle
+from liquidwarp.recover.pieces import Piece, whole_video
+from liquidwarp.recover.regions import Region, region_around, region_of_picture
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
 from liquidwarp.weights import asset
 
@@ -40,18 +42,8 @@ HIDDEN_LIMB = 0.1
 """Where no limb is more visible than this, a shape was taken for a trunk."""
 SAME_PERSON = 0.5
 """A person whose mask lies more than this share in the masks of people found before is one of them, or a limb."""
-MIN_OVERLAP = 0.2
-"""A person whose box overlaps less with the box in the frame before has jumped: a cut, or another person."""
-LOOK_HARDER_EVERY = 10
-"""While nobody is found, only every so many frames small and turned people are looked for."""
-MATCH_COST = 2.0
-"""The worst match that still counts as the person who was lost."""
-LOOK_AROUND_EVERY = 5
-"""Frames between two looks for other people near by."""
-COMPANY_FRAMES = 50
-"""So long after another person was near, a change of colours is not believed."""
-LIKENESS = 0.9
-"""Colours less alike than this are another person's; one and the same keeps above 0.94, also in fast dances."""
+LARGEST_PIECE = 300
+"""Frames."""
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +108,7 @@ class PersonDetector:
             if people and level >= len(TILES):
                 break  # the smallest squares are many, and turned people are rare
             for candidate in (found for view in views for found in self.finder(rgb, view)):
-                if any(_holds(person, candidate.region) for person in people):
+                if any(holds(person, candidate.region) for person in people):
                     continue
                 pose = self._settle(rgb, candidate.region)
                 if pose is None or not self._is_person(rgb, pose):
@@ -165,23 +157,55 @@ class PersonDetector:
             NoPersonFoundError: the person was found in no frame; the message tells of the frame that came closest.
             ShapeError: a frame has another size.
         """
-        track = _Track(self, choice)
+        pieces = list(self.follow(frames, size, fps, choice, seconds=math.inf, progress=progress))
+        return whole_video(pieces)
+
+    def follow(
+        self,
+        frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+        size: tuple[int, int],
+        fps: float,
+        choice: PersonChoice = None,
+        state: TrackState | None = None,
+        seconds: float = 3.0,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Piece]:
+        """The same, piece by piece, so that each can be kept at once.
+
+        A run that goes on with a piece's state finds the same in the frames behind it, to the last bit, as if it had
+        never stopped.
+
+        Args:
+            frames: RGB frames, from the one behind ``state`` on.
+            size: (width, height) of every frame [px].
+            fps: Frames per second.
+            choice: Whom to take.
+            state: Of the last piece of a stopped run; None begins anew.
+            seconds: Work in a piece, about; one that has this behind it is handed out.
+            progress: Called with the number of frames done after each one.
+
+        Yields:
+            Pieces for :func:`liquidwarp.recover.pieces.whole_video`.
+
+        Raises:
+            ShapeError: a frame has another size.
+        """
+        track = Track(self, choice, state)
         sightings: list[Sighting | None] = []
-        hands: tuple[Hand | None, Hand | None] = (None, None)
-        for index, frame in enumerate(frames):
-            if (frame.shape[1], frame.shape[0]) != size:
-                raise ShapeError(
-                    f"frame {index}: expected {size[0]} x {size[1]} px, got {frame.shape[1]} x {frame.shape[0]}."
-                )
-            pose = track.step(frame)
-            seen = None if pose is None else self._sight(frame, pose, hands)
-            hands = (None, None) if seen is None else seen.hands
+        began = time.monotonic()
+        for frame in frames:
+            pose = track.step(_checked(frame, size, track.state.frame + 1))
+            seen = None if pose is None else self._sight(frame, pose, track.state.hands)
+            if seen is not None:
+                track.state = replace(track.state, hands=seen.hands)
             sightings.append(seen)
             if progress is not None:
-                progress(index + 1)
-        if not any(sightings):
-            raise track.failure
-        return untangle(collect(sightings, size, fps))
+                progress(track.state.frame + 1)
+            if len(sightings) == LARGEST_PIECE or time.monotonic() - began >= seconds:
+                yield Piece(collect(sightings, size, fps), track.state)
+                sightings, began = [], time.monotonic()
+        if sightings or track.state.frame < 0:
+            yield Piece(collect(sightings, size, fps), track.state)
 
     def coarse_mask(self, rgb: UInt8[np.ndarray, "H W 3"], detections: Detections, frame: int = 0) -> CoarseMask:
         """A finer and less certain mask than the one in ``detections``, for :func:`~liquidwarp.recover.matte.matte`.
@@ -233,101 +257,14 @@ class PersonDetector:
             return False
         region = pose.next_region
         view = replace(region, side=SECOND_LOOK * region.side)
-        return any(_is_near(region, found.region, 0.2, 0.5) for found in self.finder(rgb, view))
+        return any(is_near(region, found.region, 0.2, 0.5) for found in self.finder(rgb, view))
 
 
-class _Track:
-    """One person from frame to frame."""
-
-    def __init__(self, detector: PersonDetector, choice: PersonChoice) -> None:
-        self._detector = detector
-        self._choice = choice
-        self._last: Pose | None = None
-        self._colours: np.ndarray | None = None
-        self._lost = 0
-        self._frame = -1
-        self._company = -COMPANY_FRAMES
-        self.failure = NoPersonFoundError(
-            "expected a person, found no frames at all. Check that the video can be played."
-        )
-
-    def step(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
-        """The person in the next frame."""
-        self._frame += 1
-        pose = self._follow(frame) or self._find(frame)
-        if pose is None:
-            self._lost += 1
-            return None
-        self._last, self._lost = pose, 0
-        colours = _colours(frame, pose)
-        self._colours = colours if self._colours is None else 0.95 * self._colours + 0.05 * colours
-        if self._frame % LOOK_AROUND_EVERY == 0 and self._others_near(frame, pose):
-            self._company = self._frame
-        return pose
-
-    def _follow(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
-        """The person near the place in the frame before."""
-        if self._last is None or self._lost > 0:
-            return None
-        pose = self._detector.pose(frame, self._last.next_region)
-        gone = pose.score < self._detector.config.pose_threshold or _overlap(pose, self._last) < MIN_OVERLAP
-        return None if gone or self._is_other(self._likeness(frame, pose)) else pose
-
-    def _others_near(self, frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> bool:
-        """Whether somebody else is so near that the two may be mixed up soon."""
-        view, own = region_of_picture(frame.shape[1], frame.shape[0]), pose.next_region
-        others = [found.region for found in self._detector.finder(frame, view) if not _holds(pose, found.region)]
-        return any(math.dist((other.x, other.y), (own.x, own.y)) < own.side for other in others)
-
-    def _likeness(self, frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> float:
-        """How alike the colours are to those of the person so far [0, 1]."""
-        return 1.0 if self._colours is None else float(np.sqrt(self._colours * _colours(frame, pose)).sum())
-
-    def _is_other(self, likeness: float) -> bool:
-        """Whether this is the person who stood near by; without company a change of colours is a change of light."""
-        return likeness < LIKENESS and max(self._frame - self._company, self._lost) < COMPANY_FRAMES
-
-    def _find(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
-        look_hard = self._lost % LOOK_HARDER_EVERY == 0
-        people = self._detector.detect_people(frame, everybody=False)
-        if look_hard and (not people or (self._last is None and self._choice is not None)):
-            people = self._detector.detect_people(frame)
-        if self._last is None:
-            return self._choose(people)
-        costs = [self._mismatch(frame, person) for person in people]
-        if not costs or min(costs) > MATCH_COST:
-            return None
-        return people[costs.index(min(costs))]
-
-    def _choose(self, people: list[Pose]) -> Pose | None:
-        """The first choice; what stands in its way is kept for the end of the video."""
-        try:
-            return choose_person(people, self._choice, self._detector.config.min_height)
-        except NoPersonFoundError as failure:
-            if people or self._lost == 0:
-                self.failure = failure
-            return None
-
-    def _mismatch(self, frame: UInt8[np.ndarray, "H W 3"], person: Pose) -> float:
-        """How unlike a person is to the one who was lost: place (less so with time), size and colours."""
-        likeness = self._likeness(frame, person)
-        if self._last is None or self._is_other(likeness):
-            return math.inf
-        moved = math.dist(person.centre, self._last.centre) / self._last.height / (1 + 0.2 * self._lost)
-        grown = abs(math.log(max(person.height, 1.0) / max(self._last.height, 1.0)))
-        return moved + grown + 3 * (1 - likeness)
-
-
-def _colours(frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> Float[np.ndarray, "64"]:
-    """A coarse histogram of the person's colours; sums to 1."""
-    size = 64
-    step = pose.mask_logits.shape[0] // size
-    pixels = crop(frame, pose.region, size)
-    inside = pose.mask_logits[::step, ::step] > 0
-    red, green, blue = (pixels[inside].astype(np.int64) // 64).T
-    counts = np.bincount(red * 16 + green * 4 + blue, minlength=64).astype(np.float64) + 1e-3
-    histogram: np.ndarray = counts / counts.sum()
-    return histogram
+def _checked(frame: UInt8[np.ndarray, "H W 3"], size: tuple[int, int], index: int) -> UInt8[np.ndarray, "H W 3"]:
+    """The frame, if it has the video's size."""
+    if (frame.shape[1], frame.shape[0]) != size:
+        raise ShapeError(f"frame {index}: expected {size[0]} x {size[1]} px, got {frame.shape[1]} x {frame.shape[0]}.")
+    return frame
 
 
 def _tiles(width: int, height: int, side: float) -> list[Region]:
@@ -337,21 +274,3 @@ def _tiles(width: int, height: int, side: float) -> list[Region]:
         for length in (width, height)
     )
     return [Region(float(x), float(y), side) for y in down for x in across]
-
-
-def _holds(person: Pose, region: Region) -> bool:
-    """Whether a candidate is surely this person again: the same middle and size."""
-    return _is_near(person.next_region, region, 0.15, 0.3)
-
-
-def _is_near(first: Region, second: Region, apart: float, growth: float) -> bool:
-    """Whether two regions have the same middle (to a share of the side) and the same size (to its logarithm)."""
-    distance = math.dist((first.x, first.y), (second.x, second.y))
-    return distance < apart * first.side and abs(math.log(max(second.side, 1.0) / max(first.side, 1.0))) < growth
-
-
-def _overlap(first: Pose, second: Pose) -> float:
-    """Intersection over union of two people's boxes."""
-    (a, b, c, d), (e, f, g, h) = first.extent, second.extent
-    shared = max(0.0, min(c, g) - max(a, e)) * max(0.0, min(d, h) - max(b, f))
-    return shared / max((c - a) * (d - b) + (g - e) * (h - f) - shared, 1e-9)
