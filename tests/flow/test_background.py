@@ -62,6 +62,26 @@ def test_another_photo_of_the_same_place_shows_it():
     assert torch.allclose(complete_background(photos, mattes, primary=1), place)
 
 
+def test_what_only_one_of_several_photos_shows_does_not_count():
+    place = 0.2 + 0.6 * torch.rand(1, 3, 96, 96)
+    mattes = torch.cat([person(left=20, right=30), *[person(left=60, right=70)] * 3])
+    photos = torch.where(mattes > 0, torch.zeros(1), place)
+    photos[2, :, 40:60, 15:35] = 1  # somebody passes by where the first photo's person stands
+    result = complete_background(photos, mattes)[..., 20:90, 20:30]
+    assert (result - place[..., 20:90, 20:30]).abs().max() < 0.03
+
+
+def test_other_photos_are_brought_to_the_light_of_the_first():
+    """A longer exposure, and a shade on one side: neither may draw the person's outline."""
+    place = 0.3 + 0.2 * torch.rand(1, 3, 96, 96)
+    mattes = torch.cat([person(left=20, right=30), person(left=60, right=70)])
+    shade = torch.linspace(0.85, 1.0, 96).expand(1, 1, 96, 96)
+    photos = torch.where(mattes > 0, torch.zeros(1), torch.cat([place, place * 1.1 * shade]))
+    error = (complete_background(photos, mattes) - place)[..., 20:90, 20:30]
+    assert error.mean().abs() < 0.006
+    assert error.abs().mean() < 0.02
+
+
 def test_another_place_is_not_used():
     photos = torch.cat([torch.full((1, 3, 96, 96), 0.2), torch.full((1, 3, 96, 96), 0.8)])
     mattes = torch.cat([person(left=20, right=30), person(left=60, right=70)])

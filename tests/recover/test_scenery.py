@@ -21,8 +21,11 @@ def masks(*lefts):
     return PackedMasks.pack(frames)
 
 
-def test_one_frame_is_enough_where_the_person_stands_aside():
-    assert uncovering_frames(masks(0, 0, 0, 30, 30), 0, range(5)) == [3]
+def test_every_place_is_shown_several_times():
+    assert uncovering_frames(masks(0, 0, 0, 30, 30), 0, range(5)) == [3, 4]
+    aside = masks(0, *[30] * 20)
+    assert len(uncovering_frames(aside, 0, range(21))) == 5, "enough for a median"
+    assert len(uncovering_frames(aside, 0, range(21), (3840, 2160))) == 4, "large frames fill the memory"
 
 
 def test_two_frames_that_show_a_half_each():

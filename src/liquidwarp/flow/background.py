@@ -10,17 +10,27 @@ from liquidwarp.checks import check_shape, check_unit_range
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.exemplar import fill_by_example
 from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.poisson import membrane
 from liquidwarp.flow.shadow import foot_shadow
 
 __all__ = ["background_hole", "complete_background"]
 
 _DILATION = 19 / 512
+_OTHERS_DILATION = 2 / 512
+"""Around the person in other photos, whose mattes are generous (:func:`liquidwarp.recover.scenery.person_area`)."""
 _AGREE = 0.035
 _LARGEST = 1024
+_BLACK = 1 / 255
+_BRIGHTER = 1.15
+"""Exposures further apart than this factor are not believed to be of the same place."""
+_COARSE = 160
+"""Size at which the light of two photos is compared [px]."""
+_LIGHT = 0.5
+"""The same place differs by no more than this between two photos [RGB, 0..1]."""
 
 
 def background_hole(
-    mattes: Float[Tensor, "S 1 H W"], silhouettes: Float[Tensor, "S 1 H W"] | None = None
+    mattes: Float[Tensor, "S 1 H W"], silhouettes: Float[Tensor, "S 1 H W"] | None = None, margin: float = _DILATION
 ) -> Bool[Tensor, "S 1 H W"]:
     """Where the background is not to be seen: the person, the fitted body, and a margin around both.
 
@@ -29,9 +39,10 @@ def background_hole(
     Args:
         mattes: Opacity of the person.
         silhouettes: Where the fitted bodies are, 1 = body.
+        margin: Twice its width [picture heights].
     """
     covered = mattes if silhouettes is None else torch.maximum(mattes, silhouettes)
-    return dilate((covered > 0.1).to(mattes.dtype), round(_DILATION * covered.shape[-2] / 2)) > 0.5
+    return dilate((covered > 0.1).to(mattes.dtype), round(margin * covered.shape[-2] / 2)) > 0.5
 
 
 def complete_background(
@@ -67,7 +78,9 @@ def complete_background(
         raise SettingError(f"quality: expected 'draft' or 'good', got {quality!r}.")
     if not 0 <= primary < sizes["S"]:
         raise ShapeError(f"primary: expected a photo from 0 to {sizes['S'] - 1}, got {primary}.")
-    holes = background_hole(mattes, silhouettes)
+    holes = background_hole(mattes, silhouettes, _OTHERS_DILATION)
+    own = slice(primary, primary + 1)
+    holes[own] = background_hole(mattes[own], None if silhouettes is None else silhouettes[own])
     picture, hole = _from_other_photos(images, holes, primary)
     image = picture[0].permute(1, 2, 0).cpu().numpy()
     mask = hole[0, 0].cpu().numpy()
@@ -81,19 +94,57 @@ def complete_background(
 def _from_other_photos(
     images: Float[Tensor, "S 3 H W"], holes: Bool[Tensor, "S 1 H W"], primary: int
 ) -> tuple[Float[Tensor, "1 3 H W"], Bool[Tensor, "1 1 H W"]]:
-    """Take the mean of the photos that agree with the primary one wherever both show the background."""
+    """Take the median of the photos that agree with the primary one wherever both show the background."""
     picture, hole = images[primary : primary + 1], holes[primary : primary + 1]
-    total, count = torch.zeros_like(picture), torch.zeros_like(picture[:, :1])
+    where = hole[0, 0]
+    found = []
     for other in range(len(images)):
         both = ~hole & ~holes[other : other + 1]
         if other == primary or int(both.sum()) < both.numel() // 20:
             continue
-        difference = (images[other : other + 1] - picture).abs().mean(1, keepdim=True)
-        if float(difference[both].mean()) < _AGREE:
-            there = (hole & ~holes[other : other + 1]).to(images.dtype)
-            total, count = total + there * images[other : other + 1], count + there
-    picture = torch.where(count > 0, total / count.clamp(min=1), picture)
-    return picture, hole & (count == 0)
+        exposed = (images[other : other + 1] * _exposure(images[other], picture[0], both[0, 0])).clamp(max=1)
+        difference = (exposed - picture).abs().mean(1, keepdim=True)[both]
+        if float(difference.median()) < _AGREE and float(difference.mean()) < 2 * _AGREE:
+            matched = _matched(exposed, picture, both)[0, :, where]
+            found.append(torch.where(holes[other, 0][where], torch.inf, matched))
+    if not found:
+        return picture, hole
+    seen = torch.stack(found).sort(0).values
+    count = seen.isfinite().sum(0)
+    low, high = (torch.gather(seen, 0, n[None])[0] for n in ((count - 1).clamp(min=0) // 2, count // 2 % len(found)))
+    shown = count[0] > 0
+    picture, hole = picture.clone(), hole.clone()
+    picture[0, :, where] = torch.where(shown, (low + high) / 2, picture[0, :, where])
+    hole[0, 0, where] = ~shown
+    return picture, hole
+
+
+def _exposure(
+    other: Float[Tensor, "3 H W"], picture: Float[Tensor, "3 H W"], both: Bool[Tensor, "H W"]
+) -> Float[Tensor, "3 1 1"]:
+    """What brings the other photo to the exposure of the first: cameras change it while they film."""
+    ratio = (picture[:, both] + _BLACK) / (other[:, both] + _BLACK)
+    return ratio.median(1).values.clamp(1 / _BRIGHTER, _BRIGHTER)[:, None, None]
+
+
+def _matched(
+    other: Float[Tensor, "1 3 H W"], picture: Float[Tensor, "1 3 H W"], both: Bool[Tensor, "1 1 H W"]
+) -> Float[Tensor, "1 3 H W"]:
+    """The other photo with the light of the primary one: their difference, coarsely, goes on into the hole.
+
+    Shades and reflections on the ground move with a person, so that the same place is rarely as bright in two photos.
+    """
+    height, width = both.shape[-2:]
+    factor = min(1.0, _COARSE / max(height, width))
+    size = (max(2, round(width * factor)), max(2, round(height * factor)))
+    known = both[0, 0].cpu().numpy().astype(np.float32)
+    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+    difference = ((picture - other) * both)[0].permute(1, 2, 0).cpu().numpy()
+    coarse = cv2.resize(difference, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)[..., None]
+    filled = cv2.GaussianBlur(membrane(coarse.astype(np.float32), share < 0.5), (0, 0), 1.0)
+    light = cv2.resize(filled.clip(-_LIGHT, _LIGHT), (width, height), interpolation=cv2.INTER_LINEAR)
+    shift = torch.as_tensor(light, dtype=other.dtype, device=other.device).permute(2, 0, 1)[None]
+    return (other + shift).clamp(0, 1)
 
 
 def _smear(image: Float[np.ndarray, "H W 3"], hole: Bool[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:

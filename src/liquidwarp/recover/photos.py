@@ -23,7 +23,7 @@ from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_imag
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
 from liquidwarp.recover.matte import matte
-from liquidwarp.recover.scenery import lay_over, person_area, uncovering_frames
+from liquidwarp.recover.scenery import around, lay_over, person_area, uncovering_frames
 from liquidwarp.recover.tracker import PersonDetector
 
 __all__ = ["SourcePhotos", "choose_views", "load_sources", "photos_of_video", "silhouette", "views_of_video"]
@@ -124,7 +124,7 @@ def photos_of_video(
 
 def _scenery_of_photos(photos: SourcePhotos) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
     """Further photos from about the same place, laid over the first one."""
-    hidden = [(matte > 25) | body for matte, body in zip(photos.mattes, photos.silhouettes, strict=True)]
+    hidden = [around((matte > 25) | body) for matte, body in zip(photos.mattes, photos.silhouettes, strict=True)]
     moved = (
         lay_over(photos.pictures[0], hidden[0], photos.pictures[index], hidden[index])
         for index in range(1, len(photos))
@@ -139,7 +139,7 @@ def _scenery(
     """Frames that show what the person hides in frame ``first``, laid over that frame."""
     masks = recovery.detections.masks
     candidates = recovery.observed.nonzero()[:, 0][:: max(1, len(recovery) // _CANDIDATES)].tolist()
-    frames = uncovering_frames(masks, first, candidates)
+    frames = uncovering_frames(masks, first, candidates, recovery.image_size)
     if not frames:
         return ()
     hidden = person_area(masks[first], recovery.image_size)

@@ -8,14 +8,21 @@ from jaxtyping import Bool, UInt8
 
 from liquidwarp.recover.detections import PackedMasks
 
-__all__ = ["lay_over", "person_area", "uncovering_frames"]
+__all__ = ["around", "lay_over", "person_area", "uncovering_frames"]
 
-_MOST = 4
-"""So many frames at most."""
+_MOST = 9
+"""So many frames at most, and fewer of large ones:"""
+_PIXELS = 2**25
+"""All of them together."""
+_OFTEN = 5
+"""Enough frames that show the same place: what is wrong in two of them does not count."""
 _WORTHWHILE = 0.05
-"""A frame is taken only if it uncovers this share of what the person hides."""
+"""A frame is taken only if it uncovers this share of what the person hides; a place that k chosen frames show already
+counts as 1 / (k + 1)."""
 _AROUND = 3
 """How far around the coarse mask the person may be, in the mask's pixels."""
+_BESIDE = 0.018
+"""How far around the fine mask it may be [picture heights]."""
 _FEATURES = 1500
 _LIKE = 0.8
 """A match is believed if the second best one differs this much more (Lowe 2004)."""
@@ -28,33 +35,48 @@ _STRAIGHT = 0.1
 """A movement that stretches or shears the picture more than this is not the camera's."""
 
 
-def uncovering_frames(masks: PackedMasks, first: int, candidates: Sequence[int]) -> list[int]:
-    """Few frames that together show most of the place where the person is in one frame.
+def uncovering_frames(
+    masks: PackedMasks, first: int, candidates: Sequence[int], size: tuple[int, int] = (0, 0)
+) -> list[int]:
+    """Few frames that together show most of the place where the person is in one frame, and most of it several times.
 
     Args:
         masks: Where the person is in each frame.
         first: The frame whose place is wanted.
         candidates: Frames to choose from.
+        size: (width, height) of the frames [px].
     """
-    around = np.ones((2 * _AROUND + 1, 2 * _AROUND + 1), np.uint8)
+    most = max(2, min(_MOST, _PIXELS // max(1, size[0] * size[1])))
+    margin = np.ones((2 * _AROUND + 1, 2 * _AROUND + 1), np.uint8)
     hidden = masks[first]
     enough = _WORTHWHILE * hidden.sum()
-    covered = {frame: cv2.dilate(masks[frame].astype(np.uint8), around) > 0 for frame in candidates}
+    shown = {frame: hidden & (cv2.dilate(masks[frame].astype(np.uint8), margin) == 0) for frame in candidates}
+    times = np.zeros(hidden.shape)
     frames: list[int] = []
-    while len(frames) < _MOST and covered:
-        best = max(covered, key=lambda frame: int((hidden & ~covered[frame]).sum()))
-        if (hidden & ~covered[best]).sum() < enough:
+    while len(frames) < most and shown:
+        value = np.where(times < _OFTEN, 1 / (1 + times), 0)
+        best = max(shown, key=lambda frame: float(value[shown[frame]].sum()))
+        if value[shown[best]].sum() < enough:
             break
+        times += shown.pop(best)
         frames.append(best)
-        hidden = hidden & covered[best]
     return frames
 
 
 def person_area(mask: Bool[np.ndarray, "h w"], size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
     """A coarse mask and what is around it, on a picture of (width, height) [px]."""
     grow = max(1, round(_AROUND * size[0] / mask.shape[1]))
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
-    return np.asarray(cv2.dilate(cv2.resize(mask.astype(np.uint8), size), ellipse) > 0)
+    return _grown(cv2.resize(mask.astype(np.uint8), size), grow)
+
+
+def around(person: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """A fine mask and what is a little around it: soft edges, and what light does beside them."""
+    return _grown(person.astype(np.uint8), max(1, round(_BESIDE * len(person))))
+
+
+def _grown(mask: UInt8[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return np.asarray(cv2.dilate(mask, ellipse) > 0)
 
 
 def lay_over(
