@@ -16,6 +16,7 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.body.retarget import CameraStrategy
 from liquidwarp.cache import Cache
 from liquidwarp.config import ImitateConfig, SynthesisConfig, ViewConfig
+from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.media import read_image
@@ -25,6 +26,7 @@ from liquidwarp.renderers import load_network
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.tasks.imitate import Driving, Imitation, imitate, load_driving
 from liquidwarp.tasks.rendering import Rendering
+from liquidwarp.tasks.shape import reshape
 from liquidwarp.tasks.transfer import transfer
 from liquidwarp.tasks.view import STANDING, view
 
@@ -177,6 +179,7 @@ class LiquidWarper:
         fps: float | None = None,
         frames: int | None = None,
         driving_person: PersonChoice = None,
+        effects: Effects | None = None,
     ) -> Imitation:
         """Motion imitation: let the person move like the driving.
 
@@ -188,12 +191,13 @@ class LiquidWarper:
             fps: Frames per second; None keeps the driving's.
             frames: Only the first frames.
             driving_person: Who moves, if several people are in the driving.
+            effects: Several views side by side; bullet time.
 
         Returns:
             The result; ``save`` or iterate it to render.
         """
         motion = self._driving(driving, fps, frames, driving_person)
-        return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self.config)
+        return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self.config, effects)
 
     def transfer(
         self,
@@ -204,6 +208,7 @@ class LiquidWarper:
         fps: float | None = None,
         frames: int | None = None,
         driving_person: PersonChoice = None,
+        effects: Effects | None = None,
     ) -> Rendering:
         """Appearance transfer: let the person wear parts of other people.
 
@@ -215,6 +220,7 @@ class LiquidWarper:
             fps: Frames per second; None keeps the driving's.
             frames: Only the first frames.
             driving_person: Who moves, if several people are in the driving.
+            effects: Several views side by side; bullet time.
 
         Returns:
             The result; ``save`` or iterate it to render.
@@ -226,7 +232,22 @@ class LiquidWarper:
             warper.transfer(alice, wear={"upper": bob, "lower": carol}).save("out.png")
         """
         motion = None if driving is None else self._driving(driving, fps, frames, driving_person)
-        return transfer(person, wear, motion, ImitateConfig(camera=camera), self.config)
+        return transfer(person, wear, motion, ImitateConfig(camera=camera), self.config, effects)
+
+    def reshape(self, person: SourceBank, shape: str) -> SourceBank:
+        """The person with another body, for :meth:`imitate`, :meth:`transfer` and :meth:`view`.
+
+        Args:
+            person: From :meth:`prepare`.
+            shape: Such as "height=+5cm,weight=+10%"; docs/tasks.md lists the names.
+
+        Raises:
+            SettingError: not understood, an unknown name, or too far.
+
+        Example:
+            warper.imitate(warper.reshape(alice, "height=+5cm"), "dance.mp4").save("out.mp4")
+        """
+        return reshape(person, shape)
 
     def view(
         self,

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from liquidwarp.effects import Effects
 from liquidwarp.errors import MediaError
 from liquidwarp.files import check_target
 from liquidwarp.media import IMAGE_SUFFIXES, check_output, find_images, open_frames, read_image
 
-__all__ = ["check_driving", "check_result", "check_source", "explain_mistake"]
+__all__ = ["check_driving", "check_result", "check_shape", "check_source", "explain_mistake", "explain_shape"]
 
 _MOTION_SUFFIXES = (".bvh", ".npz")
 
@@ -61,25 +62,54 @@ def check_source(name: str, paths: Sequence[Path]) -> None:
             open_frames(path)
 
 
-def check_driving(path: Path, fps: float | int | None = None, frames: int | None = None) -> None:
-    """Check that a motion file, a photo, a video or a folder of frames can be read.
+def check_driving(
+    path: Path, fps: float | int | None = None, frames: int | None = None, effects: Effects | None = None
+) -> None:
+    """Check that a motion file, a photo, a video or a folder of frames can be read, and has the frames for effects.
 
     Args:
         path: The file or folder.
         fps: Frames per second at which it will be read.
         frames: Only the first frames matter.
+        effects: What shall be done with it.
 
     Raises:
         MediaError: it cannot be read.
         MotionError: a motion file is not understood.
+        SettingError: it has not the frames that the effects name.
     """
     if path.suffix.lower() in _MOTION_SUFFIXES:
         from liquidwarp.body.anny import AnnyBody  # needs torch, and telling of a typing mistake should be quick
         from liquidwarp.body.motion import load_motion
 
-        load_motion(path, AnnyBody.load(), fps)
+        count = len(load_motion(path, AnnyBody.load(), fps))
     else:
-        open_frames(path, fps, frames)
+        count = open_frames(path, fps, frames).num_frames
+    if effects is not None and effects.bullet_time:
+        from liquidwarp.tasks.imitate import check_effects
+
+        check_effects(effects, min(count, frames or count))
+
+
+def check_shape(text: str | None) -> None:
+    """Check that a shape edit can be read.
+
+    Raises:
+        SettingError: it cannot.
+    """
+    if text is not None:
+        from liquidwarp.body.anny import AnnyBody
+        from liquidwarp.body.shape import parse_shape
+
+        parse_shape(text, AnnyBody.load())
+
+
+def explain_shape() -> str:
+    """What of a body can be changed, one line for each name."""
+    from liquidwarp.body.anny import AnnyBody
+    from liquidwarp.body.shape import shape_table
+
+    return "\n".join(f"{name:17}{given}" for name, given in shape_table(AnnyBody.load()))
 
 
 def check_result(path: Path, still: bool) -> None:

@@ -14,6 +14,7 @@ from liquidwarp.options import (
     check_inputs,
     check_numbers,
     parse_background,
+    parse_effects,
     parse_people,
     parse_wear,
 )
@@ -37,6 +38,13 @@ class Imitate:
     camera: Literal["natural", "follow", "fixed"] = "natural"
     """natural: the source's place and size, the driving's relative motion, feet on the ground. follow: as in the
     driving video. fixed: the person stays in place."""
+    views: str | None = None
+    """Several sides of the person next to each other [degrees]: 0,90,180,270; 90 is from the person's left."""
+    bullet_time: tuple[str, ...] = ()
+    """FRAME:FRAMES, such as 30:180: at frame 30 of the motion, from 0 on, time stands still while the camera goes once
+    around the person within 180 frames. As many as wanted."""
+    shape: str | None = None
+    """Another body: height=+5cm,weight=+10%. "help" lists what can be changed."""
     size: Size = 512
     """Side of the square in which the person is rendered [px]; smaller is faster."""
     renderer: str = "auto"
@@ -63,16 +71,22 @@ class Imitate:
     def run(self) -> None:
         """Make the video."""
         check_numbers(self.fps, self.frames)
+        effects = parse_effects(self.views, self.bullet_time)
         person = parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
-        from liquidwarp.arguments import check_driving, check_source
+        from liquidwarp.arguments import check_driving, check_shape, check_source, explain_shape
         from liquidwarp.media import check_output
+
+        if self.shape == "help":
+            print(explain_shape())
+            return
 
         background = parse_background(self.background)
         check_inputs("source", self.source)
         check_inputs("driving", (self.driving,))
         check_output(self.out)
-        check_driving(self.driving, self.fps, self.frames)
+        check_shape(self.shape)
+        check_driving(self.driving, self.fps, self.frames, effects)
         check_source("source", self.source)
         from liquidwarp.api import LiquidWarper
 
@@ -80,6 +94,8 @@ class Imitate:
             device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
         )
         prepared = warper.prepare(list(self.source), person=person, background=background)
+        if self.shape is not None:
+            prepared = warper.reshape(prepared, self.shape)
         result = warper.imitate(
             prepared,
             driving=self.driving,
@@ -88,6 +104,7 @@ class Imitate:
             frames=self.frames,
             layout=self.layout,
             driving_person=driving_person,
+            effects=effects,
         )
         result.save(self.out, resume=self.resume)
         print(f"Written: {self.out}")
@@ -108,6 +125,12 @@ class Transfer:
     """What moves the person, as for imitate; without it: a single picture in the pose of the first photo."""
     camera: Literal["natural", "follow", "fixed"] = "natural"
     """With --driving, as for imitate."""
+    views: str | None = None
+    """Several sides of the person next to each other [degrees]: 0,90,180,270; 90 is from the person's left."""
+    bullet_time: tuple[str, ...] = ()
+    """With --driving, as for imitate: FRAME:FRAMES, such as 30:180."""
+    shape: str | None = None
+    """Another body: height=+5cm,weight=+10%. "help" lists what can be changed."""
     size: Size = 512
     """Side of the square in which the person is rendered [px]; smaller is faster."""
     renderer: str = "auto"
@@ -132,7 +155,15 @@ class Transfer:
 
     def run(self) -> None:
         """Make the picture or the video."""
+        from liquidwarp.arguments import check_driving, check_result, check_shape, check_source, explain_shape
+
+        if self.shape == "help":
+            print(explain_shape())
+            return
         check_numbers(self.fps, self.frames)
+        effects = parse_effects(self.views, self.bullet_time)
+        if effects.bullet_time and self.driving is None:
+            raise SettingError("bullet_time: expected --driving, a motion that can stand still. Add it.")
         person = parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
         background = parse_background(self.background)
@@ -142,13 +173,13 @@ class Transfer:
             check_inputs("wear", paths)
         if self.driving is not None:
             check_inputs("driving", (self.driving,))
-        from liquidwarp.arguments import check_driving, check_result, check_source
         from liquidwarp.tasks.transfer import check_wear
 
         check_wear([part for _, part in wear])
         check_result(self.out, still=self.driving is None)
+        check_shape(self.shape)
         if self.driving is not None:
-            check_driving(self.driving, self.fps, self.frames)
+            check_driving(self.driving, self.fps, self.frames, effects)
         check_source("source", self.source)
         for paths, _ in wear:
             check_source("wear", paths)
@@ -159,6 +190,8 @@ class Transfer:
         )
         prepared = warper.prepare(list(self.source), person=person, background=background)
         givers = {paths: warper.prepare(list(paths), background=(0, 0, 0)) for paths in dict(wear)}
+        if self.shape is not None:
+            prepared = warper.reshape(prepared, self.shape)
         result = warper.transfer(
             prepared,
             wear={part: givers[paths] for paths, part in wear},
@@ -167,6 +200,7 @@ class Transfer:
             fps=self.fps,
             frames=self.frames,
             driving_person=driving_person,
+            effects=effects,
         )
         result.save(self.out, resume=self.resume)
         print(f"Written: {self.out}")
@@ -191,6 +225,8 @@ class View:
     pose: str = "own"
     """own: as in the first photo. t, a: standing with the arms spread, or half lowered. Or a motion that goes on
     meanwhile: a video, a photo, or a motion file (.bvh, .npz)."""
+    shape: str | None = None
+    """Another body: height=+5cm,weight=+10%. "help" lists what can be changed."""
     size: Size = 512
     """Side of the square in which the person is rendered [px]; smaller is faster."""
     renderer: str = "auto"
@@ -209,10 +245,13 @@ class View:
 
     def run(self) -> None:
         """Make the video or the picture."""
+        from liquidwarp.arguments import check_driving, check_result, check_shape, check_source, explain_shape
+
+        if self.shape == "help":
+            print(explain_shape())
+            return
         ViewConfig(self.turn, self.frames, self.angle, self.elevation)
         person = parse_people(self.person)
-        from liquidwarp.arguments import check_driving, check_result, check_source
-
         background = parse_background(self.background)
         check_inputs("source", self.source)
         if self.pose not in ("own", "t", "a"):
@@ -220,6 +259,7 @@ class View:
                 raise SettingError(f"pose: expected own, t, a, or a file that moves, got {self.pose!r}.")
             check_driving(Path(self.pose))
         check_result(self.out, still=self.angle is not None)
+        check_shape(self.shape)
         check_source("source", self.source)
         from liquidwarp.api import LiquidWarper
 
@@ -227,6 +267,8 @@ class View:
             device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
         )
         prepared = warper.prepare(list(self.source), person=person, background=background)
+        if self.shape is not None:
+            prepared = warper.reshape(prepared, self.shape)
         result = warper.view(prepared, self.turn, self.frames, self.elevation, self.pose, self.angle)
         result.save(self.out, resume=self.resume)
         print(f"Written: {self.out}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from liquidwarp.effects import Effects
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.recover.choice import PersonChoice, parse_choice
 
@@ -14,6 +15,7 @@ __all__ = [
     "check_inputs",
     "check_numbers",
     "parse_background",
+    "parse_effects",
     "parse_people",
     "parse_wear",
 ]
@@ -52,6 +54,29 @@ def parse_people(texts: Sequence[str]) -> list[PersonChoice]:
     if not texts:
         raise SettingError('person: expected "largest", a number from 1 on, or "x,y" in pixels; got nothing.')
     return [parse_choice(text) for text in texts]
+
+
+def parse_effects(views: str | None, bullet_time: Sequence[str]) -> Effects:
+    """Sides to be seen from, and where time stands still.
+
+    Example:
+        >>> parse_effects("0,90", ["30:180"])
+        Effects(views=(0.0, 90.0), bullet_time=((30, 180),))
+
+    Raises:
+        SettingError: not understood.
+    """
+    try:
+        sides = () if views is None else tuple(float(angle) for angle in views.split(","))
+    except ValueError:
+        raise SettingError(f"views: expected degrees such as 0,90,180,270, got {views!r}.") from None
+    stops = []
+    for text in bullet_time:
+        if not re.fullmatch(r"\d+:\d+", text, re.ASCII):
+            raise SettingError(f"bullet_time: expected FRAME:FRAMES such as 30:180, got {text!r}.")
+        frame, frames = text.split(":")
+        stops.append((int(frame), int(frames)))
+    return Effects(sides, tuple(stops))
 
 
 def check_numbers(fps: float | None, frames: int | None) -> None:

@@ -28,7 +28,7 @@ from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 
-__all__ = ["SourceBank", "build_extension", "prepare_bank", "render_frames"]
+__all__ = ["SourceBank", "build_extension", "person_boxes", "prepare_bank", "render_frames"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -249,7 +249,7 @@ def render_frames(
     """
     scenery = _to_tensor(bank.background)[0].to(bank.device)
     batch = config.batch or (_GPU_BATCH if bank.device.type == "cuda" else 1)
-    boxes = _boxes(bank.model, targets)
+    boxes = person_boxes(bank.model, targets)
     # One window size for all frames, so that the person is not resampled differently from frame to frame.
     side = max(8, round(float((boxes[:, 1] - boxes[:, 0]).max()) * (1 + 2 * config.margin)))
     for first in range(start, len(targets), batch):
@@ -265,7 +265,7 @@ def render_frames(
         yield from pictures
 
 
-def _boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:
+def person_boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:
     """Bounding box of the projected body in each frame: (low, high) x (x, y) [px]."""
     rest = model.rest(targets.betas[None])
     boxes = []

@@ -10,7 +10,7 @@ import liquidwarp
 PACKAGE = Path(liquidwarp.__file__).parent
 FLOORS = (
     ("errors",),
-    ("config", "checks", "files", "metrics", "types"),
+    ("config", "checks", "effects", "files", "metrics", "types"),
     ("media",),
     ("weights",),
     ("cache",),

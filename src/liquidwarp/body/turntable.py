@@ -5,6 +5,9 @@ Convention:
     raises it, so that it looks down on the person.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,7 +16,10 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotation_about, swing
 
-__all__ = ["orbit", "standing_pose"]
+__all__ = ["frozen_turns", "orbit", "standing_pose"]
+
+_RAMP = 0.15
+"""Share of a turn in which the camera gathers speed, and again in which it slows down."""
 
 
 def orbit(
@@ -36,16 +42,61 @@ def orbit(
     Returns:
         T frames; those of angle 0 and elevation 0 are the given ones.
     """
-    rest = model.rest(body.betas[None])
-    poses = [body.rel_rotmats[t : t + 1] for t in range(len(body))]
-    ground = torch.cat([model.pose(rest, pose).vertices[..., 1].amax(1) for pose in poses])
     tilt = rotation_about("x", angle.new_tensor(elevation))
     turned = body.rel_rotmats.repeat(len(angle) // len(body), 1, 1, 1)
     turned[:, model.roles.root] = tilt @ rotation_about("y", angle) @ turned[:, model.roles.root]
-    drop = body.camera.scale * ground * (1 - tilt[1, 1])
+    drop = torch.zeros_like(body.camera.scale)
+    if elevation:
+        drop = body.camera.scale * _ground(body, model) * (1 - tilt[1, 1])
     translation = body.camera.translation + torch.stack([torch.zeros_like(drop), drop], 1)
     camera = WeakPerspective(body.camera.scale.expand(len(angle)), translation.expand(len(angle), 2))
     return BodyParams(body.betas, turned, camera)
+
+
+def _ground(body: BodyParams, model: BodyModel) -> Float[Tensor, "T"]:
+    """How far below the root joint the lowest point is in each frame [m]."""
+    rest = model.rest(body.betas[None])
+    poses = [body.rel_rotmats[t : t + 1] for t in range(len(body))]
+    return torch.cat([model.pose(rest, pose).vertices[..., 1].amax(1) for pose in poses])
+
+
+def frozen_turns(
+    body: BodyParams, model: BodyModel, stops: Sequence[tuple[int, int]]
+) -> tuple[BodyParams, tuple[int, ...]]:
+    """Bullet time: a moving body stands still for some frames while the camera goes once around it.
+
+    The turn begins with the frame itself and ends one step before it comes back to it, so that the motion goes on
+    without a doubled frame; the camera starts and stops softly.
+
+    Args:
+        body: T frames.
+        model: The body model.
+        stops: (frame, frames): where the motion stands still, and for how many frames instead of one.
+
+    Returns:
+        The longer motion, and which of the T frames each of its frames shows.
+    """
+    pieces, shown, start = list[BodyParams](), list[int](), 0
+    for frame, frames in sorted(stops):
+        pieces.append(body[slice(start, frame)])
+        angles = math.tau * _eased(torch.arange(frames) / frames)
+        pieces.append(orbit(body[slice(frame, frame + 1)], model, angles))
+        shown += [*range(start, frame), *[frame] * frames]
+        start = frame + 1
+    pieces.append(body[slice(start, None)])
+    shown += range(start, len(body))
+    camera = WeakPerspective(
+        torch.cat([piece.camera.scale for piece in pieces]), torch.cat([piece.camera.translation for piece in pieces])
+    )
+    return BodyParams(body.betas, torch.cat([piece.rel_rotmats for piece in pieces]), camera), tuple(shown)
+
+
+def _eased(share: Float[Tensor, "T"]) -> Float[Tensor, "T"]:
+    """From 0 to 1 with a constant speed but for a linear start and stop."""
+    middle = (share - _RAMP / 2) / (1 - _RAMP)
+    rise = share.square() / (2 * _RAMP * (1 - _RAMP))
+    fall = 1 - (1 - share).square() / (2 * _RAMP * (1 - _RAMP))
+    return torch.where(share < _RAMP, rise, torch.where(share > 1 - _RAMP, fall, middle))
 
 
 def standing_pose(model: BodyModel, betas: Float[Tensor, "K"], arms: float) -> Float[Tensor, "1 J 3 3"]:

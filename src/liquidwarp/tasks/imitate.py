@@ -15,15 +15,18 @@ from PIL import Image
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.motion import MOTION_SUFFIXES, Motion, load_motion, motion_of
 from liquidwarp.body.retarget import retarget
+from liquidwarp.body.turntable import frozen_turns
 from liquidwarp.cache import Cache
 from liquidwarp.config import ImitateConfig, SynthesisConfig
+from liquidwarp.effects import Effects
+from liquidwarp.errors import SettingError
 from liquidwarp.media import IMAGE_SUFFIXES, FrameSource, open_frames
 from liquidwarp.recover.digitize import recover_photos, recover_video
 from liquidwarp.recover.overlay import draw_body
 from liquidwarp.synthesizer import SourceBank
 from liquidwarp.tasks.rendering import Rendering
 
-__all__ = ["Driving", "Imitation", "imitate", "load_driving"]
+__all__ = ["Driving", "Imitation", "check_effects", "imitate", "load_driving"]
 
 _STILL_RATE = 25.0
 
@@ -92,19 +95,21 @@ class Imitation(Rendering):
 
     driving: Driving
     config: ImitateConfig
+    shown: tuple[int, ...]
+    """Which of the driving's frames each frame shows: 0, 1, 2..., unless time stands still."""
 
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames [px]."""
-        width, height = self.bank.size
+        width, height = super().size
         if self.config.layout == "clean":
             return width, height
         return sum(p.shape[1] for p in (self._source_panel(), self._driving_panel(0, None))) + width, height
 
     @property
     def sound(self) -> Path | None:
-        """The driving's."""
-        return self.driving.sound
+        """The driving's; none if time stands still."""
+        return self.driving.sound if len(self) == len(self.driving.motion) else None
 
     def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The frames from ``start`` on, one at a time."""
@@ -114,11 +119,10 @@ class Imitation(Rendering):
             return
         pictures = iter(self.driving.frames) if self.driving.frames is not None else None
         source = self._source_panel()
-        if pictures is not None:
-            for _ in range(start):
-                next(pictures, None)
+        picture, read = None, 0
         for index, result in enumerate(results, start):
-            picture = next(pictures, None) if pictures is not None else None
+            while pictures is not None and read <= self.shown[index]:
+                picture, read = next(pictures, None), read + 1
             yield np.concatenate([source, self._driving_panel(index, picture), result], 1)
 
     def _source_panel(self) -> UInt8[np.ndarray, "H W 3"]:
@@ -144,6 +148,7 @@ def imitate(
     driving: Driving,
     config: ImitateConfig | None = None,
     synthesis: SynthesisConfig | None = None,
+    effects: Effects | None = None,
 ) -> Imitation:
     """Let the person do the driving's motion.
 
@@ -152,10 +157,32 @@ def imitate(
         driving: What moves.
         config: Camera and layout.
         synthesis: How frames are rendered.
+        effects: Several views, bullet time.
 
     Returns:
         The result, not yet rendered.
+
+    Raises:
+        SettingError: the effects name a frame that the motion does not have.
     """
-    config = config or ImitateConfig()
-    targets = retarget(driving.motion, bank.body, bank.model, config.camera, image_size=bank.size)
-    return Imitation(bank, targets, synthesis or SynthesisConfig(), driving.motion.fps, driving, config)
+    config, effects = config or ImitateConfig(), effects or Effects()
+    check_effects(effects, len(driving.motion))
+    moved = retarget(driving.motion, bank.body, bank.model, config.camera, image_size=bank.size)
+    targets, shown = frozen_turns(moved, bank.model, effects.bullet_time)
+    synthesis = synthesis or SynthesisConfig()
+    return Imitation(bank, targets, synthesis, driving.motion.fps, driving, config, shown, views=effects.views)
+
+
+def check_effects(effects: Effects, frames: int) -> None:
+    """Check that a motion has the frames at which it shall stand still.
+
+    Args:
+        effects: What is wanted.
+        frames: Of the motion.
+
+    Raises:
+        SettingError: it has not.
+    """
+    for frame, _ in effects.bullet_time:
+        if frame >= frames:
+            raise SettingError(f"bullet_time: expected a frame from 0 to {frames - 1}, the motion's last; got {frame}.")

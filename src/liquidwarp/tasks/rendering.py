@@ -1,22 +1,28 @@
 """What every task hands back: frames that are made when they are asked for, and can be saved and resumed."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from tqdm import tqdm
 
 from liquidwarp.body.model import BodyParams
+from liquidwarp.body.turntable import orbit
 from liquidwarp.cache import digest_of_tensors
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.errors import MediaError
 from liquidwarp.media import IMAGE_SUFFIXES, save_image
 from liquidwarp.media.resumable import ResumableWriter
-from liquidwarp.synthesizer import SourceBank, render_frames
+from liquidwarp.synthesizer import SourceBank, person_boxes, render_frames
 
 __all__ = ["Rendering"]
+
+_MARGIN = 0.15
+"""Free space beside the person in pictures that stand side by side, in heights of the person."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Rendering:
     synthesis: SynthesisConfig
     fps: float
     """Frames per second."""
+    views: tuple[float | int, ...] = field(default=(), kw_only=True)
+    """Sides from which the person is shown, side by side [degrees]; none: as the targets stand, in the whole photo."""
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -41,7 +49,9 @@ class Rendering:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames [px]."""
-        return self.bank.size
+        width, height = self.bank.size
+        columns = self._columns()
+        return (len(self.views) * (columns.stop - columns.start) if self.views else width), height
 
     @property
     def sound(self) -> Path | None:
@@ -53,7 +63,33 @@ class Rendering:
 
     def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The frames from ``start`` on, one at a time."""
-        yield from render_frames(self.bank, self.targets, self.synthesis, start)
+        if not self.views:
+            yield from render_frames(self.bank, self.targets, self.synthesis, start)
+            return
+        columns = self._columns()
+        sides = [render_frames(self.bank, side, self.synthesis, start) for side in self._sides()]
+        for pictures in zip(*sides, strict=True):
+            yield np.concatenate([picture[:, columns] for picture in pictures], 1)
+
+    def _sides(self) -> list[BodyParams]:
+        """The targets, seen from each of the views."""
+        angles = [torch.full((len(self),), math.radians(angle)) for angle in self.views]
+        return [orbit(self.targets, self.bank.model, angle) for angle in angles]
+
+    def _columns(self) -> slice:
+        """What of the photo's width each of the views shows: an even number of columns that holds the person."""
+        width = self.bank.size[0]
+        boxes = [person_boxes(self.bank.model, side) for side in self._sides()]
+        if not boxes:
+            return slice(0, width)
+        box = torch.cat(boxes)
+        margin = _MARGIN * float((box[:, 1, 1] - box[:, 0, 1]).max())
+        left = max(0, math.floor(float(box[:, 0, 0].min()) - margin))
+        right = min(width, math.ceil(float(box[:, 1, 0].max()) + margin))
+        if right <= left:
+            return slice(0, width)
+        right -= (right - left) % 2 if right - left > 2 else 0
+        return slice(left, right)
 
     def save(self, path: Path | str, resume: bool = True, progress: bool = True) -> Path:
         """Render and write everything.
@@ -87,4 +123,4 @@ class Rendering:
         """Names this result by what goes into it: the person's pixels and bodies, the targets and the settings."""
         targets, camera = self.targets, self.targets.camera
         moved = digest_of_tensors(targets.betas, targets.rel_rotmats, camera.scale, camera.translation)
-        return f"{self.bank.fingerprint()}-{moved}-{self.synthesis!r}"
+        return f"{self.bank.fingerprint()}-{moved}-{self.synthesis!r}-{self.views}"

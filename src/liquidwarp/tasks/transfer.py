@@ -15,6 +15,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyParams
 from liquidwarp.config import ImitateConfig, SynthesisConfig
+from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
 from liquidwarp.flow.sources import FlowSources, prepare_sources
@@ -36,6 +37,7 @@ def transfer(
     driving: Driving | None = None,
     imitation: ImitateConfig | None = None,
     synthesis: SynthesisConfig | None = None,
+    effects: Effects | None = None,
 ) -> Rendering:
     """Show a person with parts of others.
 
@@ -45,18 +47,21 @@ def transfer(
         driving: What moves the person; None: a single picture in the pose of the first photo.
         imitation: Camera and layout, with a driving.
         synthesis: How people were prepared and frames are rendered.
+        effects: Several views; with a driving also bullet time.
 
     Returns:
         The result, not yet rendered.
 
     Raises:
-        SettingError: see :func:`dress`.
+        SettingError: see :func:`dress`; or the effects name a frame that the motion does not have.
     """
-    synthesis = synthesis or SynthesisConfig()
+    synthesis, effects = synthesis or SynthesisConfig(), effects or Effects()
+    if driving is None and effects.bullet_time:
+        raise SettingError("bullet_time: expected a driving, a motion that can stand still; got none.")
     dressed = dress(bank, wear, synthesis)
     if driving is None:
-        return Rendering(dressed, bank.body, synthesis, _STILL_FPS)
-    return imitate(dressed, driving, imitation, synthesis)
+        return Rendering(dressed, bank.body, synthesis, _STILL_FPS, views=effects.views)
+    return imitate(dressed, driving, imitation, synthesis, effects)
 
 
 def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisConfig) -> SourceBank:
