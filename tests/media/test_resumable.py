@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from liquidwarp.errors import MediaError
-from liquidwarp.media import open_frames
+from liquidwarp.media import open_frames, resumable
 from liquidwarp.media.resumable import ResumableWriter
 
 
@@ -71,3 +71,34 @@ def test_an_early_interruption_leaves_nothing(tmp_path: Path) -> None:
 def test_unknown_suffix(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="expected a video name"):
         ResumableWriter(tmp_path / "out.xyz", fps=25, size=(64, 48), key="a")
+
+
+def test_slow_frames_are_kept_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the run is interrupted, the file is the same to the last byte."""
+    write(tmp_path / "whole.mp4", 0, 10)
+    monkeypatch.setattr(resumable, "_SLOW", 0.0)
+    path = tmp_path / "out.mp4"
+    known = 0
+    for stop in (2, 3, 7):
+        with pytest.raises(KeyboardInterrupt):
+            write(path, 0, stop)
+        known = stop
+    assert sorted(p.name for p in (tmp_path / ".out.mp4.parts").iterdir()) == [
+        "00000.mp4",
+        *(f"frame{index:06d}.png" for index in (4, 5, 6)),
+        "key.json",
+    ]
+    assert write(path, 0, 10) == known
+    assert path.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "whole.mp4"]
+
+
+def test_one_slow_frame_among_fast_ones_breaks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "whole.mp4", 0, 10)
+    path, now = tmp_path / "out.mp4", iter([0.0, 9.0, 0.0, 9.0, *[0.0] * 30])  # entered, frames 0, 1, 2...
+    monkeypatch.setattr(resumable, "monotonic", lambda: next(now))
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 0, 3)
+    assert [p.name for p in (tmp_path / ".out.mp4.parts").glob("frame*")] == ["frame000000.png"]
+    assert write(path, 0, 10) == 1
+    assert path.read_bytes() == (tmp_path / "whole.mp4").read_bytes()

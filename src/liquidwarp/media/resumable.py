@@ -1,4 +1,8 @@
-"""A video that is written in segments, so that a killed run goes on from the last whole one."""
+"""A video that is written in segments, so that a killed run goes on from the last whole one.
+
+Frames that took long are kept one by one too, until their segment is whole. The result is the same to the last byte,
+however often the run was killed.
+"""
 
 import json
 import logging
@@ -6,12 +10,14 @@ import os
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
 import av
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from liquidwarp.files import atomic_path, check_space, prepare_target
 from liquidwarp.media.audio import AudioTrack
@@ -25,6 +31,8 @@ _VIDEO_BYTES = 0.05
 """Per pixel and frame, for pictures with much detail; most need less than half."""
 _STILL_BYTES = 2.0
 """The same for a PNG file."""
+_SLOW = 0.2
+"""Frames that take longer on the average of their segment [s] are kept one by one."""
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
@@ -80,6 +88,7 @@ class ResumableWriter:
         self._folder = self.path.with_name(f".{self.path.name}.parts")
         self._key = {"key": key, "fps": float(fps), "size": list(size), "segment": segment, "stills": self._stills}
         self._current: VideoWriter | None = None
+        self._began = 0.0  # when the first frame of this segment was asked for
         self.done = self._find_earlier(resume)
         self._count = self.done
         if frames is not None:
@@ -101,7 +110,8 @@ class ResumableWriter:
             return 0
         if self._stills:
             return self._leading(lambda i: self._folder / f"{i:06d}.png")
-        return self._leading(self._segment_path) * self._segment
+        whole = self._leading(self._segment_path) * self._segment
+        return whole + self._leading(lambda i: self._spare_path(whole + i))
 
     @staticmethod
     def _leading(name: Any) -> int:
@@ -113,10 +123,18 @@ class ResumableWriter:
     def _segment_path(self, index: int) -> Path:
         return self._folder / f"{index:05d}.mp4"
 
+    def _spare_path(self, frame: int) -> Path:
+        return self._folder / f"frame{frame:06d}.png"
+
     def __enter__(self) -> "ResumableWriter":
         prepare_target(self.path)
         self._folder.mkdir(exist_ok=True)
         (self._folder / "key.json").write_text(json.dumps(self._key))
+        if not self._stills:
+            for frame in range(self.done - self.done % self._segment, self.done):
+                with Image.open(self._spare_path(frame)) as kept:
+                    self._encode(np.asarray(kept), frame)
+        self._began = monotonic()
         return self
 
     def write(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
@@ -124,18 +142,33 @@ class ResumableWriter:
         if self._stills:
             save_image(self._folder / f"{self._count:06d}.png", rgb)
         else:
-            if self._current is None:
-                self._current = VideoWriter(self._segment_path(self._count // self._segment), self._fps, self._size)
-                self._current.__enter__()
-            self._current.write(rgb)
+            self._encode(rgb, self._count)
+            self._keep_slow(rgb)
         self._count += 1
         if self._current is not None and self._count % self._segment == 0:
             self._close_segment()
+
+    def _encode(self, rgb: UInt8[np.ndarray, "H W 3"], frame: int) -> None:
+        if self._current is None:
+            self._current = VideoWriter(self._segment_path(frame // self._segment), self._fps, self._size)
+            self._current.__enter__()
+        self._current.write(rgb)
+
+    def _keep_slow(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
+        """Keep a frame whose loss would be felt; only one whose segment is kept as a whole so far can be used."""
+        place = self._count % self._segment
+        fresh = self._count + 1 - max(self.done, self._count - place)
+        slow = monotonic() - self._began > fresh * _SLOW
+        if slow and (place == 0 or self._spare_path(self._count - 1).exists()):
+            save_image(self._spare_path(self._count), rgb)
 
     def _close_segment(self) -> None:
         if self._current is not None:
             writer, self._current = self._current, None
             writer.__exit__(None, None, None)
+            for spare in self._folder.glob("frame*.png"):
+                spare.unlink()
+        self._began = monotonic()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -143,7 +176,7 @@ class ResumableWriter:
         if error is not None:
             if self._current is not None:
                 self._current.__exit__(kind, error, trace)
-            if self._count - self._count % self._segment == 0 and not (self._stills and self._count):
+            if not self._find_earlier(resume=True):
                 shutil.rmtree(self._folder, ignore_errors=True)
             return
         self._close_segment()
