@@ -79,6 +79,8 @@ class Recover:
     person: tuple[str, ...] = ("largest",)
     """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]; one choice for all
     photos, or one for each."""
+    glb: Literal["textured", "grey"] = "textured"
+    """What the .glb file shows: the person's colours on the body, or the body alone, which is quicker."""
     cache: bool = True
     """Keep what was found for the next run."""
 
@@ -96,23 +98,32 @@ class Recover:
         check_source("path", self.path)
         from liquidwarp.body.anny import AnnyBody
         from liquidwarp.cache import Cache
+        from liquidwarp.config import SynthesisConfig
         from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
         from liquidwarp.recover.digitize import recover_photos, recover_video
-        from liquidwarp.tasks.recover import RecoveryFiles, export_recovery
+        from liquidwarp.recover.photos import load_sources, photos_of_video, views_of_video
+        from liquidwarp.tasks.recover import RecoveryFiles, export_recovery, person_texture
 
-        cache, first = Cache(enabled=self.cache), self.path[0]
+        cache, first, model = Cache(enabled=self.cache), self.path[0], AnnyBody.load()
         pictures: Iterable[Any]
+        textured = self.glb == "textured"
         if len(self.path) > 1 or first.suffix.lower() in IMAGE_SUFFIXES:
-            recovery = recover_photos(list(self.path), person=person, cache=cache)
+            photos = load_sources(self.path, model, person=person, cache=cache) if textured else None
+            recovery = photos.recovery if photos else recover_photos(list(self.path), person=person, cache=cache)
             pictures = (read_image(path).rgb for path in self.path)
         else:
             recovery = recover_video(first, fps=self.fps, max_frames=self.frames, person=person, cache=cache)
             pictures = open_frames(first, self.fps, self.frames)
-        files = RecoveryFiles(self.out, tuple(path.stem for path in self.path))
-        masks = (part.masks[index] for part in recovery.parts for index in range(len(part)))
+            photos = None
+            if textured:
+                chosen = views_of_video(first, recovery, SynthesisConfig.num_sources, model, cache, self.fps)
+                photos = photos_of_video(first, recovery, chosen, model, cache, self.fps)
         for note in recovery.notes:
             logging.getLogger(__name__).info("%s", note)
-        for written in export_recovery(recovery.body, AnnyBody.load(), pictures, files, recovery.fps, masks):
+        texture = person_texture(photos, model) if photos else None
+        files = RecoveryFiles(self.out, tuple(path.stem for path in self.path))
+        masks = (part.masks[index] for part in recovery.parts for index in range(len(part)))
+        for written in export_recovery(recovery.body, model, pictures, files, recovery.fps, masks, texture):
             print(f"Written: {written}")
 
 
@@ -349,7 +360,7 @@ The picture behind the person stays as it is: only the person is seen from other
   liquidwarp recover front.jpg back.jpg --out recovered
 
 It writes NAME.mp4 (for photos NAME.png): the body drawn over the picture, NAME.npz: parameters,
-NAME.bvh: skeleton and motion for Blender and others, NAME.glb: the skinned mesh.""",
+NAME.bvh: skeleton and motion for Blender and others, NAME.glb: the skinned mesh in the person's colours.""",
     ),
     "train": (
         Train,

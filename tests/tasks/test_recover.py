@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import load_motion
+from liquidwarp.body.parts import PARTS
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import open_frames
-from liquidwarp.tasks.recover import RecoveryFiles, export_recovery
+from liquidwarp.tasks.recover import RecoveryFiles, export_recovery, person_texture
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +45,34 @@ def test_photos_become_pictures(model, tmp_path):
     written = export_recovery(standing(model, 2), model, pictures, RecoveryFiles(tmp_path, ("front", "back")))
     assert [path.name for path in written] == ["front.png", "back.png", "front.npz", "front.bvh", "front.glb"]
     assert all(path.stat().st_size > 100 for path in written)
+
+
+def place_of(model, vertex, size):
+    """Row and column of a vertex in the texture."""
+    corner = (model.faces == vertex).nonzero()[0]
+    u, v = (model.uv[model.face_uv[corner[0], corner[1]]] * size).long().clamp(0, size - 1).tolist()
+    return v, u
+
+
+def test_texture_has_the_photos_colours_where_the_body_has_them(model, demo_photos, tmp_path):
+    """Shirt and trousers of the demo's photo, looked up in the .glb's own picture."""
+    texture = person_texture(demo_photos, model)
+    assert texture.shape[0] == texture.shape[1]
+    assert texture.dtype == np.uint8
+    body = demo_photos.recovery.body[slice(0, 1)]
+    vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
+    pixels = body.camera.project(vertices)[0]
+    rest = model.rest(body.betas[None]).vertices[0]
+    for part, height in (("torso", -0.15), ("left_upper_leg", 0.25)):  # shirt; trousers
+        front = (rest[:, 1] - height).abs() + 3 * rest[:, 2]
+        vertex = int(torch.where(model.vertex_part == PARTS.index(part), front, torch.inf).argmin())
+        x, y = (int(value) for value in pixels[vertex, :2])
+        seen = demo_photos.pictures[0][y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).mean(0)
+        row, column = place_of(model, vertex, len(texture))
+        found = texture[row - 2 : row + 3, column - 2 : column + 3].reshape(-1, 3).mean(0)
+        assert np.abs(found - seen).max() < 30, part
+    written = export_recovery(
+        standing(model, 1), model, [np.zeros((8, 8, 3), np.uint8)], RecoveryFiles(tmp_path, ("a",)), texture=texture
+    )
+    mesh = next(iter(trimesh.load(written[-1]).geometry.values()))
+    np.testing.assert_array_equal(np.asarray(mesh.visual.material.baseColorTexture.convert("RGB")), texture)

@@ -106,7 +106,12 @@ def load_sources(
 
 
 def photos_of_video(
-    path: Path, recovery: Recovery, frames: Int64[Tensor, "S"], model: BodyModel, cache: Cache
+    path: Path,
+    recovery: Recovery,
+    frames: Int64[Tensor, "S"],
+    model: BodyModel,
+    cache: Cache,
+    fps: float | int | None = None,
 ) -> SourcePhotos:
     """Some frames of a recovered video, as if they were photos.
 
@@ -116,8 +121,9 @@ def photos_of_video(
         frames: Their numbers, in the order wanted.
         model: The body.
         cache: Where mattes are kept.
+        fps: The rate at which the video was recovered; None: its own.
     """
-    pictures = _take_frames(path, frames.tolist())
+    pictures = _take_frames(path, frames.tolist(), fps)
     origins = [(path, frame) for frame in frames.tolist()]
     return _with_mattes(pictures, (None,) * len(pictures), recovery.select(frames), model, cache, origins)
 
@@ -211,7 +217,7 @@ def _cut_out(
 
 
 def views_of_video(
-    path: Path, recovery: Recovery, num_views: int, model: BodyModel, cache: Cache
+    path: Path, recovery: Recovery, num_views: int, model: BodyModel, cache: Cache, fps: float | int | None = None
 ) -> Int64[Tensor, "S"]:
     """Numbers of the frames that serve as photos, chosen by :func:`choose_views`.
 
@@ -221,6 +227,7 @@ def views_of_video(
         num_views: How many are wanted; fewer if the person is seen in fewer.
         model: The body.
         cache: Where the choice is kept.
+        fps: The rate at which the video was recovered; None: its own.
     """
     rotations = recovery.body.rel_rotmats
     key = cache.key(_VIEWS, [path], {"views": num_views, "state": digest_of_tensors(rotations, recovery.observed)})
@@ -232,7 +239,7 @@ def views_of_video(
     wanted = set(candidates.tolist())
     sharpness = torch.zeros(len(recovery))
     masks = recovery.detections.masks
-    for index, frame in enumerate(open_frames(path)):
+    for index, frame in enumerate(open_frames(path, fps)):
         if index in wanted:
             sharpness[index] = _sharpness(frame, masks[index])
     chosen = choose_views(model, recovery.body, candidates, sharpness, min(num_views, len(candidates)))
@@ -240,9 +247,11 @@ def views_of_video(
     return chosen
 
 
-def _take_frames(path: Path, numbers: Sequence[int]) -> tuple[UInt8[np.ndarray, "H W 3"], ...]:
+def _take_frames(
+    path: Path, numbers: Sequence[int], fps: float | int | None = None
+) -> tuple[UInt8[np.ndarray, "H W 3"], ...]:
     """Some frames of a video, in the order asked for; reading ends at the last of them."""
-    frames = islice(open_frames(path), max(numbers) + 1)
+    frames = islice(open_frames(path, fps), max(numbers) + 1)
     found = {index: frame for index, frame in enumerate(frames) if index in numbers}
     return tuple(found[number] for number in numbers)
 

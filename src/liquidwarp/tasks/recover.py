@@ -11,10 +11,14 @@ from jaxtyping import Bool, UInt8
 from liquidwarp.body.export import save_bvh, save_glb, save_npz
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.motion import motion_of
+from liquidwarp.config import SynthesisConfig
 from liquidwarp.media import VideoWriter, save_image
 from liquidwarp.recover.overlay import draw_body
+from liquidwarp.recover.photos import SourcePhotos
+from liquidwarp.renderers import TextureRenderer
+from liquidwarp.synthesizer import prepare_bank
 
-__all__ = ["RecoveryFiles", "export_recovery"]
+__all__ = ["RecoveryFiles", "export_recovery", "person_texture"]
 
 _PHOTOS_FPS = 1.0
 """Photos have no rate: in the motion files each stands for a second."""
@@ -42,6 +46,7 @@ def export_recovery(
     files: RecoveryFiles,
     fps: float = 0.0,
     masks: Iterable[Bool[np.ndarray, "_ _"]] | None = None,
+    texture: UInt8[np.ndarray, "U U 3"] | None = None,
 ) -> list[Path]:
     """Write overlay, .npz, .bvh and .glb.
 
@@ -52,6 +57,7 @@ def export_recovery(
         files: Where to.
         fps: Frames per second of the video; 0 for photos.
         masks: Their outlines are drawn, one per picture, of any size.
+        texture: Colours of the .glb: see :func:`person_texture`; None: grey.
 
     Returns:
         The files in the order in which they were written.
@@ -74,8 +80,23 @@ def export_recovery(
     npz, bvh, glb = (files.stem.with_name(f"{files.stem.name}.{suffix}") for suffix in ("npz", "bvh", "glb"))
     save_npz(npz, motion, model)
     save_bvh(bvh, motion, model, body.betas)
-    save_glb(glb, motion, model, body.betas)
+    save_glb(glb, motion, model, body.betas, texture)
     return [*written, npz, bvh, glb]
+
+
+def person_texture(photos: SourcePhotos, model: BodyModel) -> UInt8[np.ndarray, "U U 3"]:
+    """The person's colours in the body's UV layout, row 0 at v = 0; what no photo shows is made up.
+
+    Args:
+        photos: The photos, or frames of a video that show much of the person.
+        model: The body model.
+    """
+    config = SynthesisConfig(extension="none")
+    nowhere = np.zeros((8, 8, 3), np.uint8)
+    renderer = prepare_bank(photos, model, config, background=nowhere).renderer
+    assert isinstance(renderer, TextureRenderer)  # noqa: S101
+    colours = renderer.atlas.colours[0].permute(1, 2, 0)
+    return np.asarray((colours * 255).round().clamp(0, 255).byte().cpu().numpy())
 
 
 def _overlay_video(path: Path, frames: Iterable[UInt8[np.ndarray, "H W 3"]], fps: float) -> Path:
