@@ -33,7 +33,7 @@ __all__ = ["SourceBank", "build_extension", "person_boxes", "prepare_bank", "ren
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-_BACKGROUND = "background-3"
+_BACKGROUND = "background-4"
 _GPU_BATCH = 8
 
 

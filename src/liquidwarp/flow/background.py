@@ -11,7 +11,7 @@ from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.exemplar import fill_by_example
 from liquidwarp.flow.masks import dilate
 from liquidwarp.flow.poisson import membrane
-from liquidwarp.flow.shadow import foot_shadow
+from liquidwarp.flow.shadow import find_shadow, lift_shadow
 
 __all__ = ["background_hole", "complete_background"]
 
@@ -84,11 +84,14 @@ def complete_background(
     picture, hole = _from_other_photos(images, holes, primary)
     image = picture[0].permute(1, 2, 0).cpu().numpy()
     mask = hole[0, 0].cpu().numpy()
-    mask = mask | (foot_shadow(image, mask) if hole.any() else False)
     useless = np.zeros_like(mask) if inside is None else inside[primary, 0].cpu().numpy() < 0.5
+    shadow = find_shadow(image, holes[primary, 0].cpu().numpy(), useless)
+    if shadow is not None:
+        image = lift_shadow(image, shadow)
     filled = _smear(image, mask) if quality == "draft" else _by_example(image, mask, useless)
     result = torch.as_tensor(filled, dtype=images.dtype, device=images.device).permute(2, 0, 1)[None]
-    return torch.where(torch.as_tensor(mask, device=images.device)[None, None], result, picture)
+    changed = mask if shadow is None else mask | shadow.where
+    return torch.where(torch.as_tensor(changed, device=images.device)[None, None], result, picture)
 
 
 def _from_other_photos(
