@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from liquidwarp.errors import MediaError, SettingError
+from liquidwarp.media.hdr import ToneMapper, tone_mapper
 from liquidwarp.media.images import IMAGE_SUFFIXES, find_images, read_image
 from liquidwarp.media.probe import VideoFacts, not_readable, probe_video
 
@@ -139,7 +140,7 @@ class _Video:
         return self.num_frames
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        yield from _resample(self._decode(), self)
+        yield from _resample(self._decode(), self, tone_mapper(self.facts.transfer, self.facts.stored))
 
     def _decode(self) -> Iterator[tuple[float, Any]]:
         """(Seconds since the first frame, frame as stored), in order of time."""
@@ -175,7 +176,9 @@ def _open_video(path: Path, fps: float | int | None, max_frames: int | None) -> 
     return _Video(path, facts, rate, num_frames)
 
 
-def _resample(decoded: Iterator[tuple[float, Any]], video: _Video) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+def _resample(
+    decoded: Iterator[tuple[float, Any]], video: _Video, tones: ToneMapper | None
+) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Give each output time the decoded frame nearest to it."""
     made = 0
     good = 0
@@ -186,7 +189,7 @@ def _resample(decoded: Iterator[tuple[float, Any]], video: _Video) -> Iterator[U
         if before is not None:
             middle = (before_time + time) / 2
             while made < video.num_frames and made / video.fps < middle - 1e-6:
-                yield _upright(before, video.facts)
+                yield _upright(before, video.facts, tones)
                 made += 1
             if made == video.num_frames:
                 return
@@ -195,12 +198,13 @@ def _resample(decoded: Iterator[tuple[float, Any]], video: _Video) -> Iterator[U
     if before is None or (made < video.num_frames and (video.num_frames - made) / video.fps > missing + 1.0):
         raise _cut_off(video, good)
     for _ in range(video.num_frames - made):
-        yield _upright(before, video.facts)
+        yield _upright(before, video.facts, tones)
 
 
-def _upright(frame: Any, facts: VideoFacts) -> UInt8[np.ndarray, "H W 3"]:
+def _upright(frame: Any, facts: VideoFacts, tones: ToneMapper | None) -> UInt8[np.ndarray, "H W 3"]:
     width, height = facts.stored
-    rgb = np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), facts.turns)
+    stored = frame.to_ndarray(format="rgb24", width=width, height=height) if tones is None else tones(frame)
+    rgb = np.rot90(stored, facts.turns)
     return np.ascontiguousarray(rgb[:, ::-1] if facts.flip else rgb)
 
 

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from liquidwarp.errors import MediaError
+from liquidwarp.media.hdr import Transfer
 
 __all__ = ["VideoFacts", "display_rotation", "not_readable", "probe_video"]
 
@@ -35,6 +36,8 @@ class VideoFacts:
     flip: bool
     """Whether a left-right flip is needed after the turns."""
     has_audio: bool
+    transfer: Transfer
+    """How the pictures' numbers stand for light."""
     stamped: bool
     """Whether every frame has a time stamp of its own (AVI knows none)."""
 
@@ -51,10 +54,10 @@ def probe_video(path: Path, seconds: float | None = None) -> VideoFacts:
                 raise MediaError(f"{path}: expected a video, but there are no pictures in it. Choose another file.")
             start, end, rate, stamped = _read_packets(path, container, seconds)
             has_audio = bool(container.streams.audio)
-        stored, turns, flip = _first_picture(path)
+        stored, turns, flip, transfer = _first_picture(path)
     except av.error.FFmpegError as error:
         raise not_readable(path, error) from error
-    return VideoFacts(start, end, rate, stored, turns, flip, has_audio, stamped)
+    return VideoFacts(start, end, rate, stored, turns, flip, has_audio, transfer, stamped)
 
 
 def not_readable(path: Path, error: Exception) -> MediaError:
@@ -138,13 +141,14 @@ def _check_whole(path: Path, container: Any, end: Fraction, readable: int, packe
         )
 
 
-def _first_picture(path: Path) -> tuple[tuple[int, int], int, bool]:
+def _first_picture(path: Path) -> tuple[tuple[int, int], int, bool, Transfer]:
     """How to show the frames, asked of the first only: in PyAV a frame whose side data was read is freed late."""
     with av.open(str(path), metadata_errors="ignore") as container:
         stream = container.streams.video[0]
         for frame in container.decode(stream):
             aspect = getattr(frame, "sample_aspect_ratio", None) or stream.sample_aspect_ratio or 1
-            return (max(1, round(frame.width * aspect)), frame.height), *display_rotation(frame)
+            size = (max(1, round(frame.width * aspect)), frame.height)
+            return size, *display_rotation(frame), Transfer.of(frame.color_trc)
     raise MediaError(f"{path}: the video has no frames. Copy or export it again.")
 
 
