@@ -24,7 +24,7 @@ def main() -> None:
     for _ in range(args.rounds):
         start = time.perf_counter()
         batch = people.sample(args.people, args.views, args.size)
-        batch.images.mean().item()
+        batch.photos.mean().item()
         times.append(time.perf_counter() - start)
     steady = sorted(times[1:] or times)
     print(f"{args.people} x {args.views} at {args.size} px on {args.device}: {1e3 * steady[len(steady) // 2]:.0f} ms")

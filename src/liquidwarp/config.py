@@ -16,6 +16,7 @@ __all__ = [
     "GeneratorConfig",
     "ImitateConfig",
     "LossConfig",
+    "PersonalizeConfig",
     "SelfEvaluation",
     "SynthesisConfig",
     "SyntheticConfig",
@@ -158,10 +159,14 @@ class LossConfig:
     """Distance of perceptual features in the enlarged head, which is small in a picture of the whole body."""
     mask: float = 2.0
     """L1 and binary cross-entropy of the matte (lambda_mask)."""
+    outline: float = 1.0
+    """1 - intersection over union of the soft silhouettes."""
     smooth_mask: float = 0.1
     """Total variation of the matte (lambda_tv)."""
     adversarial: float = 0.6
     """What the discriminators say (lambda_adv)."""
+    feature_matching: float = 0.0
+    """L1 between the discriminators' features of the made and of the true picture."""
     adversarial_kind: Literal["lsgan", "hinge"] = "lsgan"
     """Form of the adversarial loss."""
 
@@ -207,7 +212,7 @@ class FitConfig:
     """Levenberg-Marquardt steps on the landmarks."""
     outline_rounds: int = 4
     """How often the outline is drawn and matched anew for the shape; 0 fits landmarks only, so girths stay average."""
-    frame_outline_rounds: int = 2
+    frame_outline_rounds: int = 3
     """The same for the pose of every frame."""
     smoothing: float = 1.0
     """Strength of the temporal smoothing of a video; 0 switches it off. Never moves motion in time."""
@@ -306,6 +311,55 @@ class ViewConfig:
 
 
 @dataclass(frozen=True)
+class PersonalizeConfig:
+    """How a network is tuned to one person, or to several who shall wear parts of one another."""
+
+    quality: Literal["draft", "good", "best"] = "good"
+    """How long it may take. draft: minutes on a laptop. good: the usual. best: until nothing gets better."""
+    steps: int = 0
+    """Most steps; 0: by quality."""
+    tuned: Literal["transfer", "all", "decoder", "low-rank"] = "transfer"
+    """Which weights change. transfer: the network that draws. all: also the one that looks at the photos. decoder:
+    only what draws its last layers. low-rank: a thin addition to each convolution that draws."""
+    rank: int = 16
+    """Rank of what is kept of each layer's change, and of low-rank tuning; 0 keeps the whole change."""
+    learning_rate: float = 3e-4
+    """Adam's; low-rank additions learn five times as fast."""
+    leave_one_out: bool = True
+    """Draw each photo from the other ones alone. Otherwise it is also one of its own sources, as in the paper's
+    reference, and the network may learn to copy."""
+    harder: bool = True
+    """Also disturb the bodies, hide parts, mirror, and take the person from a warped picture of another pose."""
+    loss: LossConfig = LossConfig(adversarial=0.2, source=0.0, background=0.0)
+    """Weights of the losses."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig(crops=("global",), channels=32, num_layers=3)
+    """Learns from nothing, beside the generator."""
+    further: int = 12
+    """How many frames of a source video are learned from or held out, beside those that are sources."""
+    patience: int = 5
+    """Checks without a gain before it stops."""
+    allow_mixed: bool = False
+    """Go on although the faces of the photos seem to be those of different persons."""
+    seed: int = 0
+    """Of everything that is drawn by chance: the same seed gives the same weights on the same machine."""
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("quality", ("draft", "good", "best")),
+            ("tuned", ("transfer", "all", "decoder", "low-rank")),
+        ):
+            if getattr(self, name) not in choices:
+                raise SettingError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}.")
+        for name, least in (("steps", 0), ("rank", 0), ("further", 0), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise SettingError(f"{name}: expected at least {least}, got {getattr(self, name)}.")
+        if self.tuned == "low-rank" and self.rank < 1:
+            raise SettingError("rank: expected at least 1 for low-rank tuning, got 0.")
+        if self.learning_rate <= 0:
+            raise SettingError(f"learning_rate: expected more than 0, got {self.learning_rate}.")
+
+
+@dataclass(frozen=True)
 class BodyNoise:
     """How far the bodies that a network is conditioned on are from the true ones.
 
@@ -355,10 +409,13 @@ class SyntheticConfig:
     """Share of garments with a pattern."""
     decal: float = 0.3
     """Share of people with a print on the chest or back."""
+    similar_views: float = 0.4
+    """Share of people whose views lie within 60 degrees of one another and whose poses are neighbours in one motion,
+    like photos of one afternoon or frames of one video; the others are seen from all sides in any poses."""
     moving_background: float = 0.2
     """Share of people whose background shifts between the views, as under a moving camera."""
     degrade: float = 0.5
-    """Share of people whose pictures are blurred, noisy or coarsely coded."""
+    """Share of people whose photos are blurred, noisy or coarsely coded; the pictures to be made are clean."""
     tones: float = 0.7
     """Share of people whose whole scene has another exposure, white balance, contrast and saturation, alike in all
     views."""
@@ -379,6 +436,7 @@ class SyntheticConfig:
             "recolour",
             "pattern",
             "decal",
+            "similar_views",
             "moving_background",
             "degrade",
             "shared_noise",
@@ -440,6 +498,9 @@ class TrainConfig:
     """bfloat16 on CUDA; positions stay in float32."""
     data: Literal["synthetic", "boxes"] = "synthetic"
     """"synthetic" renders people; "boxes" moves coloured boxes, to try the loop out."""
+    fill_texture: bool = True
+    """Give the network what texture warping draws, with made-up colours where no source sees the body, as the product
+    does; otherwise the bare warp with its holes."""
     data_folder: Path | None = None
     """Folder that scripts/build_wardrobe.py made for the synthetic people."""
     synthetic: SyntheticConfig = SyntheticConfig()
@@ -447,7 +508,10 @@ class TrainConfig:
     render_processes: int = 0
     """Processes that render people beside the training; 0: a thread on CUDA, on demand on a CPU."""
     init: Path | None = None
-    """Weights to start from (a saved folder); ignored when the output folder holds a checkpoint."""
+    """Weights to start from (a saved folder, with or without discriminators); ignored when the output folder holds a
+    checkpoint."""
+    reset_gate: bool = False
+    """With ``init``: forget when to copy the texture and begin with copying it everywhere."""
     part_minutes: float = 0.0
     """Leave this part of the run with a checkpoint after this time [min], loading included; 0: never. The same
     command goes on; size and people may be others then."""

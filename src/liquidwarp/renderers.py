@@ -4,7 +4,7 @@ Paper:
     Liu et al. 2021, Sec. 3.3: the generator; texture warping is the paper's baseline and the draft quality here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -16,16 +16,25 @@ from liquidwarp.cache import digest_of_tensors
 from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
 from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
+from liquidwarp.flow.draw import seen_weight
 from liquidwarp.flow.extension import inflated_shell
-from liquidwarp.flow.render import render_person, seen_weight
+from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceBatch, SourceFeatures, TargetBatch
 from liquidwarp.gan.pretrained import BUNDLED, load_generator
-from liquidwarp.types import SourceViews
+from liquidwarp.types import SourceViews, TargetFlow
 from liquidwarp.weights import list_assets
 
-__all__ = ["NetworkRenderer", "Renderer", "TextureRenderer", "load_network", "source_views"]
+__all__ = [
+    "NetworkRenderer",
+    "Renderer",
+    "TextureRenderer",
+    "drawn_flow",
+    "keep_photos",
+    "load_network",
+    "source_views",
+]
 
 
 _FAINT = 0.3
@@ -86,15 +95,17 @@ class TextureRenderer:
 
 @dataclass(frozen=True)
 class NetworkRenderer:
-    """The Liquid Warping GAN; the sources' features are computed once."""
+    """The Liquid Warping GAN refines what texture warping draws; the sources' features are computed once."""
 
     sources: FlowSources
     generator: LiquidWarpingGenerator
     features: SourceFeatures
+    warp: TextureRenderer
+    """Draws what the network starts from."""
     half: bool = False
     """Compute in half precision where the device is an NVIDIA GPU."""
-    warp: TextureRenderer | None = None
-    """Gives the photos' own pixels where one shows the place; None: all is the network's."""
+    keeps_photos: bool = True
+    """Show the photos' own pixels where one shows the place; else all is the network's."""
 
     @staticmethod
     @torch.no_grad()
@@ -102,34 +113,66 @@ class NetworkRenderer:
         sources: FlowSources,
         views: SourceViews,
         generator: LiquidWarpingGenerator,
+        warp: TextureRenderer,
         half: bool = False,
-        warp: TextureRenderer | None = None,
+        keeps_photos: bool = True,
     ) -> "NetworkRenderer":
         """Encode the sources; everything on one device."""
         with _precision(views.images.device, half):
             features = generator.encode(SourceBatch.of(views))
-        return NetworkRenderer(sources, generator, features, half, warp)
+        return NetworkRenderer(sources, generator, features, warp, half, keeps_photos)
 
     def fingerprint(self) -> str:
         """The network's weights, as personalisation changes them."""
-        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}-{self.warp is None}"
+        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}-{self.keeps_photos}"
 
     def render(
         self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
     ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
         """See :class:`Renderer`; height and width in multiples of 8."""
-        flow = compose_flow(self.sources, targets, size, choice)
+        flow = drawn_flow(self.sources, self.warp, targets, size, choice)
         with _precision(flow.grid.device, self.half):
             synthesis = self.generator.transfer(self.features, TargetBatch.of(flow))
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
-        if self.warp is None:
-            return colour, opacity
-        shown, outline = self.warp.render(targets, size, choice)
-        seen = seen_weight(flow.visible.amax(1, keepdim=True))
-        # Where no photo shows the place both make it up, and both outlines err, in different ways: the mean is nearer
-        # to the truth than either (docs/results.md).
-        kept = (outline / _FAINT).clamp(0, 1) * (1 + seen) / 2
-        return colour + kept * (shown - colour), (opacity + outline) / 2
+        return keep_photos(flow, colour, opacity) if self.keeps_photos else (colour, opacity)
+
+
+def keep_photos(
+    flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"]
+) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+    """Put the photos' own pixels, as texture warping draws them, over the network's where one shows the place.
+
+    Args:
+        flow: From :func:`drawn_flow`.
+        colour: The network's.
+        opacity: The network's.
+    """
+    shown, outline = flow.texture, flow.texture_matte
+    seen = seen_weight(flow.visible.amax(1, keepdim=True))
+    # Where no photo shows the place both make it up, and both outlines err, in different ways: the mean is nearer to
+    # the truth than either (docs/results.md).
+    kept = (outline / _FAINT).clamp(0, 1) * (1 + seen) / 2
+    return colour + kept * (shown - colour), (opacity + outline) / 2
+
+
+def drawn_flow(
+    sources: FlowSources,
+    warp: TextureRenderer,
+    targets: BodyParams,
+    size: tuple[int, int],
+    choice: Choice | None = None,
+) -> TargetFlow:
+    """What a network takes: the flow from all sources, and as its texture the picture that texture warping draws.
+
+    Args:
+        sources: The photos with the extension of :func:`source_views`' training.
+        warp: Draws the picture; its extension may be another one.
+        targets: T bodies, cameras in the pictures' pixels.
+        size: Height and width of the pictures [px].
+        choice: Which source gives which part.
+    """
+    colours, opacity = warp.render(targets, size, choice)
+    return replace(compose_flow(sources, targets, size, choice), texture=colours, texture_matte=opacity)
 
 
 def source_views(sources: FlowSources, images: Float[Tensor, "S 3 H W"], bodies: BodyParams) -> SourceViews:

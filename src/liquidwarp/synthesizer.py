@@ -6,7 +6,7 @@ Paper:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,17 @@ from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 
-__all__ = ["SourceBank", "build_extension", "person_boxes", "prepare_bank", "render_frames"]
+__all__ = [
+    "CutOut",
+    "SourceBank",
+    "build_extension",
+    "equip_bank",
+    "fit_background",
+    "person_boxes",
+    "person_extent",
+    "prepare_bank",
+    "render_frames",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -60,6 +70,8 @@ class SourceBank:
     """The first photo without the person."""
     notes: tuple[str, ...]
     """What the user should know about the sources."""
+    photos: SourcePhotos | None = None
+    """What all of this was made of, which personalisation learns from; None in a person read from a file."""
 
     @property
     def device(self) -> torch.device:
@@ -77,6 +89,27 @@ class SourceBank:
         bodies = (self.bodies.betas, self.bodies.rel_rotmats, self.bodies.camera.scale, self.bodies.camera.translation)
         sources = (self.sources.colours, self.sources.mattes, self.sources.body, self.sources.extension.faces)
         return digest_of_tensors(self.images, *sources, *bodies, *pictures) + self.renderer.fingerprint()
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A person cut out of the photos, on the CPU: what a renderer is prepared from."""
+
+    name: str
+    images: Float[Tensor, "S 3 H W"]
+    """The crops, RGB in [0, 1]."""
+    mattes: Float[Tensor, "S 1 H W"]
+    """Opacity of the person, 1 = person."""
+    bodies: BodyParams
+    """The S fitted bodies, cameras in the crops' pixels."""
+    body: BodyParams
+    """The body of the first photo (one frame), camera in that photo's own pixels."""
+    picture: UInt8[np.ndarray, "h w 3"]
+    """The first photo."""
+    background: UInt8[np.ndarray, "h w 3"]
+    """The first photo without the person."""
+    notes: tuple[str, ...]
+    """What the user should know about the sources."""
 
 
 def prepare_bank(
@@ -109,46 +142,71 @@ def prepare_bank(
     for index, photo in enumerate(photos.pictures):
         show("Cutting out the person", index, len(photos))
         body, opacity = photos.recovery.body[slice(index, index + 1)], photos.mattes[index]
-        crop = crop_around(_extent(model, body, opacity), config.size, config.margin)
+        crop = crop_around(person_extent(model, body, opacity), config.size, config.margin)
         crops.append(crop)
         images.append(crop.take(_to_tensor(photo)))
         mattes.append(crop.take(_to_tensor(opacity[..., None]), outside="zero"))
-    cropped, opacities = torch.cat(images), torch.cat(mattes)
-    bodies = _in_crops(photos.recovery.body, crops)
-    extension = build_extension(config.extension, model, bodies, opacities, generator is not None)
-    sources = prepare_sources(model, extension, bodies, cropped, opacities)
     show("Completing the background", 0, 1)
     shape = (photos.pictures[0].shape[0], photos.pictures[0].shape[1])
     scenery = (
         _own_background(photos, config.background, cache or Cache(enabled=False))
         if background is None
-        else _fit_background(background, shape)
+        else fit_background(background, shape)
     )
     show("Preparing the renderer", 0, 1)
-    renderer: Renderer
-    pixels, on_cpu = cropped, bodies
-    cropped, bodies = cropped.to(device), bodies.to(device)
-    if generator is None:
-        renderer = TextureRenderer.of(sources).to(device)
-        sources = renderer.sources
-    else:
-        warp = None
-        if config.keep == "photos":
-            extension = build_extension(config.extension, model, on_cpu, opacities, network=False)
-            warp = TextureRenderer.of(prepare_sources(model, extension, on_cpu, pixels, opacities)).to(device)
-        sources = sources.to(device)
-        renderer = NetworkRenderer.of(sources, source_views(sources, cropped, bodies), generator, config.half, warp)
-    return SourceBank(
+    person = CutOut(
         name=photos.name,
-        model=model,
-        sources=sources,
-        renderer=renderer,
-        images=cropped,
-        bodies=bodies,
+        images=torch.cat(images),
+        mattes=torch.cat(mattes),
+        bodies=_in_crops(photos.recovery.body, crops),
         body=photos.recovery.body[slice(0, 1)],
         picture=photos.pictures[0],
         background=scenery,
         notes=photos.recovery.notes,
+    )
+    return replace(equip_bank(person, model, config, generator, device), photos=photos)
+
+
+def equip_bank(
+    person: CutOut,
+    model: BodyModel,
+    config: SynthesisConfig,
+    generator: LiquidWarpingGenerator | None,
+    device: torch.device | str = "cpu",
+) -> SourceBank:
+    """Prepare the renderer of a person who has been cut out.
+
+    Args:
+        person: The person.
+        model: The body model, on the CPU.
+        config: Settings; the crops have its size.
+        generator: The network that renders, on ``device``; None renders by texture warping.
+        device: Where frames will be rendered.
+    """
+
+    def sources_for(network: bool) -> FlowSources:
+        extension = build_extension(config.extension, model, person.bodies, person.mattes, network)
+        return prepare_sources(model, extension, person.bodies, person.images, person.mattes)
+
+    warp = TextureRenderer.of(sources_for(network=False)).to(device)
+    images, bodies = person.images.to(device), person.bodies.to(device)
+    renderer: Renderer = warp
+    sources = warp.sources
+    if generator is not None:
+        sources = sources_for(network=True).to(device)
+        views = source_views(sources, images, bodies)
+        renderer = NetworkRenderer.of(sources, views, generator, warp, config.half, config.keep == "photos")
+    return SourceBank(
+        name=person.name,
+        model=model,
+        sources=sources,
+        renderer=renderer,
+        images=images,
+        bodies=bodies,
+        body=person.body,
+        picture=person.picture,
+        background=person.background,
+        notes=person.notes,
     )
 
 
@@ -156,7 +214,7 @@ def _to_tensor(picture: UInt8[np.ndarray, "H W C"]) -> Float[Tensor, "1 C H W"]:
     return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
-def _extent(model: BodyModel, body: BodyParams, opacity: UInt8[np.ndarray, "H W"]) -> Float[Tensor, "N 2"]:
+def person_extent(model: BodyModel, body: BodyParams, opacity: UInt8[np.ndarray, "H W"]) -> Float[Tensor, "N 2"]:
     """Points that the crop must hold: the projected body, and the matte where it goes beyond."""
     projected = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[0, :, :2]
     rows, columns = np.nonzero(opacity > 127)
@@ -201,7 +259,7 @@ def build_extension(
     return join_extensions(parts)
 
 
-def _fit_background(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
+def fit_background(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
     """Scale and centre-crop a picture to fill ``size`` (height, width)."""
     return np.array(ImageOps.fit(Image.fromarray(picture), (size[1], size[0]), Image.Resampling.LANCZOS))
 

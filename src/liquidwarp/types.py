@@ -41,6 +41,7 @@ class TargetFlow:
     condition: Float[Tensor, "T 8 H W"]
     """Correspondence map C_t."""
     texture: Float[Tensor, "T 3 H W"]
-    """The sources' colours merged by visibility (texture warping), RGB in [0, 1]; 0 where no source sees."""
+    """The person's colours, RGB in [0, 1]: as composed, the sources' colours merged by visibility, 0 where no source
+    sees; as drawn for a network (:func:`liquidwarp.flow.draw.draw_flow`), made-up colours there."""
     texture_matte: Float[Tensor, "T 1 H W"]
-    """Opacity of ``texture``: the sources' mattes warped and merged; 0 where no source sees."""
+    """Opacity of ``texture``: the sources' mattes warped and merged; where no source sees the body 0, drawn 1."""

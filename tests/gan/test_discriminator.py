@@ -24,6 +24,19 @@ def test_each_critic_judges_patches_and_reaches_the_picture(norm):
         assert gradient.abs().sum() > 0
 
 
+def test_features_of_all_layers_stand_beside_the_scores():
+    critics = Discriminators(DiscriminatorConfig(channels=8, num_layers=3, crops=("global", "face")))
+    image, matte, boxes = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64), torch.tensor([[8.0, 8, 40, 40]])
+    condition = torch.rand(1, 8, 64, 64)
+    scores, features = critics.judge(image, condition, matte, boxes)
+    assert {name: [f.shape[1] for f in maps] for name, maps in features.items()} == {
+        "global": [8, 16, 32],
+        "face": [8, 16, 32],
+    }
+    for name, score in critics(image, condition, matte, boxes).items():
+        torch.testing.assert_close(score, scores[name])
+
+
 def test_critics_look_at_the_condition():
     torch.manual_seed(0)
     critics = Discriminators(DiscriminatorConfig(channels=8, crops=("global",)))

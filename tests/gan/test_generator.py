@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from liquidwarp.config import GeneratorConfig
 from liquidwarp.errors import SettingError, ShapeError
-from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.generator import LiquidWarpingGenerator, reset_gate
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.warp import Flow
 from liquidwarp.types import SourceViews, TargetFlow
@@ -89,7 +89,7 @@ def test_identity_flow_and_open_gate_return_the_texture(make_generator, make_peo
 
 
 def test_heads_correct_the_warp(make_generator, make_people):
-    """With heads that say nothing the warped texture and matte come out; an unseen body is taken for solid."""
+    """With heads that say nothing the given texture and matte come out."""
     generator, (sources, target) = make_generator(), make_people(targets=2)
     with torch.no_grad():
         generator.transfer_net.heads.weight.zero_()
@@ -98,12 +98,18 @@ def test_heads_correct_the_warp(make_generator, make_people):
     matte = target.texture_matte.clamp(0.02, 0.98)
     torch.testing.assert_close(result.matte[target.valid], matte[target.valid])
     torch.testing.assert_close(result.copied, torch.sigmoid(torch.tensor(2.0)) * target.texture_matte)
-    body = torch.zeros_like(target.condition)
-    body[:, :, 6, 16:] = 1
-    unseen = replace(target, condition=body, visible=target.visible * 0, texture_matte=target.texture_matte * 0)
-    matte = synthesize(generator, sources, unseen).matte
-    assert (matte[..., 16:, :] > 0.8).all()
-    assert (matte[..., :16, :] < 0.1).all()
+    certain = replace(target, texture_matte=target.valid.float())
+    matte = synthesize(generator, sources, certain).matte
+    assert (matte[target.valid] > 0.97).all()
+    assert (matte[~target.valid] < 0.03).all()
+
+
+def test_a_reset_gate_copies_everywhere(make_generator, make_people):
+    generator, (sources, target) = make_generator(), make_people()
+    target = replace(target, texture_matte=torch.ones_like(target.texture_matte))
+    reset_gate(generator.transfer_net, 0.8)
+    result = synthesize(generator, sources, target)
+    torch.testing.assert_close(result.copied, torch.full_like(result.copied, 0.8))
 
 
 def test_each_fusion_differs(make_generator, make_people):

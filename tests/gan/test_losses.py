@@ -12,10 +12,12 @@ from liquidwarp.gan.losses import (
     PerceptualDistance,
     copy_loss,
     discriminator_loss,
+    feature_matching,
     generator_loss,
     masked_l1,
     matte_loss,
     mean_l1,
+    outline_loss,
     tone_l1,
     total_variation,
 )
@@ -123,6 +125,21 @@ def test_total_variation_of_a_step():
     matte = torch.zeros(1, 1, 4, 4)
     matte[..., 2:] = 1
     assert total_variation(matte).item() == pytest.approx(1 / 3)
+
+
+def test_outline_loss_is_one_minus_intersection_over_union():
+    truth, found = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
+    truth[..., :4], found[..., 2:6] = 1, 1
+    torch.testing.assert_close(outline_loss(found, truth), torch.tensor(1 - 2 / 6))
+    soft = torch.rand(2, 3, 1, 8, 8)
+    assert outline_loss(soft, soft) < 1e-6
+    assert outline_loss(truth * 0, truth * 0) == 1  # nobody there at all: no person is shown in training
+
+
+def test_feature_matching_is_the_mean_over_layers_and_critics():
+    real = {"a": [torch.zeros(1, 2, 4, 4), torch.ones(1, 2, 2, 2)], "b": [torch.zeros(1, 1, 2, 2)]}
+    fake = {"a": [torch.ones(1, 2, 4, 4), torch.ones(1, 2, 2, 2)], "b": [torch.full((1, 1, 2, 2), 2.0)]}
+    torch.testing.assert_close(feature_matching(real, fake), torch.tensor(1.0))
 
 
 def test_adversarial_losses():

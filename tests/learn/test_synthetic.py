@@ -17,6 +17,7 @@ EXACT = SyntheticConfig(
     shadows=False,
     decal=0.0,
     upper_body=0.0,
+    similar_views=0.0,
     noise=BodyNoise(*[0.0] * len(BodyNoise.__dataclass_fields__)),
 )
 CONFIG = TrainConfig(people=2, size=128, reuse=2, single_source_share=0.0)
@@ -51,6 +52,23 @@ def test_texture_of_the_sources_lies_where_the_target_shows_it(people):
     body = target.condition[:, :, 6:7]
     overlap = ((body > 0) & (sample.mattes > 0.5)).sum() / ((body > 0) | (sample.mattes > 0.5)).sum()
     assert overlap > 0.9
+
+
+def test_what_no_source_sees_is_made_up(people):
+    data = SyntheticData(replace(CONFIG, single_source_share=1.0, shell_scales=(0.1,)), people)
+    bare = SyntheticData(replace(CONFIG, single_source_share=1.0, shell_scales=(0.1,), fill_texture=False), people)
+    filled, warped = (source.samples(0)[0].targets for source in (data, bare))
+    torch.testing.assert_close(filled.visible, warped.visible)
+    body = filled.condition[:, :, 6:7] > 0
+    inner = torch.nn.functional.avg_pool2d(body.flatten(0, 1).float(), 7, 1, 3).view_as(body) == 1
+    unseen = inner & (warped.visible.amax(2, keepdim=True) == 0)
+    seen = inner & (warped.visible.amax(2, keepdim=True) > 0.95) & (warped.texture_matte > 0.99)
+    assert unseen.sum() > 300
+    assert (warped.texture_matte[unseen] == 0).all()
+    assert (filled.texture_matte[unseen] > 0.9).float().mean() > 0.95
+    truth = data.samples(0)[0].images
+    assert ((filled.texture - truth).abs() * unseen).sum() / (3 * unseen.sum()) < 0.25
+    assert ((filled.texture - warped.texture).abs() * seen).sum() / (3 * seen.sum()) < 0.01
 
 
 def test_thicker_shells_reach_farther_and_are_drawn_per_batch(people):

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from liquidwarp.config import DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
-from liquidwarp.errors import SettingError, WeightsCorruptError
+from liquidwarp.errors import SettingError, WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
-from liquidwarp.gan.pretrained import load_generator
+from liquidwarp.gan.pretrained import load_discriminators, load_generator
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint
 from liquidwarp.learn.datasets import TrainingSample
@@ -16,6 +16,7 @@ from liquidwarp.learn.players import Judges, Pace, Players
 from liquidwarp.learn.report import write_png
 from liquidwarp.learn.settings import read_overrides
 from liquidwarp.learn.train import train
+from liquidwarp.weights import load_tensors
 
 TINY = GeneratorConfig(
     stem_channels=8,
@@ -77,14 +78,25 @@ def test_a_run_may_start_from_bundled_weights(tmp_path, monkeypatch):
 
 def test_every_loss_takes_part_in_a_step():
     """With all judges on; gradients reach every parameter of both players."""
-    config = LossConfig()
+    config = LossConfig(feature_matching=1.0)
     players = Players(
         TINY, DiscriminatorConfig(channels=8, num_layers=2), Judges(config, torch.device("cpu")), torch.device("cpu")
     )
     before = [p.detach().clone() for p in players.discriminators.parameters()]
     terms = players.step(MovingBoxes(1, 2, 1, 64).samples(0)[0], Pace(4, 0.9, 1e-3, 1, 0.5, 2.0, 0.9))
-    expected = {"total", "reconstruction", "person", "invented", "copied", "mask", "smooth_mask", "perceptual", "face"}
-    assert set(terms) == expected | {"face_detail", "source", "background", "adversarial", "discriminator"}
+    expected = {
+        "total",
+        "reconstruction",
+        "person",
+        "invented",
+        "copied",
+        "mask",
+        "outline",
+        "smooth_mask",
+        "perceptual",
+    }
+    expected |= {"face", "face_detail", "source", "background", "adversarial", "feature_matching", "discriminator"}
+    assert set(terms) == expected
     assert all(torch.isfinite(value) and value > 0 for value in terms.values())
     still = [n for n, p in players.generator.named_parameters() if p.grad is None]
     assert all(name.endswith("previous_bias") for name in still)
@@ -145,6 +157,29 @@ def test_start_from_saved_weights(tmp_path):
     other = replace(config, generator=replace(TINY, num_blocks=2), output=tmp_path / "c")
     with pytest.raises(SettingError, match="init"):
         train(other)
+
+
+def test_discriminators_go_on_where_they_are_of_the_same_shape(tmp_path):
+    train(tiny_run(tmp_path / "a", adversarial_start=0.0))
+    judges = Judges(PLAIN, torch.device("cpu"))
+
+    def begun(channels: int) -> tuple[Players, bool]:
+        torch.manual_seed(1)
+        shape = DiscriminatorConfig(channels=channels, num_layers=2, face_size=32)
+        players = Players(TINY, shape, judges, torch.device("cpu"))
+        return players, load_discriminators(tmp_path / "a" / "weights", players.discriminators)
+
+    (same, taken), (_, refused) = begun(8), begun(4)
+    assert (taken, refused) == (True, False)
+    saved, _ = load_tensors(tmp_path / "a" / "weights" / "discriminators.safetensors", "liquidwarp-discriminators-1")
+    for name, tensor in same.discriminators.state_dict().items():
+        torch.testing.assert_close(tensor, saved[name].float())
+    config = tiny_run(tmp_path / "b", init=tmp_path / "a" / "weights", steps=1, learning_rate=0.0)
+    train(config)
+    again, _ = load_tensors(tmp_path / "b" / "weights" / "discriminators.safetensors", "liquidwarp-discriminators-1")
+    assert all(torch.equal(again[name], saved[name]) for name in saved)
+    with pytest.raises(WeightsNotFoundError):
+        load_tensors(tmp_path / "none.safetensors", "liquidwarp-discriminators-1")
 
 
 def test_checkpoint_of_another_shape_is_refused(tmp_path):

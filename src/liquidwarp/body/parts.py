@@ -2,7 +2,7 @@
 
 from liquidwarp.errors import SettingError
 
-__all__ = ["GROUPS", "PARTS", "parts_of"]
+__all__ = ["GROUPS", "PARTS", "mirrored", "parts_of"]
 
 PARTS = (
     "head",
@@ -62,3 +62,13 @@ def parts_of(name: str) -> tuple[str, ...]:
         return GROUPS[name]
     known = ", ".join((*PARTS, *GROUPS))
     raise SettingError(f"part {name!r} is not known; expected one of: {known}.")
+
+
+def mirrored(part: str) -> str:
+    """The same part of the other side; parts in the middle are their own image.
+
+    Example:
+        >>> mirrored("left_hand"), mirrored("torso")
+        ('right_hand', 'torso')
+    """
+    return part.replace("left", "right") if part.startswith("left") else part.replace("right", "left")

@@ -114,7 +114,7 @@ def _held_out_people(folder: Path, settings: SyntheticEvaluation, device: torch.
         people=1,
         num_targets=settings.targets,
         seed=settings.seed,
-        synthetic=replace(SyntheticConfig(), degrade=0.0),
+        synthetic=replace(SyntheticConfig(), degrade=0.0, similar_views=0.0),
     )
     return SyntheticData.load(config, device, "test")
 

@@ -339,7 +339,7 @@ def evaluate_truth(
     Raises:
         WeightsNotFoundError: no wardrobe there.
     """
-    config = SyntheticConfig(upper_body=0.0, distance=_PHOTO_DISTANCE)
+    config = SyntheticConfig(upper_body=0.0, distance=_PHOTO_DISTANCE, similar_views=0.0)
     supply = SyntheticPeople.load(wardrobe, "cpu", "held_out", seed, config)
     model, detector = AnnyBody.load(), PersonDetector()
     found: dict[str, list[Comparison]] = {name: [] for name in (_TOGETHER, _SINGLE, _TRUE, _TRAINING)}
@@ -361,7 +361,7 @@ def evaluate_truth(
 
 def _drawn(supply: SyntheticPeople, index: int, views: int, size: int) -> KnownPerson:
     batch = supply.sample(1, views, size, index)
-    images = (batch.images[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    images = (batch.photos[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
     return KnownPerson(images, batch.body[0], batch.mattes[0, :, 0].numpy() > 0.5, float(batch.distance[0]))
 
 

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
-from liquidwarp.body.parts import PARTS
+from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.compose import Choice, colour_layer
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.layers import build_layer
@@ -164,16 +164,12 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
     means = colour[known].mean(0) if bool(known.any()) else colour.mean(0)
     table = means.repeat(len(PARTS), 1)
     for part in range(len(PARTS)):
-        for name in (PARTS[part], _mirrored(PARTS[part])):
+        for name in (PARTS[part], mirrored(PARTS[part])):
             chosen = known & (model.vertex_part == PARTS.index(name))
             if int(chosen.sum()) > 20:
                 table[part] = colour[chosen].mean(0)
                 break
     return table[model.vertex_part]
-
-
-def _mirrored(part: str) -> str:
-    return part.replace("left", "right") if part.startswith("left") else part.replace("right", "left")
 
 
 def _copy_twins(
@@ -192,7 +188,7 @@ def _copy_twins(
         own = part == PARTS.index(name)
         hidden, lender, wanted = own & ~seen, own & lends, place[own & ~seen]
         if float(lender.sum()) < _TOO_FEW * float(own.sum()):
-            lender = (part == PARTS.index(_mirrored(name))) & lends
+            lender = (part == PARTS.index(mirrored(name))) & lends
             wanted = wanted * wanted.new_tensor([-1, 1, 1])
         if int(lender.sum()) < 50 or len(wanted) == 0:
             continue

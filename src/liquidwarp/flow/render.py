@@ -7,20 +7,19 @@ and mend what warping cannot know: new folds, fingers, shoes seen from a new sid
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.atlas import TextureAtlas
-from liquidwarp.flow.compose import Choice, Composition, compose_layers
+from liquidwarp.flow.compose import Choice, compose_layers
+from liquidwarp.flow.draw import draw_layers
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.raster import Raster
 
-__all__ = ["render_person", "render_warp", "seen_weight", "without_specks"]
+__all__ = ["render_person", "render_warp", "without_specks"]
 
-_RIM = 7 / 512
 _FAINT = 0.1
 _SPECK = 0.01
 """A piece apart from the person that is smaller than this share of it is a speck."""
@@ -73,37 +72,12 @@ def render_person(
     colours, mattes = [], []
     for t in range(len(targets)):
         surface = project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)])
-        colour, matte = _draw(sources, compose_layers(sources, surface, size, choice), atlas)
+        composition = compose_layers(sources, surface, size, choice)
+        colour, matte = draw_layers(composition, atlas.sample(_uv(sources, composition.body.layer.raster)))
         kept = without_specks(matte)
         colours.append(colour * (kept > 0))
         mattes.append(kept)
     return torch.cat(colours), torch.cat(mattes)
-
-
-def _draw(
-    sources: FlowSources, composition: Composition, atlas: TextureAtlas
-) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
-    """What is around the body behind it, then the body, then what hangs before the body."""
-    body, around = composition.body, composition.around
-    covered = body.layer.raster.covered[:, None]
-    seen = seen_weight(body.seen)
-    made_up = atlas.sample(_uv(sources, body.layer.raster))
-    before = composition.in_front[:, None] & covered
-    picture = torch.zeros_like(body.texture)
-    matte = torch.zeros_like(body.matte)
-    for colour, alpha in (
-        (around.texture, around.matte * ~before),
-        (seen * body.texture + (1 - seen) * made_up, _body_opacity(covered, seen * (1 - body.matte))),
-        (around.texture, around.matte * before),
-    ):
-        picture = picture + alpha * (colour - picture)
-        matte = matte + alpha * (1 - matte)
-    return (picture / matte.clamp(min=1e-4)).clamp(0, 1), matte.clamp(0, 1)
-
-
-def seen_weight(visible: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """How far to trust the photos' pixels where the best photo saw the point this well [0, 1]: both 0 to 1."""
-    return (visible * 1.6 - 0.3).clamp(0, 1)
 
 
 def without_specks(matte: Float[Tensor, "1 1 H W"]) -> Float[Tensor, "1 1 H W"]:
@@ -128,15 +102,3 @@ def _uv(sources: FlowSources, raster: Raster) -> Float[Tensor, "N 2 H W"]:
     mixed = (model.uv[corner] * raster.bary.view(-1, 3).index_select(0, pixel)[..., None]).sum(1)
     uv = mixed.new_zeros(raster.covered.numel(), 2).index_copy_(0, pixel, mixed)
     return uv.view(*raster.covered.shape, 2).permute(0, 3, 1, 2)
-
-
-def _body_opacity(covered: Bool[Tensor, "N 1 H W"], transparent: Float[Tensor, "N 1 H W"]) -> Float[Tensor, "N 1 H W"]:
-    """Opaque within; at the rim as transparent as the source's matte was, with a soft edge of one pixel."""
-    solid = covered.to(transparent.dtype)
-    outside = 1 - solid
-    for _ in range(max(1, round(_RIM * covered.shape[-2]))):
-        # Only what is transparent all the way from outside: no slits between a limb and its made-up edge.
-        outside = torch.maximum(outside, torch.minimum(F.max_pool2d(outside, 3, 1, 1), transparent))
-    rim = outside
-    soft = (F.avg_pool2d(solid, 3, 1, 1, count_include_pad=False) * 2 - 1).clamp(0, 1)
-    return torch.minimum(soft, solid) * (1 - rim * solid)

@@ -35,16 +35,17 @@ class PatchDiscriminator(nn.Module):
 
     def forward(
         self, image: Float[Tensor, "N 3 H W"], condition: Float[Tensor, "N 8 H W"]
-    ) -> Float[Tensor, "N 1 _h _w"]:
-        """Scores per patch; no range."""
+    ) -> tuple[Float[Tensor, "N 1 _h _w"], list[Float[Tensor, "N _C _y _x"]]]:
+        """Scores per patch, which have no range, and the features of each layer."""
+        maps = []
         features = torch.cat([image * 2 - 1, condition], 1).contiguous(memory_format=torch.channels_last)
         for index, layer in enumerate(self.layers):
             features = layer(features)
             if index and self.normalises:
                 features = instance_norm(features)
             features = F.leaky_relu(features, 0.2)
-        scores: Tensor = self.head(features)
-        return scores.float()
+            maps.append(features)
+        return self.head(features).float(), maps
 
 
 class Discriminators(nn.Module):
@@ -62,7 +63,17 @@ class Discriminators(nn.Module):
         matte: Float[Tensor, "N 1 H W"],
         head_boxes: Float[Tensor, "N 4"],
     ) -> dict[str, Float[Tensor, "N 1 _h _w"]]:
-        """Scores of each critic.
+        """Scores of each critic; see :meth:`judge`."""
+        return self.judge(image, condition, matte, head_boxes)[0]
+
+    def judge(
+        self,
+        image: Float[Tensor, "N 3 H W"],
+        condition: Float[Tensor, "N 8 H W"],
+        matte: Float[Tensor, "N 1 H W"],
+        head_boxes: Float[Tensor, "N 4"],
+    ) -> tuple[dict[str, Float[Tensor, "N 1 _h _w"]], dict[str, list[Tensor]]]:
+        """Scores and features of each critic.
 
         Args:
             image: Real or composed pictures, RGB in [0, 1].
@@ -71,9 +82,10 @@ class Discriminators(nn.Module):
             head_boxes: Left, top, right, bottom [px].
 
         Returns:
-            Scores per patch, by the names of ``config.crops``.
+            Scores per patch, and the features of each layer, by the names of ``config.crops``.
         """
         scores: dict[str, Tensor] = {}
+        features: dict[str, list[Tensor]] = {}
         stacked = torch.cat([image, condition.to(image.dtype)], 1)
         for name, critic in self.critics.items():
             view = stacked
@@ -82,5 +94,5 @@ class Discriminators(nn.Module):
                 view = crop_boxes(stacked, matte_boxes(matte), height, width)
             elif name == "face":
                 view = crop_boxes(stacked, head_boxes, self.face_size, self.face_size)
-            scores[name] = critic(view[:, :3], view[:, 3:])
-        return scores
+            scores[name], features[name] = critic(view[:, :3], view[:, 3:])
+        return scores, features

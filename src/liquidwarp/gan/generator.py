@@ -4,6 +4,8 @@ Paper: Liu et al. 2021, Sec. 3.3. The paper's names: G_BG is :class:`BackgroundN
 :class:`SourceNet` (SIDNet), G_TSF is :class:`TransferNet` (TSFNet); blocks are :class:`LiquidWarpingBlock` (AttLWB).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -17,13 +19,12 @@ from liquidwarp.gan.layers import DecoderStage, Encoder, ResidualBlock, conv, in
 from liquidwarp.gan.lwb import LiquidWarpingBlock, ScaleGeometry
 from liquidwarp.types import CONDITION_CHANNELS
 
-__all__ = ["LiquidWarpingGenerator", "SourceNet", "TransferNet"]
+__all__ = ["LiquidWarpingGenerator", "SourceNet", "TransferNet", "reset_gate"]
 
 _SOURCE_CHANNELS = 3 + 1 + CONDITION_CHANNELS
 _TARGET_CHANNELS = 3 + 1 + 1 + CONDITION_CHANNELS
 _GATE_BIAS = 2.0
 _LEAST_OPACITY = 0.02
-_UNSEEN_BODY = 0.9
 
 
 def _check_size(height: int, width: int) -> None:
@@ -38,17 +39,15 @@ def source_inputs(sources: SourceBatch) -> Float[Tensor, "B S 12 H W"]:
 
 
 def target_inputs(target: TargetBatch) -> Float[Tensor, "N 13 H W"]:
-    """The warped texture in [-1, 1] under its matte, the matte, where any source sees, the correspondence map."""
+    """The drawn texture in [-1, 1] under its matte, the matte, where any source sees, the correspondence map."""
     seen = (target.visible * target.valid).amax(2, keepdim=True)
     texture = (target.texture * 2 - 1) * target.texture_matte
     return torch.cat([texture, target.texture_matte, seen, target.condition], 2).flatten(0, 1)
 
 
 def _likely_opacity(target: TargetBatch) -> Float[Tensor, "B T 1 H W"]:
-    """The warped matte; on a body that no source sees, the person is most likely there."""
-    unseen = (target.visible * target.valid).amax(2, keepdim=True) <= 0
-    body = target.condition[:, :, 6:7] * _UNSEEN_BODY
-    return torch.where(unseen, body, target.texture_matte).clamp(_LEAST_OPACITY, 1 - _LEAST_OPACITY)
+    """The texture's, but never quite certain, so that the network can correct it."""
+    return target.texture_matte.clamp(_LEAST_OPACITY, 1 - _LEAST_OPACITY)
 
 
 class SourceNet(nn.Module):
@@ -81,7 +80,7 @@ class SourceNet(nn.Module):
 
 
 class TransferNet(nn.Module):
-    """G_TSF: from the warped texture and the correspondence map to the person's picture and matte."""
+    """G_TSF: from what texture warping draws and the correspondence map to the person's picture and matte."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -148,7 +147,7 @@ class TransferNet(nn.Module):
         return chosen[:, None].expand(people, targets, -1, -1, -1).flatten(0, 1)
 
     def _finish(self, logits: Float[Tensor, "N 5 H W"], target: TargetBatch) -> Synthesis:
-        """The heads' logits correct the warped texture and matte: an untrained network returns nearly those."""
+        """The heads' logits correct the drawn texture and matte: an untrained network returns nearly those."""
         logits = torch.unflatten(logits, 0, target.condition.shape[:2])
         image = torch.sigmoid(logits[:, :, :3])
         matte = torch.sigmoid(logits[:, :, 3:4] + torch.logit(_likely_opacity(target)))
@@ -156,6 +155,14 @@ class TransferNet(nn.Module):
             return Synthesis(image, matte, torch.zeros_like(matte))
         copied = torch.sigmoid(logits[:, :, 4:] + _GATE_BIAS) * target.texture_matte
         return Synthesis(copied * target.texture + (1 - copied) * image, matte, copied, image)
+
+
+def reset_gate(network: TransferNet, share: float = 0.9) -> None:
+    """Let the network copy this share of the texture everywhere, as if it had not learned when to copy."""
+    with torch.no_grad():
+        network.heads.weight[4].zero_()
+        if network.heads.bias is not None:
+            network.heads.bias[4] = math.log(share / (1 - share)) - _GATE_BIAS
 
 
 class LiquidWarpingGenerator(nn.Module):

@@ -46,9 +46,10 @@ class TargetBatch:
     condition: Float[Tensor, "B T 8 H W"]
     """Correspondence map C_t."""
     texture: Float[Tensor, "B T 3 H W"]
-    """Merged colours of the sources, RGB in [0, 1]."""
+    """What texture warping draws: the sources' colours where one sees the place, elsewhere on the body made-up ones;
+    RGB in [0, 1]."""
     texture_matte: Float[Tensor, "B T 1 H W"]
-    """Opacity of ``texture``."""
+    """Opacity of ``texture``: inside of the body 1, also where no source sees it."""
 
     @staticmethod
     def of(*people: TargetFlow) -> "TargetBatch":
@@ -97,7 +98,7 @@ class Synthesis:
     matte: Float[Tensor, "B T 1 H W"]
     """Opacity of the person [0, 1]."""
     copied: Float[Tensor, "B T 1 H W"]
-    """How much of the colour is the warped texture itself [0, 1]."""
+    """How much of the colour is the given texture itself [0, 1]."""
     invented: Float[Tensor, "B T 3 H W"] | None = None
     """The network's own colour, which takes the rest; None where nothing is copied or there is no network."""
 

@@ -16,10 +16,12 @@ __all__ = [
     "PerceptualDistance",
     "copy_loss",
     "discriminator_loss",
+    "feature_matching",
     "generator_loss",
     "masked_l1",
     "matte_loss",
     "mean_l1",
+    "outline_loss",
     "tone_l1",
     "total_variation",
 ]
@@ -203,6 +205,13 @@ def matte_loss(matte: Float[Tensor, "*B 1 H W"], truth: Float[Tensor, "*B 1 H W"
     return (cross_entropy + (matte - truth).abs()).mean()
 
 
+def outline_loss(matte: Float[Tensor, "*B 1 H W"], truth: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:
+    """1 - intersection over union of soft silhouettes: a mean over the picture hardly notices an outline."""
+    found, expected = matte.float().flatten(-3), truth.flatten(-3)
+    common, together = torch.minimum(found, expected).sum(-1), torch.maximum(found, expected).sum(-1)
+    return (1 - common / together.clamp(min=1)).mean()
+
+
 def total_variation(matte: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:
     """Mean absolute difference of neighbours (L_tv)."""
     return matte.diff(dim=-1).abs().mean() + matte.diff(dim=-2).abs().mean()
@@ -211,6 +220,17 @@ def total_variation(matte: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, ""]:
 def generator_loss(scores: dict[str, Tensor], kind: Literal["lsgan", "hinge"]) -> Float[Tensor, ""]:
     """The adversarial loss of the generator, the mean over the critics (L_adv): fakes should score 1."""
     terms = [(s - 1).square().mean() if kind == "lsgan" else -s.mean() for s in scores.values()]
+    return torch.stack(terms).mean()
+
+
+def feature_matching(real: dict[str, list[Tensor]], fake: dict[str, list[Tensor]]) -> Float[Tensor, ""]:
+    """L1 between what the discriminators see in the true and in the made picture (Wang et al. 2018, Sec. 3.3).
+
+    Args:
+        real: From :meth:`liquidwarp.gan.discriminator.Discriminators.judge`; no gradient.
+        fake: The same of the made pictures.
+    """
+    terms = [(a.detach().float() - b.float()).abs().mean() for n in fake for a, b in zip(real[n], fake[n], strict=True)]
     return torch.stack(terms).mean()
 
 

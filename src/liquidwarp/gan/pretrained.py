@@ -10,15 +10,17 @@ from torch import Tensor
 
 from liquidwarp.config import GeneratorConfig
 from liquidwarp.errors import SettingError, WeightsCorruptError, WeightsNotFoundError
+from liquidwarp.gan.discriminator import Discriminators
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.weights import asset, load_tensors, save_tensors
 
-__all__ = ["BUNDLED", "load_generator", "save_generator"]
+__all__ = ["BUNDLED", "load_discriminators", "load_generator", "save_discriminators", "save_generator"]
 
 BUNDLED = ("base", "lite")
 """Generators inside the package."""
 
 _FORMAT = "liquidwarp-generator-1"
+_CRITICS, _CRITICS_FORMAT = "discriminators.safetensors", "liquidwarp-discriminators-1"
 
 
 def save_generator(
@@ -71,6 +73,40 @@ def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Liqu
     except RuntimeError as error:
         raise WeightsCorruptError(f"{weights}: its tensors do not fit {settings.name} ({error}).") from error
     return generator.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def save_discriminators(folder: str | Path, discriminators: Discriminators) -> None:
+    """Write the discriminators in fp16 beside a generator's weights, for training that goes on from them.
+
+    Raises:
+        MediaError: the place cannot be written.
+    """
+    halves = {name: tensor.detach().half() for name, tensor in discriminators.state_dict().items()}
+    save_tensors(Path(folder) / _CRITICS, halves, {"format": _CRITICS_FORMAT})
+
+
+def load_discriminators(name: str | Path, discriminators: Discriminators) -> bool:
+    """Take the discriminators that lie beside a generator's weights.
+
+    Args:
+        name: See :func:`load_generator`; there are none beside bundled weights.
+        discriminators: Get the weights.
+
+    Returns:
+        Whether there are any of the same shape; if not, nothing is changed.
+
+    Raises:
+        WeightsCorruptError: damaged.
+    """
+    path = Path(name) / _CRITICS
+    if name in BUNDLED or not path.is_file():
+        return False
+    tensors, _ = load_tensors(path, _CRITICS_FORMAT)
+    wanted = {key: tensor.shape for key, tensor in discriminators.state_dict().items()}
+    if wanted != {key: tensor.shape for key, tensor in tensors.items()}:
+        return False
+    discriminators.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    return True
 
 
 def _read_config(path: Path) -> GeneratorConfig:

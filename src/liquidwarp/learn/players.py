@@ -19,9 +19,11 @@ from liquidwarp.gan.losses import (
     PerceptualDistance,
     copy_loss,
     discriminator_loss,
+    feature_matching,
     generator_loss,
     masked_l1,
     matte_loss,
+    outline_loss,
     tone_l1,
     total_variation,
 )
@@ -31,6 +33,8 @@ from liquidwarp.learn.distributed import average_gradients
 __all__ = ["Judges", "Pace", "Players"]
 
 _ADVERSARIAL_RAMP = 0.08
+_CRITICS = ("adversarial", "feature_matching")
+"""Losses that begin with the discriminators."""
 _BACKGROUND_EVERY = 4
 """Steps per lesson of the background network, which is small and learns an easier task."""
 _DECAY_FROM = 0.7
@@ -130,19 +134,25 @@ class Players:
             if self.loss.background > 0 and pace.step % _BACKGROUND_EVERY == 0:
                 terms["background"] = self._background_term(sample, pace.step)
             if share > 0 and self.loss.adversarial > 0:
-                self.discriminators.requires_grad_(False)
-                terms["adversarial"] = generator_loss(self._scores(sample, composed), self.loss.adversarial_kind)
-        weights = {"adversarial": share * self.loss.adversarial}
-        total = torch.stack([value * weights.get(name, self._weight(name)) for name, value in terms.items()]).sum()
+                terms |= self._critics_terms(sample, composed)
+        weights = {name: getattr(self.loss, name) * (share if name in _CRITICS else 1) for name in terms}
+        total = torch.stack([value * weights[name] for name, value in terms.items()]).sum()
         self._update("generator", self.generator, total, pace.clip_norm)
         if "adversarial" in terms:
             terms["discriminator"] = self._teach_discriminators(sample, composed.detach(), pace)
         self._average(min(pace.ema_decay, (1 + pace.step) / (10 + pace.step)))
         return {"total": total.detach()} | {name: value.detach() for name, value in terms.items()}
 
-    def _weight(self, name: str) -> float:
-        weight: float = getattr(self.loss, name)
-        return weight
+    def _critics_terms(self, sample: TrainingSample, composed: Float[Tensor, "N 3 H W"]) -> dict[str, Tensor]:
+        """What the discriminators say to the generator."""
+        self.discriminators.requires_grad_(False)
+        scores, found = self._scores(sample, composed)
+        terms = {"adversarial": generator_loss(scores, self.loss.adversarial_kind)}
+        if self.loss.feature_matching > 0:
+            with torch.no_grad():
+                expected = self._scores(sample, sample.images.flatten(0, 1))[1]
+            terms["feature_matching"] = feature_matching(expected, found)
+        return terms
 
     def _judge(
         self, sample: TrainingSample, synthesis: Synthesis, composed: Float[Tensor, "N 3 H W"]
@@ -153,6 +163,7 @@ class Players:
         yield "person", tone_l1(synthesis.image, sample.images, sample.mattes)
         yield from self._judge_choice(sample, synthesis)
         yield "mask", matte_loss(synthesis.matte, sample.mattes)
+        yield "outline", outline_loss(synthesis.matte, sample.mattes)
         yield "smooth_mask", total_variation(synthesis.matte)
         if self.judges.perceptual and self.loss.perceptual > 0:
             yield "perceptual", self.judges.perceptual(composed, truth).mean()
@@ -191,22 +202,22 @@ class Players:
             term = term + 0.1 * self.judges.perceptual(completed, image).mean()
         return term
 
-    def _scores(self, sample: TrainingSample, image: Float[Tensor, "N 3 H W"]) -> dict[str, Tensor]:
-        """Of one picture per target, or of several sets of them one after the other."""
+    def _scores(
+        self, sample: TrainingSample, image: Float[Tensor, "N 3 H W"]
+    ) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
+        """And features, of one picture per target, or of several sets of them one after the other."""
         sets = len(image) // (sample.mattes.shape[0] * sample.mattes.shape[1])
         condition = sample.targets.condition.flatten(0, 1).repeat(sets, 1, 1, 1)
         mattes = sample.mattes.flatten(0, 1).repeat(sets, 1, 1, 1)
-        scores: dict[str, Tensor] = self.discriminators(
-            image, condition, mattes, sample.faces.boxes.flatten(0, 1).repeat(sets, 1)
-        )
-        return scores
+        boxes = sample.faces.boxes.flatten(0, 1).repeat(sets, 1)
+        return self.discriminators.judge(image, condition, mattes, boxes)
 
     def _scores_of_both(
         self, sample: TrainingSample, composed: Float[Tensor, "N 3 H W"]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Of the true and of the composed pictures, in one pass."""
         truth = sample.images.flatten(0, 1)
-        scores = self._scores(sample, torch.cat([truth, composed.to(truth.dtype)]))
+        scores, _ = self._scores(sample, torch.cat([truth, composed.to(truth.dtype)]))
         halves = {name: score.chunk(2) for name, score in scores.items()}
         return {name: real for name, (real, _) in halves.items()}, {name: fake for name, (_, fake) in halves.items()}
 

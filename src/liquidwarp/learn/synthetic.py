@@ -6,6 +6,7 @@ judged by the true picture: so it learns to mend both.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,9 +16,11 @@ from liquidwarp.body.model import BodyModel, RestBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.config import TrainConfig
 from liquidwarp.errors import SettingError
-from liquidwarp.flow.compose import compose_views
+from liquidwarp.flow.compose import compose_layers, merge_layers
 from liquidwarp.flow.condition import surface_condition
+from liquidwarp.flow.draw import draw_flow
 from liquidwarp.flow.extension import SHELL_THICKNESS, Extension, inflated_shell
+from liquidwarp.flow.fill import SurfaceFill
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
 from liquidwarp.flow.surface import ProjectedSurface, project_posed
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
@@ -25,6 +28,7 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import Faces, TrainingSample, choose_views, degrade_mattes
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
 from liquidwarp.synthetic.scene import Camera
+from liquidwarp.types import TargetFlow
 
 __all__ = ["SyntheticData", "find_faces"]
 
@@ -34,6 +38,9 @@ _HEAD_HALF = 0.17
 _FACING = 0.35
 _SHELL = 0.035
 _MOST_AT_HANDS = 1.5
+_ROUNDS = (2, 6, 12)
+_PLAIN_SHARE = 0.3
+_SEEN = 0.45
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,12 @@ class _Views:
     """Of the fitted bodies, row ``b * V + v``."""
     conditions: Float[Tensor, "B V 8 H W"]
     faces: Faces
+
+
+@lru_cache(maxsize=1)
+def _fill_of(model: BodyModel) -> SurfaceFill:
+    """Kept, as training and its evaluation share one body."""
+    return SurfaceFill.of(model)
 
 
 def _thickness(scale: float) -> dict[str, float]:
@@ -66,6 +79,7 @@ class SyntheticData:
         """Take numbers of people and views from ``config``; ``people`` render on their own device."""
         self.config, self.people = config, people
         self.model = people.model
+        self.fill = _fill_of(self.model)  # type: ignore[arg-type]
         self.shells = [inflated_shell(self.model, _thickness(scale)) for scale in config.shell_scales]
 
     @classmethod
@@ -94,7 +108,7 @@ class SyntheticData:
         samples = []
         for step in range(config.reuse):
             chosen = choose_views(num_views, config.num_sources, config.num_targets, generator, first=step == 0)
-            samples.append(self._pair(views, chosen, _hide_sources(config, generator)))
+            samples.append(self._pair(views, chosen, _hide_sources(config, generator), generator))
         return samples
 
     @torch.no_grad()
@@ -104,10 +118,11 @@ class SyntheticData:
         The first source shows the front and the second mostly the back; none is hidden.
         """
         config, most = self.config, max(num_sources)
-        views, _ = self._views(index, most + config.num_targets)
+        views, generator = self._views(index, most + config.num_targets)
         targets = list(range(most, most + config.num_targets))
         nothing = torch.zeros(config.people, most, dtype=torch.bool)
-        return [self._pair(views, (list(range(count)), targets), nothing[:, :count]) for count in num_sources]
+        chosen = [(list(range(count)), targets) for count in num_sources]
+        return [self._pair(views, each, nothing[:, : len(each[0])], generator) for each in chosen]
 
     def _views(self, index: int, num_views: int) -> tuple[_Views, torch.Generator]:
         """People rendered from all sides, their fitted bodies projected, and the chance for what is chosen of them."""
@@ -121,7 +136,13 @@ class SyntheticData:
         found = degrade_mattes(rendered.mattes.flatten(0, 1), generator).view_as(rendered.mattes)
         return _Views(rendered, found, shell, surface, conditions, find_faces(self.model, rendered)), generator
 
-    def _pair(self, views: _Views, chosen: tuple[list[int], list[int]], hidden: Bool[Tensor, "B S"]) -> TrainingSample:
+    def _pair(
+        self,
+        views: _Views,
+        chosen: tuple[list[int], list[int]],
+        hidden: Bool[Tensor, "B S"],
+        generator: torch.Generator,
+    ) -> TrainingSample:
         """One choice of sources and targets."""
         sources, targets = chosen
         rendered, surface, faces = views.rendered, views.surface, views.faces
@@ -129,10 +150,11 @@ class SyntheticData:
         size = rendered.images.shape[-2:]
         hidden = hidden.to(surface.body.device)
         rows = torch.arange(people * num_views, device=hidden.device).view(people, num_views)
-        images, mattes = rendered.images[:, sources], views.mattes[:, sources]
+        images, mattes = rendered.photos[:, sources], views.mattes[:, sources]
         of_sources = surface[rows[:, sources].flatten()]
         flow_sources = prepare_source_batch(self.model, views.shell, of_sources, images, mattes)
-        flow = compose_views(_without(flow_sources, hidden), surface[rows[:, targets].flatten()], (size[0], size[1]))
+        flow_sources = _without(flow_sources, hidden)
+        flow = self._flow(flow_sources, surface[rows[:, targets].flatten()], (size[0], size[1]), generator)
         per_person = {name: torch.unflatten(getattr(flow, name), 0, (people, -1)) for name in flow.__dataclass_fields__}
         return TrainingSample(
             SourceBatch(images, mattes, views.conditions[:, sources]),
@@ -143,6 +165,22 @@ class SyntheticData:
             rendered.mattes[:, sources],
             Faces(*(getattr(faces, name)[:, targets] for name in faces.__dataclass_fields__)),
         )
+
+    def _flow(
+        self, sources: FlowSources, targets: ProjectedSurface, size: tuple[int, int], generator: torch.Generator
+    ) -> TargetFlow:
+        """The flow with the picture that texture warping draws; how well it makes up what is hidden varies."""
+        composition = compose_layers(sources, targets, size)
+        if not self.config.fill_texture:
+            return merge_layers(composition)
+        people = len(sources.body)
+        rounds = _ROUNDS[int(torch.randint(len(_ROUNDS), (), generator=generator))]
+        colours = self.fill.colours(sources, rounds)
+        known = (sources.body[..., 2].amax(1) > _SEEN)[..., None]
+        plain = torch.rand(2, people, 1, 1, generator=generator)
+        plain = (plain[0] * (plain[1] < _PLAIN_SHARE)).to(colours.device) * ~known
+        mean = (colours * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)
+        return draw_flow(composition, self.fill.at_pixels(torch.lerp(colours, mean, plain), composition))
 
 
 def _hide_sources(config: TrainConfig, generator: torch.Generator) -> Bool[Tensor, "B S"]:
@@ -159,7 +197,8 @@ def _without(sources: FlowSources, hidden: Bool[Tensor, "B S"]) -> FlowSources:
         sight = points[..., 2:] * ~hidden[..., None, None]
         return torch.cat([points[..., :2], sight], -1)
 
-    return replace(sources, body=blind(sources.body), around=blind(sources.around))
+    clear = sources.clear * ~hidden[..., None]
+    return replace(sources, body=blind(sources.body), around=blind(sources.around), clear=clear)
 
 
 def _rest(model: BodyModel, bodies: Bodies) -> RestBody:

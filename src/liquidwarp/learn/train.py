@@ -19,8 +19,8 @@ from torch import Tensor
 
 from liquidwarp.config import TrainConfig
 from liquidwarp.errors import SettingError
-from liquidwarp.gan.generator import LiquidWarpingGenerator
-from liquidwarp.gan.pretrained import load_generator, save_generator
+from liquidwarp.gan.generator import LiquidWarpingGenerator, reset_gate
+from liquidwarp.gan.pretrained import load_discriminators, load_generator, save_discriminators, save_generator
 from liquidwarp.learn import distributed
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint, save_checkpoint
@@ -157,8 +157,12 @@ def _begin(config: TrainConfig, players: Players) -> Position:
             players.generator.load_state_dict(state)
         except RuntimeError as error:
             raise SettingError(f"train.init: {config.init} holds a generator of another shape ({error}).") from error
+        if config.reset_gate and config.generator_config().copy_gate:
+            reset_gate(players.generator.transfer_net)
         for name, tensor in players.averaged.items():
-            tensor.copy_(state[name])
+            tensor.copy_(players.generator.state_dict()[name])
+        if load_discriminators(str(config.init), players.discriminators):
+            _log.info("the discriminators go on too")
     return Position()
 
 
@@ -263,6 +267,7 @@ def _report(
     averaged.eval().to(players.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     notes = {"steps": str(position.step), "seconds": f"{position.seconds:.0f}", "data": config.data}
     save_generator(config.output / "weights", averaged, notes=notes)
+    save_discriminators(config.output / "weights", players.discriminators)
     count = config.eval_batches if finished else 1
     samples = [data.samples(index)[0] for index in range(max(count, 1))]
     sheet = contact_sheet(averaged, samples, mixed_precision=config.mixed_precision)

@@ -24,7 +24,16 @@ from liquidwarp.geometry.warp import Flow, warp
 from liquidwarp.synthetic.degrade import degrade, develop
 from liquidwarp.synthetic.figure import dress
 from liquidwarp.synthetic.outfits import draw_betas, draw_light, draw_outfit
-from liquidwarp.synthetic.poses import PoseLibrary, draw_poses, finger_joints, turned, yaw_angles
+from liquidwarp.synthetic.poses import (
+    PoseLibrary,
+    draw_places,
+    draw_poses,
+    finger_joints,
+    neighbours,
+    one_sided,
+    turned,
+    yaw_angles,
+)
 from liquidwarp.synthetic.scene import Camera, SceneConfig, render
 from liquidwarp.synthetic.wardrobe import Wardrobe
 
@@ -56,7 +65,9 @@ class SyntheticBatch:
     """B people in V views each."""
 
     images: Float[Tensor, "B V 3 S S"]
-    """RGB in [0, 1]."""
+    """Clean pictures, RGB in [0, 1]: what is to be made."""
+    photos: Float[Tensor, "B V 3 S S"]
+    """The same as a camera and a codec leave them: what is given."""
     mattes: Float[Tensor, "B V 1 S S"]
     """True opacity of the person."""
     backgrounds: Float[Tensor, "B V 3 S S"]
@@ -143,8 +154,7 @@ class SyntheticPeople:
         betas = draw_betas(self.model, female, generator)
         outfits = [draw_outfit(self.wardrobe, self.config, bool(f), chance) for f in female.tolist()]
         figures = dress(self.model, betas, outfits)
-        poses = draw_poses(self.poses, self.model, batch * views, self.config.standing, generator)
-        poses = turned(poses, yaw_angles(batch, views, generator).flatten())
+        poses = self._poses(batch, views, generator, index)
         rest = self.model.rest(betas.repeat_interleave(views, 0))
         posed = self.model.pose(rest, poses)
         near, far = self.config.distance
@@ -163,7 +173,7 @@ class SyntheticPeople:
         )
         images = picture.colour + (1 - picture.matte) * backgrounds
         images, backgrounds = develop(images, backgrounds, self.config.tones, generator)
-        images, backgrounds = degrade(images, backgrounds, self.config.degrade, generator)
+        photos = degrade(images, self.config.degrade, generator)
         shod = torch.tensor([any(g.kind == "shoes" for g in outfit.garments) for outfit in outfits])
         body = Bodies(
             self._shod(betas, shod.to(self.device)),
@@ -172,7 +182,20 @@ class SyntheticPeople:
             weak.translation.view(batch, views, 2),
         )
         fitted = perturb(self.model, body, self.config.noise, generator, self.config.shared_noise)
-        return SyntheticBatch(images, picture.matte, backgrounds, body, fitted, distance)
+        return SyntheticBatch(images, photos, picture.matte, backgrounds, body, fitted, distance)
+
+    def _poses(self, batch: int, views: int, generator: torch.Generator, index: int) -> Float[Tensor, "N J 3 3"]:
+        """Any poses from all sides, or for some people neighbouring ones from one side."""
+        pick, standing = draw_places(self.poses, batch * views, self.config.standing, generator)
+        pick, standing = pick.view(batch, views), standing.view(batch, views)
+        # A source of chance of its own: the others are the same without similar views.
+        other = torch.Generator(self.device).manual_seed((self.seed * 1_000_003 + index) * 2 + 1)
+        similar = _uniform(other, batch, 1) < self.config.similar_views
+        pick = torch.where(similar, neighbours(self.poses, pick[:, 0], views, other), pick)
+        standing = torch.where(similar, standing[:, :1], standing)
+        poses = draw_poses(self.poses, self.model, pick.flatten(), standing.flatten(), generator)
+        yaw = yaw_angles(batch, views, generator)
+        return turned(poses, torch.where(similar, one_sided(yaw, other), yaw).flatten())
 
     def _shod(self, betas: Float[Tensor, "B K"], shod: Tensor) -> Float[Tensor, "B K"]:
         """The betas with shoes on the body itself, where the figure wears some."""

@@ -45,36 +45,26 @@ def develop(
     return both[:, :views], both[:, views:]
 
 
-def degrade(
-    images: Float[Tensor, "B V 3 S S"],
-    backgrounds: Float[Tensor, "B V 3 S S"],
-    share: float,
-    generator: torch.Generator,
-) -> tuple[Float[Tensor, "B V 3 S S"], Float[Tensor, "B V 3 S S"]]:
+def degrade(images: Float[Tensor, "B V 3 S S"], share: float, generator: torch.Generator) -> Float[Tensor, "B V 3 S S"]:
     """Worsen the pictures of some people, alike in all views.
 
     Args:
         images: RGB in [0, 1].
-        backgrounds: The same places without people; they get the blur only.
         share: Of people whose pictures are worsened [0, 1].
         generator: Source of chance, on the images' device.
-
-    Returns:
-        Images and backgrounds.
     """
-    people, views = images.shape[:2]
+    people = len(images)
     draws = torch.rand(4, people, generator=generator, device=generator.device)
     chosen = (draws[0] < share).to(images.dtype)
     sigma = 0.8 * draws[1] * chosen
-    both = _blur(torch.cat([images, backgrounds], 1), sigma)
-    images, backgrounds = both[:, :views], both[:, views:]
+    images = _blur(images, sigma)
     level = (0.002 + 0.010 * draws[2] * chosen)[:, None, None, None, None]
     grain = torch.randn(images.shape, generator=generator, device=generator.device)
     images = images + level * grain
     step = 0.06 * (draws[3] - 0.4).clamp(min=0) * chosen
     if images.shape[-1] % _BLOCK == 0:
         images = _code(images, step[:, None, None, None, None, None, None])
-    return images.clamp(0, 1), backgrounds.clamp(0, 1)
+    return images.clamp(0, 1)
 
 
 def _blur(images: Float[Tensor, "B N 3 S S"], sigma: Float[Tensor, "B"]) -> Float[Tensor, "B N 3 S S"]:

@@ -3,11 +3,12 @@
 import json
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from safetensors import safe_open
 from torch import Tensor
 
@@ -15,11 +16,13 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.errors import WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotation_about, rotvec_to_matrix, swing
 
-__all__ = ["PoseLibrary", "relaxed_stand", "turned"]
+__all__ = ["PoseLibrary", "neighbours", "relaxed_stand", "turned"]
 
 _FORMAT = "liquidwarp-poses-1"
 _CURL = ((1, 0.16), (2, 0.30), (3, 0.20))
 """Bend of a relaxed finger's joints [rad]."""
+_NEIGHBOURS = 30
+_ONE_SIDE = math.radians(30)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,14 @@ class PoseLibrary:
         rotvec = torch.zeros(len(moved), len(model.joint_names), 3)
         rotvec[:, [model.joint_names.index(name) for name in names]] = moved
         return PoseLibrary(rotvec, tuple(clips[index] for index in clip.tolist()))
+
+    @cached_property
+    def bounds(self) -> tuple[Int64[Tensor, "N"], Int64[Tensor, "N"]]:
+        """First index of each pose's clip, and the first one after it, on the CPU; a clip's poses stand together."""
+        starts = [i for i, clip in enumerate(self.clips) if i == 0 or clip != self.clips[i - 1]]
+        ends = [*starts[1:], len(self.clips)]
+        lengths = torch.tensor([end - start for start, end in zip(starts, ends, strict=True)])
+        return torch.tensor(starts).repeat_interleave(lengths), torch.tensor(ends).repeat_interleave(lengths)
 
     def split(self, name: str) -> "PoseLibrary":
         """Poses for training ("train"), from other clips for evaluation ("held_out"), or "all"."""
@@ -110,22 +121,48 @@ def finger_joints(model: BodyModel) -> list[int]:
     return sorted({joint for hand in model.roles.fingers for chain in hand for joint in chain})
 
 
+def draw_places(
+    library: PoseLibrary, count: int, standing_share: float, generator: torch.Generator
+) -> tuple[Int64[Tensor, "N"], Bool[Tensor, "N"]]:
+    """Indices of poses in the library, and who stands instead.
+
+    Args:
+        library: Motion capture.
+        count: N.
+        standing_share: Share of standing poses [0, 1].
+        generator: Source of chance.
+    """
+    pick = torch.randint(len(library.clips), (count,), generator=generator, device=generator.device)
+    return pick, torch.rand(count, generator=generator, device=generator.device) < standing_share
+
+
+def neighbours(
+    library: PoseLibrary, pick: Int64[Tensor, "B"], views: int, generator: torch.Generator
+) -> Int64[Tensor, "B V"]:
+    """Poses of the same clip, each at most 30 poses away from ``pick``."""
+    start, end = (bound.to(pick.device)[pick][:, None] for bound in library.bounds)
+    steps = torch.rand(len(pick), views, generator=generator, device=generator.device) * 2 - 1
+    return (pick[:, None] + (_NEIGHBOURS * steps).round().long()).clamp(start, end - 1)
+
+
 def draw_poses(
-    library: PoseLibrary, model: BodyModel, count: int, standing_share: float, generator: torch.Generator
+    library: PoseLibrary,
+    model: BodyModel,
+    pick: Int64[Tensor, "N"],
+    standing: Bool[Tensor, "N"],
+    generator: torch.Generator,
 ) -> Float[Tensor, "N J 3 3"]:
     """Poses that face the camera: motion capture or a loose stand, each a little varied, hands from open to fist.
 
     Args:
         library: Motion capture.
         model: The body, on the generator's device.
-        count: N.
-        standing_share: Share of standing poses [0, 1].
+        pick: Indices of poses in the library.
+        standing: Who stands instead.
         generator: Source of chance.
     """
-    device = generator.device
+    device, count = generator.device, len(pick)
     stand = relaxed_stand(model, model.rest(torch.zeros(1, len(model.beta_names), device=device)).joints[0])
-    pick = torch.randint(len(library.clips), (count,), generator=generator, device=device)
-    standing = torch.rand(count, generator=generator, device=device) < standing_share
     rotvec = torch.where(standing[:, None, None], stand, library.rotvec[pick])
     movable = list(model.roles.movable())
     rotvec[:, movable] += 0.06 * torch.randn(count, len(movable), 3, generator=generator, device=device)
@@ -155,3 +192,10 @@ def yaw_angles(people: int, views: int, generator: torch.Generator) -> Float[Ten
     if views > 1:
         anywhere[:, 1] = torch.where(uniform[0, :, 1] < 0.6, math.pi + 0.45 * normal[:, 1], 0.8 * normal[:, 1])
     return anywhere
+
+
+def one_sided(yaw: Float[Tensor, "B V"], generator: torch.Generator) -> Float[Tensor, "B V"]:
+    """All views of a person within 30 degrees of one of them, the first or, for some people, the last."""
+    uniform = torch.rand(*yaw.shape, generator=generator, device=generator.device) * 2 - 1
+    side = torch.where(torch.rand(len(yaw), generator=generator, device=generator.device) < 0.7, yaw[:, 0], yaw[:, -1])
+    return side[:, None] + _ONE_SIDE * uniform

@@ -92,10 +92,8 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
         sources, own = sources.to(bank.device), bank.renderer
         views = [source_views(p.sources, p.images, p.bodies) for p in people]
         together = SourceViews(*(torch.cat([getattr(v, n) for v in views]) for n in ("images", "mattes", "conditions")))
-        warp = None
-        if own.warp is not None:
-            warp = TextureRenderer.of(_joined(people, weights, config, network=False)).to(bank.device)
-        renderer = NetworkRenderer.of(sources, together, own.generator, own.half, warp)
+        warp = TextureRenderer.of(_joined(people, weights, config, network=False)).to(bank.device)
+        renderer = NetworkRenderer.of(sources, together, own.generator, warp, own.half, own.keeps_photos)
     else:
         renderer = TextureRenderer.of(sources).to(bank.device)
         sources = renderer.sources
