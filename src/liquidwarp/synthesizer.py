@@ -43,7 +43,7 @@ __all__ = [
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-_BACKGROUND = "background-4"
+_BACKGROUND = "background-5"
 _GPU_BATCH = 8
 
 

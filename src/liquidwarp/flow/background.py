@@ -8,6 +8,7 @@ from torch import Tensor
 
 from liquidwarp.checks import check_shape, check_unit_range
 from liquidwarp.errors import SettingError, ShapeError
+from liquidwarp.flow.attached import attached_things
 from liquidwarp.flow.exemplar import fill_by_example
 from liquidwarp.flow.masks import dilate
 from liquidwarp.flow.poisson import membrane
@@ -65,7 +66,7 @@ def complete_background(
         quality: "good" copies patches of the picture into the hole (seconds), "draft" smears its border inward.
 
     Returns:
-        The background; outside of the hole and of the person's shadow on the ground it is the photo itself.
+        The background; outside of the hole, of what the person holds and of the shadow on the ground it is the photo.
 
     Raises:
         ShapeError: sizes differ or there is no such photo.
@@ -85,9 +86,11 @@ def complete_background(
     image = picture[0].permute(1, 2, 0).cpu().numpy()
     mask = hole[0, 0].cpu().numpy()
     useless = np.zeros_like(mask) if inside is None else inside[primary, 0].cpu().numpy() < 0.5
-    shadow = find_shadow(image, holes[primary, 0].cpu().numpy(), useless)
+    person = holes[primary, 0].cpu().numpy()
+    shadow = find_shadow(image, person, useless)
     if shadow is not None:
         image = lift_shadow(image, shadow)
+    mask = mask | attached_things(image, person, useless)
     filled = _smear(image, mask) if quality == "draft" else _by_example(image, mask, useless)
     result = torch.as_tensor(filled, dtype=images.dtype, device=images.device).permute(2, 0, 1)[None]
     changed = mask if shadow is None else mask | shadow.where
