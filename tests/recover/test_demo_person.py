@@ -40,7 +40,7 @@ def test_landmarks_lie_on_the_person(views, name):
     on_person = cv2.dilate((truth(name) > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8))
     x, y = views[name].xy[0].numpy().T.astype(int)
     assert on_person[y, x].mean() > 0.95
-    assert iou(views[name].masks[0], cv2.resize(truth(name), (192, 256), interpolation=cv2.INTER_AREA) > 0.5) > 0.9
+    assert iou(views[name].masks[0], cv2.resize(truth(name), (288, 384), interpolation=cv2.INTER_AREA) > 0.5) > 0.9
 
 
 @pytest.mark.parametrize(("name", "left_is_right_of_right"), [("front", True), ("back", False)])

@@ -35,9 +35,9 @@ def test_select_keeps_masks_with_their_frames():
 
 
 def test_mask_size_keeps_the_shape():
-    assert mask_size((1920, 1080)) == (256, 144)
-    assert mask_size((720, 1280)) == (144, 256)
-    assert mask_size((5000, 3)) == (256, 1)
+    assert mask_size((1920, 1080)) == (384, 216)
+    assert mask_size((720, 1280)) == (216, 384)
+    assert mask_size((5000, 3)) == (384, 1)
 
 
 def test_only_the_largest_component_stays():

@@ -68,8 +68,8 @@ def test_collected_frames_hold_what_was_seen():
     assert not detections.hands_xy[1, 0].any()
     assert (detections.face_xy[1] == 5).all()
     assert detections.face_score[1] == pytest.approx(0.8)
-    assert (detections.masks.height, detections.masks.width) == (128, 256)
+    assert (detections.masks.height, detections.masks.width) == (192, 384)
     mask = detections.masks[1]
-    # 128 x 64 of 256 x 256 cells of a region of 100 px: 50 x 25 px of the picture, whose masks have 1.28 px a px.
-    assert mask.sum() == pytest.approx(50 * 25 * 1.28**2, rel=0.03)
-    assert np.flatnonzero(mask.any(0)).mean() == pytest.approx(127.5, abs=0.6)
+    # 128 x 64 of 256 x 256 cells of a region of 100 px: 50 x 25 px of the picture, whose masks have 1.92 px a px.
+    assert mask.sum() == pytest.approx(50 * 25 * 1.92**2, rel=0.03)
+    assert np.flatnonzero(mask.any(0)).mean() == pytest.approx(191.5, abs=0.9)

@@ -38,9 +38,9 @@ def test_photo_is_measured_exactly():
     detections = detector().detect_photo(draw(SIZE, (100.3, 70.8, 30.0)))
     assert np.abs(detections.xy[0].numpy() - (100.3, 70.8) - 30 * RIM).max() < 0.3
     mask = detections.masks[0]
-    assert mask.shape == (171, 256)
+    assert mask.shape == (256, 384)
     rows, columns = np.nonzero(mask)
-    scale = 240 / 256
+    scale = 240 / 384
     assert (columns.mean() + 0.5) * scale == pytest.approx(100.3, abs=0.2)
     assert (rows.mean() + 0.5) * scale == pytest.approx(70.8, abs=0.2)
     assert np.sqrt(mask.sum() / np.pi) * scale == pytest.approx(30, rel=0.03)

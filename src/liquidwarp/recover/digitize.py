@@ -34,10 +34,10 @@ __all__ = ["Recovery", "recover_photos", "recover_video"]
 
 _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
-_DETECTIONS = "detections-2"
-_VIDEO_DETECTIONS = "detections-3"
-_RECOVERY = "recovery-5"
-_VIDEO_RECOVERY = "recovery-6"
+_DETECTIONS = "detections-4"
+_VIDEO_DETECTIONS = "detections-4"
+_RECOVERY = "recovery-7"
+_VIDEO_RECOVERY = "recovery-7"
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from liquidwarp.recover.landmarks import Pose
 
 __all__ = ["Sighting", "collect", "faces_away", "largest_component", "mask_size", "sighting"]
 
-MASK_SIDE = 256
+MASK_SIDE = 384
 UNSURE_FACE = 0.5
 """A back of the head has a face score below this."""
 HIDDEN = 0.1
@@ -71,7 +71,7 @@ def faces_away(world: Float[np.ndarray, "33 3"], margin: float = 0.3) -> bool:
 
 
 def mask_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of the masks of frames of ``size``: the longer side has 256 px, no side is empty."""
+    """(width, height) of the masks of frames of ``size``: the longer side has ``MASK_SIDE`` px, no side is empty."""
     scale = MASK_SIDE / max(size)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
+from liquidwarp.body.parts import PARTS
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.recover.bundle import FitState, Rows, View, robust_cost, robust_weight
@@ -24,7 +25,7 @@ from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
 
 __all__ = ["MaskOutlines", "OutlineTerm", "Surface", "match_outlines"]
 
-_POINTS = 144
+_POINTS = 288
 """Points per outline."""
 _SIGMA = 0.02
 """Trusted accuracy of an outline, on the body [m]."""
@@ -32,8 +33,11 @@ _SLIDE = 0.1
 """Weight of the distance along the outline, against that across it."""
 _NORMAL_PRICE = 0.15
 """A pair with opposite normals counts as twice this much farther apart [m]."""
-_TOTAL_WEIGHT = 78.0
-"""Of all pairs of one direction in one frame; the 33 landmarks weigh about 26."""
+_TOTAL_WEIGHT = 240.0
+"""Of all pairs of one direction in one frame; the 33 landmarks weigh about 26, but they have the same bias in every
+frame, and an outline that is off shows in every picture."""
+_HEAD_WEIGHT = 0.2
+"""Of pairs on head and face: what is outlined there is mostly hair, and the face has landmarks of its own."""
 _FRAMES_PER_DRAW = 8
 
 
@@ -46,6 +50,8 @@ class Surface:
     basis: Float[Tensor, "V 3 K"]
     weights: Float[Tensor, "V N"]
     faces: Int64[Tensor, "F 3"]
+    trust: Float[Tensor, "V"]
+    """How far the mask's outline tells where this vertex is (0, 1]."""
 
     @staticmethod
     def of(model: BodyModel, skeleton: Skeleton, fixed: Float[Tensor, "J 3 3"]) -> "Surface":
@@ -60,7 +66,9 @@ class Surface:
         betas = torch.cat([torch.zeros(1, num_betas), torch.eye(num_betas)])
         vertices = torch.cat([model.pose(model.rest(row[None]), fixed[None]).vertices for row in betas])
         basis = (vertices[1:] - vertices[:1]).permute(1, 2, 0).contiguous()
-        return Surface(vertices[0], basis, skeleton.merged_weights(model.lbs_weights), model.faces)
+        head = torch.isin(model.vertex_part, torch.tensor([PARTS.index(part) for part in ("head", "face")]))
+        trust = torch.where(head, _HEAD_WEIGHT, 1.0)
+        return Surface(vertices[0], basis, skeleton.merged_weights(model.lbs_weights), model.faces, trust)
 
 
 @dataclass(frozen=True)
@@ -177,7 +185,7 @@ def match_outlines(
     on_body_index = torch.cat([index, to_body], 1)
     on_mask_index = torch.cat([to_mask, index], 1)
     weight = torch.cat([body.usable & mask.usable.any(1, True), mask.usable & body.usable.any(1, True)], 1)
-    rest, basis, weights = on_body
+    rest, basis, weights, trust = on_body
     if not with_betas:  # the shape is fixed: put it into the rest positions
         rest, basis = rest + basis @ state.betas, basis[..., :0]
     points = SkinnedPoints(rest[frame, on_body_index], basis[frame, on_body_index], weights[frame, on_body_index])
@@ -185,14 +193,14 @@ def match_outlines(
         points,
         mask.xy[frame, on_mask_index],
         mask.normal[frame, on_mask_index],
-        weight * (_TOTAL_WEIGHT / mask.xy.shape[1]),
+        weight * trust[frame, on_body_index] * (_TOTAL_WEIGHT / mask.xy.shape[1]),
     )
 
 
 def _body_outline(
     state: FitState, skeleton: Skeleton, surface: Surface, observation: Observation, mask: MaskOutlines
-) -> tuple[_Outline, tuple[Tensor, Tensor, Tensor]]:
-    """The drawn bodies' outlines (normalised), and where those points are on the skin (rest, basis, weights)."""
+) -> tuple[_Outline, tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """The drawn bodies' outlines (normalised), and where those points are on the skin (rest, basis, weights, trust)."""
     width, height = mask.size.amax(0).tolist()
     scale = observation.pixels_per_metre * mask.per_pixel
     camera = WeakPerspective(
@@ -218,6 +226,7 @@ def _body_outline(
         (surface.rest[vertices] * share).sum(2),
         (surface.basis[vertices] * share[..., None]).sum(2),
         (surface.weights[vertices] * share).sum(2),
+        (surface.trust[vertices] * share[..., 0]).sum(2),
     )
     xy = (outline.xy / mask.per_pixel[:, None, None] - observation.centre[:, None]) / observation.pixels_per_metre[
         :, None, None
