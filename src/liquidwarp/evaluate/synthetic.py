@@ -17,12 +17,10 @@ from torch import Tensor
 
 from liquidwarp.config import SyntheticConfig, SyntheticEvaluation, TrainConfig
 from liquidwarp.evaluate.contenders import Contender, load_contenders
-from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.learn.report import score_sample, synthesize_sample, texture_warped
 from liquidwarp.learn.scores import Scorer, Scores, mean_scores
-from liquidwarp.media import save_image
 
 __all__ = ["GrowingSamples", "SyntheticReport", "evaluate_synthetic"]
 
@@ -128,6 +126,10 @@ def _synthesize(
 
 
 def _write(out: Path, report: SyntheticReport, sheets: dict[int, list[list[Tensor]]], models: Sequence[str]) -> None:
+    # Only here, as training machines may lack image libraries.
+    from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
+    from liquidwarp.media import save_image
+
     for count, people in sheets.items():
         titles = [*(f"source {index + 1}" for index in range(count)), *models, "truth"]
         sheet = contact_sheet(titles, [[to_pixels(picture) for picture in person] for person in people])
