@@ -118,3 +118,21 @@ def test_errors():
         complete_background(image, person(), primary=1)
     with pytest.raises(ShapeError, match="images"):
         complete_background(image * 255, person())
+
+
+@pytest.mark.parametrize("quality", ["draft", "good"])
+def test_other_people_stay(quality):
+    """A red neighbour touches the person, a green one stands apart: both stay, and are not there twice."""
+    image = torch.full((1, 3, 96, 96), 0.4)
+    red, green = person(left=56, right=70), person(left=4, right=14)
+    for others, channel in ((red, 0), (green, 1)):
+        image = torch.where(others > 0, torch.eye(3)[channel].view(1, 3, 1, 1), image)
+    image = torch.where(person() > 0, torch.ones(1), image)
+    result = complete_background(image, person(), quality=quality, others=red + green)
+    assert (result[..., 20:90, 60:70] == image[..., 20:90, 60:70]).all()
+    assert (result[..., 20:90, 4:14] == image[..., 20:90, 4:14]).all()
+    greenish = (result[:, 1] > result[:, 0] + 0.3).sum()
+    assert greenish == (green > 0).sum(), "nobody is copied"
+    gone = complete_background(image, person(), quality=quality)
+    assert not (gone[..., 20:90, 56:59] == image[..., 20:90, 56:59]).all(), "without that the margin is repainted"
+    assert result[..., 20:90, 44:50].mean(1).max() < 0.8, "the person is gone"

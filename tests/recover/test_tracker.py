@@ -68,6 +68,23 @@ def test_only_who_is_found_in_a_second_look_is_a_person():
     assert detector(Fanciful()).detect_people(picture) == []
 
 
+class Shy(Discs):
+    """Sees but the largest one of a picture."""
+
+    def finder(self, image):
+        offsets, logits = super().finder(image)
+        best = int(np.where(logits[0, :, 0] > 0, np.abs(offsets[0, :, 2]), 0).argmax())
+        kept = np.full_like(logits, -20)
+        kept[0, best] = logits[0, best]
+        return [offsets, kept]
+
+
+def test_who_is_hidden_by_others_is_found_when_they_are_painted_over(crowd):
+    assert len(detector(Shy()).detect_people(crowd, everybody=False)) == 1
+    people = detector(Shy()).detect_people(crowd)
+    assert [pose.xy[0] for pose in people] == [pytest.approx(disc[:2], abs=0.3) for disc in (LARGE, MIDDLE, SMALL)]
+
+
 def test_messages_say_what_to_do(crowd):
     finder = detector()
     with pytest.raises(NoPersonFoundError, match=r"found nobody.*whole body"):

@@ -26,6 +26,8 @@ _BRIGHTER = 1.15
 """Exposures further apart than this factor are not believed to be of the same place."""
 _COARSE = 160
 """Size at which the light of two photos is compared [px]."""
+_EDGE = 2 / 512
+"""Width of the soft edge between people who overlap [picture heights]."""
 _LIGHT = 0.5
 """The same place differs by no more than this between two photos [RGB, 0..1]."""
 
@@ -53,6 +55,7 @@ def complete_background(
     inside: Float[Tensor, "S 1 H W"] | None = None,
     primary: int = 0,
     quality: str = "good",
+    others: Float[Tensor, "1 1 H W"] | None = None,
 ) -> Float[Tensor, "1 3 H W"]:
     """Complete the background of one photo.
 
@@ -64,6 +67,8 @@ def complete_background(
         inside: Where the photo is, 1 = photo; 0 = what a crop added around it, from which nothing is copied.
         primary: The photo whose background is wanted.
         quality: "good" copies patches of the picture into the hole (seconds), "draft" smears its border inward.
+        others: Opacity of other people in the primary photo, who stay as they are; of those whom the person does not
+            touch nothing is copied.
 
     Returns:
         The background; outside of the hole, of what the person holds and of the shadow on the ground it is the photo.
@@ -82,19 +87,36 @@ def complete_background(
     holes = background_hole(mattes, silhouettes, _OTHERS_DILATION)
     own = slice(primary, primary + 1)
     holes[own] = background_hole(mattes[own], None if silhouettes is None else silhouettes[own])
+    stays = torch.zeros_like(holes[own]) if others is None else _beside(others, mattes[own])
+    holes[own] &= ~stays
     picture, hole = _from_other_photos(images, holes, primary)
     image = picture[0].permute(1, 2, 0).cpu().numpy()
     mask = hole[0, 0].cpu().numpy()
     useless = np.zeros_like(mask) if inside is None else inside[primary, 0].cpu().numpy() < 0.5
-    person = holes[primary, 0].cpu().numpy()
+    person, kept = holes[primary, 0].cpu().numpy(), stays[0, 0].cpu().numpy()
+    useless = useless | _untouched(kept, person)
     shadow = find_shadow(image, person, useless)
     if shadow is not None:
         image = lift_shadow(image, shadow)
-    mask = mask | attached_things(image, person, useless)
+    mask = (mask | attached_things(image, person, useless)) & ~kept
     filled = _smear(image, mask) if quality == "draft" else _by_example(image, mask, useless)
     result = torch.as_tensor(filled, dtype=images.dtype, device=images.device).permute(2, 0, 1)[None]
-    changed = mask if shadow is None else mask | shadow.where
+    changed = mask if shadow is None else (mask | shadow.where) & ~kept
     return torch.where(torch.as_tensor(changed, device=images.device)[None, None], result, picture)
+
+
+def _beside(others: Float[Tensor, "1 1 H W"], matte: Float[Tensor, "1 1 H W"]) -> Bool[Tensor, "1 1 H W"]:
+    """Where others are, but not along the person's own soft edge, whose colours are a mix of both."""
+    edge = dilate((matte > 0.05).to(matte.dtype), max(1, round(_EDGE * matte.shape[-2])))
+    return (others > 0.5) & (edge < 0.5)
+
+
+def _untouched(others: Bool[np.ndarray, "H W"], hole: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """Those of the others whom the hole does not touch: copied, they would be there twice."""
+    count, labels = cv2.connectedComponents(others.astype(np.uint8))
+    grown = cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    touched = np.isin(np.arange(count), np.unique(labels[grown]))
+    return others & ~touched[labels]
 
 
 def _from_other_photos(

@@ -17,7 +17,7 @@ from liquidwarp.errors import NoPersonFoundError, ShapeError
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.sightings import largest_component
 
-__all__ = ["CoarseMask", "closed_form_matte", "foreground_colours", "matte"]
+__all__ = ["CoarseMask", "closed_form_matte", "foreground_colours", "matte", "refined_edge"]
 
 WORKING_SIDE = 800
 """The longer side at which the band is solved [px]; the guided filter carries the result to full resolution."""
@@ -94,12 +94,24 @@ def matte(
     if alpha is not None and alpha.min() < 255 * (1 - SOLID) < 255 * SOLID < alpha.max():
         opacity = alpha.astype(np.float32) / 255
     else:
-        rows, columns = _window(coarse)
-        opacity = np.zeros(rgb.shape[:2], np.float32)
-        opacity[rows, columns] = _refine(rgb[rows, columns], coarse.probability[rows, columns], coarse.cell)
+        opacity = refined_edge(rgb, coarse)
     if body_mask is not None:
         opacity = opacity * _near_body(body_mask, REACH * _extent(body_mask))
     return _one_figure(opacity)
+
+
+def refined_edge(rgb: UInt8[np.ndarray, "H W 3"], coarse: CoarseMask) -> Float[np.ndarray, "H W"]:
+    """Opacity [0, 1] by the colours along the edge of a coarse mask; 0 far from it.
+
+    Args:
+        rgb: The photo.
+        coarse: Somebody's mask.
+    """
+    opacity = np.zeros(rgb.shape[:2], np.float32)
+    if (coarse.probability > 0.5).any():
+        rows, columns = _window(coarse)
+        opacity[rows, columns] = _refine(rgb[rows, columns], coarse.probability[rows, columns], coarse.cell)
+    return opacity
 
 
 def _window(coarse: CoarseMask) -> tuple[slice, slice]:

@@ -21,8 +21,11 @@ from liquidwarp.geometry.mesh import vertex_normals
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
 from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.recover.company import find_company, paint_over
+from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
-from liquidwarp.recover.matte import matte
+from liquidwarp.recover.landmarks import Pose
+from liquidwarp.recover.matte import CoarseMask, matte
 from liquidwarp.recover.scenery import around, lay_over, person_area, uncovering_frames
 from liquidwarp.recover.tracker import PersonDetector
 
@@ -37,7 +40,7 @@ _SMALL = 128
 _THICKNESS = 0.04
 """What lies this little behind the seen surface is seen itself [m]."""
 _VIEWS = "views-3"
-_MATTE = "matte-1"
+_MATTE = "matte-2"
 _LARGEST = 1024
 
 
@@ -59,6 +62,10 @@ class SourcePhotos:
     scenery: tuple[tuple[UInt8[np.ndarray, "_ _ 3"], Bool[np.ndarray, "_ _"]], ...] = ()
     """Further frames of a video or photos of the same place, laid over the first picture, and where the person is in
     them: they may show what the person hides there."""
+    others: UInt8[np.ndarray, "_ _"] | None = None
+    """Opacity of other people in the first picture; None: nobody else is there."""
+    front: UInt8[np.ndarray, "_ _"] | None = None
+    """Of those others who stand before the person."""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -168,8 +175,11 @@ def _with_mattes(
         silhouette(model, recovery.body[slice(i, i + 1)], (picture.shape[0], picture.shape[1]))
         for i, picture in enumerate(pictures)
     )
-    mattes = _cut_out(pictures, alphas, recovery, silhouettes, cache, origins)
-    return SourcePhotos(origins[0][0].stem, pictures, alphas, recovery, mattes, silhouettes)
+    found = _cut_out(pictures, alphas, recovery, silhouettes, cache, origins)
+    mattes = tuple(tensors["matte"].numpy() for tensors in found)
+    others, front = (found[0][name].numpy() if name in found[0] else None for name in ("others", "front"))
+    name = origins[0][0].stem
+    return SourcePhotos(name, pictures, alphas, recovery, mattes, silhouettes, others=others, front=front)
 
 
 def silhouette(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
@@ -195,10 +205,13 @@ def _cut_out(
     silhouettes: Sequence[Bool[np.ndarray, "_ _"]],
     cache: Cache,
     origins: Sequence[tuple[Path, int]],
-) -> tuple[UInt8[np.ndarray, "_ _"], ...]:
-    """The mattes, from the cache where it knows them; ``origins`` are file and frame of each picture."""
+) -> list[dict[str, Tensor]]:
+    """Mattes ("matte") and other people ("others", "front"), from the cache where it knows them.
+
+    ``origins`` are file and frame of each picture.
+    """
     detector: PersonDetector | None = None
-    mattes = []
+    results = []
     for index, (picture, (file, frame)) in enumerate(zip(pictures, origins, strict=True)):
         seen, body = recovery.detection(index), recovery.body[slice(index, index + 1)]
         state = digest_of_tensors(
@@ -208,12 +221,34 @@ def _cut_out(
         known = cache.load(key)
         if known is None:
             detector = detector or PersonDetector(DetectConfig())
-            coarse = detector.coarse_mask(picture, seen)
-            opacity = matte(picture, seen, coarse=coarse, alpha=alphas[index], body_mask=silhouettes[index])
-            known = {"matte": torch.from_numpy(np.rint(opacity * 255).astype(np.uint8))}, {}
+            known = _matte_among_others(detector, picture, alphas[index], seen, silhouettes[index]), {}
             cache.save(key, *known)
-        mattes.append(known[0]["matte"].numpy())
-    return tuple(mattes)
+        results.append(known[0])
+    return results
+
+
+def _matte_among_others(
+    detector: PersonDetector,
+    picture: UInt8[np.ndarray, "H W 3"],
+    alpha: UInt8[np.ndarray, "H W"] | None,
+    seen: Detections,
+    body: Bool[np.ndarray, "H W"],
+) -> dict[str, Tensor]:
+    """The person's matte, without a piece of a neighbour; and the neighbours, if there are any."""
+
+    def look(rgb: UInt8[np.ndarray, "H W 3"]) -> list[Pose]:
+        return detector.detect_people(rgb, everybody=False)
+
+    company = None if alpha is not None else find_company(look, picture, CoarseMask.of(seen, 0), body)
+    layers: dict[str, Float[np.ndarray, "H W"]] = {}
+    if company is None:
+        coarse = detector.coarse_mask(picture, seen)
+    else:
+        alone = detector.coarse_mask(paint_over(picture, company.opacity > 0.5), seen)
+        coarse = replace(alone, probability=np.minimum(alone.probability, 1 - company.opacity))
+        layers = {"others": company.opacity, "front": company.front}
+    layers["matte"] = matte(picture, seen, coarse=coarse, alpha=alpha, body_mask=body)
+    return {name: torch.from_numpy(np.rint(layer * 255).astype(np.uint8)) for name, layer in layers.items()}
 
 
 def views_of_video(

@@ -8,18 +8,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import ShapeError
 from liquidwarp.recover.choice import PersonChoice, choose_person, parse_choice
+from liquidwarp.recover.company import paint_over
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.follow import Track, TrackState, holds, is_near
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, Network, PeopleFinder, Pose, PoseNetwork, load_network
 from liquidwarp.recover.matte import CoarseMask
 from liquidwarp.recover.pieces import Piece, whole_video
-from liquidwarp.recover.regions import Region, region_around, region_of_picture
+from liquidwarp.recover.regions import Region, crop, region_around, region_of_picture
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
 from liquidwarp.weights import asset
 
@@ -40,6 +41,12 @@ LIMBS = (13, 14, 15, 16, 25, 26, 27, 28)
 """Elbows, wrists, knees and ankles among the landmarks."""
 HIDDEN_LIMB = 0.1
 """Where no limb is more visible than this, a shape was taken for a trunk."""
+HARDLY_SEEN = 0.8
+"""Whose mask lies more than this share in what was painted over is the paint itself."""
+NOBODY = -10.0
+"""Logit of a mask where the person surely is not."""
+CROWD = 6
+"""With so many people found, nobody is looked for behind them."""
 SAME_PERSON = 0.5
 """A person whose mask lies more than this share in the masks of people found before is one of them, or a limb."""
 LARGEST_PIECE = 300
@@ -95,8 +102,28 @@ class PersonDetector:
         Args:
             rgb: The picture.
             everybody: Look for small people too, and if nobody is there, for people who lie or stand on their heads;
-                up to a hundred times slower than one look at the whole picture.
+                up to a hundred times slower than one look at the whole picture. And look again with everybody painted
+                over who was found, as people hide others from the finder.
         """
+        people = self._search(rgb, everybody)
+        more = people if everybody else []
+        hidden = np.zeros(rgb.shape[:2], bool)
+        while more and len(people) < CROWD:
+            for pose in more:
+                hidden |= self._mask(pose, rgb)
+            painted = paint_over(rgb, hidden)
+            found = [(pose, self._mask(pose, rgb)) for pose in self._search(painted, everybody=False)]
+            more = [_without(pose, hidden) for pose, mask in found if (mask & hidden).sum() < HARDLY_SEEN * mask.sum()]
+            people = people + more
+        return sorted(people, key=lambda person: -person.height)
+
+    @staticmethod
+    def _mask(pose: Pose, rgb: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
+        size = (rgb.shape[1], rgb.shape[0])
+        return np.asarray(pose.soft_mask(size, size) >= 0.5)
+
+    def _search(self, rgb: UInt8[np.ndarray, "H W 3"], everybody: bool) -> list[Pose]:
+        """Look at a picture once, from far to near."""
         height, width = rgb.shape[:2]
         levels = [[region_of_picture(width, height)]]
         if everybody:
@@ -117,7 +144,7 @@ class PersonDetector:
                 if mask.any() and mask[taken].sum() <= SAME_PERSON * mask.sum():
                     people.append(pose)
                     taken |= mask
-        return sorted(people, key=lambda person: -person.height)
+        return people
 
     def detect_photo(self, rgb: UInt8[np.ndarray, "H W 3"], choice: PersonChoice = None) -> Detections:
         """Detect one person in a photo.
@@ -265,6 +292,12 @@ def _checked(frame: UInt8[np.ndarray, "H W 3"], size: tuple[int, int], index: in
     if (frame.shape[1], frame.shape[0]) != size:
         raise ShapeError(f"frame {index}: expected {size[0]} x {size[1]} px, got {frame.shape[1]} x {frame.shape[0]}.")
     return frame
+
+
+def _without(pose: Pose, hidden: Bool[np.ndarray, "H W"]) -> Pose:
+    """The person, whose mask ends where somebody else stands before."""
+    covered = crop(hidden.astype(np.float32), pose.region, len(pose.mask_logits)) > 0.5
+    return replace(pose, mask_logits=np.where(covered, np.float32(NOBODY), pose.mask_logits))
 
 
 def _tiles(width: int, height: int, side: float) -> list[Region]:
