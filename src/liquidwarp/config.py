@@ -253,6 +253,8 @@ class SynthesisConfig:
     the network makes the rest. nothing: all is the network's, which is faster and softer."""
     background: Literal["good", "draft"] = "good"
     """How the background behind the person is invented. good: by patches of the photo (seconds). draft: smeared."""
+    shadow: bool = True
+    """Paint a soft shadow where feet touch the ground of the picture behind; plain colours have no ground."""
     batch: int = 0
     """Frames rendered at once; 0: 1 on a CPU, 8 on a GPU."""
     half: bool = True
@@ -501,6 +503,9 @@ class TrainConfig:
     fill_texture: bool = True
     """Give the network what texture warping draws, with made-up colours where no source sees the body, as the product
     does; otherwise the bare warp with its holes."""
+    carried_outlines: float = 0.5
+    """Share of people whose warped outline lies as near to the true one as the product's halos carry it, instead of
+    where the plain shell ends; never in evaluation."""
     data_folder: Path | None = None
     """Folder that scripts/build_wardrobe.py made for the synthetic people."""
     synthetic: SyntheticConfig = SyntheticConfig()
@@ -541,7 +546,7 @@ class TrainConfig:
             raise SettingError(f"train.shell_scales: expected numbers above 0, got {self.shell_scales}.")
         if self.steps == 0 and self.minutes <= 0:
             raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
-        for name in ("adversarial_start", "single_source_share", "ema_decay"):
+        for name in ("adversarial_start", "single_source_share", "carried_outlines", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
 

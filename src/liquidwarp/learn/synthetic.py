@@ -26,6 +26,7 @@ from liquidwarp.flow.surface import ProjectedSurface, project_posed
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import Faces, TrainingSample, choose_views, degrade_mattes
+from liquidwarp.learn.outlines import carry_outlines
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
 from liquidwarp.synthetic.scene import Camera
 from liquidwarp.types import TargetFlow
@@ -94,10 +95,13 @@ class SyntheticData:
         Raises:
             SettingError: no folder is set.
         """
-        if config.data_folder is None:
+        folder = config.data_folder
+        if folder is None:
             raise SettingError("train.data_folder: synthetic people need the folder of scripts/build_wardrobe.py.")
         part, seed = ("held_out", config.seed + 10_007) if split == "test" else ("train", config.seed)
-        return cls(config, SyntheticPeople.load(config.data_folder, device, part, seed, config.synthetic))
+        if split == "test":
+            config = replace(config, carried_outlines=0.0)  # an evaluation knows no truth
+        return cls(config, SyntheticPeople.load(folder, device, part, seed, config.synthetic))
 
     @torch.no_grad()
     def samples(self, index: int) -> list[TrainingSample]:
@@ -147,14 +151,14 @@ class SyntheticData:
         sources, targets = chosen
         rendered, surface, faces = views.rendered, views.surface, views.faces
         people, num_views = rendered.images.shape[:2]
-        size = rendered.images.shape[-2:]
         hidden = hidden.to(surface.body.device)
         rows = torch.arange(people * num_views, device=hidden.device).view(people, num_views)
         images, mattes = rendered.photos[:, sources], views.mattes[:, sources]
         of_sources = surface[rows[:, sources].flatten()]
         flow_sources = prepare_source_batch(self.model, views.shell, of_sources, images, mattes)
         flow_sources = _without(flow_sources, hidden)
-        flow = self._flow(flow_sources, surface[rows[:, targets].flatten()], (size[0], size[1]), generator)
+        truth = rendered.mattes[:, targets]
+        flow = self._flow(flow_sources, surface[rows[:, targets].flatten()], truth, generator)
         per_person = {name: torch.unflatten(getattr(flow, name), 0, (people, -1)) for name in flow.__dataclass_fields__}
         return TrainingSample(
             SourceBatch(images, mattes, views.conditions[:, sources]),
@@ -167,20 +171,34 @@ class SyntheticData:
         )
 
     def _flow(
-        self, sources: FlowSources, targets: ProjectedSurface, size: tuple[int, int], generator: torch.Generator
+        self,
+        sources: FlowSources,
+        targets: ProjectedSurface,
+        truth: Float[Tensor, "B T 1 H W"],
+        generator: torch.Generator,
     ) -> TargetFlow:
         """The flow with the picture that texture warping draws; how well it makes up what is hidden varies."""
-        composition = compose_layers(sources, targets, size)
-        if not self.config.fill_texture:
+        composition = compose_layers(sources, targets, (truth.shape[-2], truth.shape[-1]))
+        config, people = self.config, len(sources.body)
+        if not config.fill_texture:
             return merge_layers(composition)
-        people = len(sources.body)
         rounds = _ROUNDS[int(torch.randint(len(_ROUNDS), (), generator=generator))]
         colours = self.fill.colours(sources, rounds)
         known = (sources.body[..., 2].amax(1) > _SEEN)[..., None]
         plain = torch.rand(2, people, 1, 1, generator=generator)
         plain = (plain[0] * (plain[1] < _PLAIN_SHARE)).to(colours.device) * ~known
         mean = (colours * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)
-        return draw_flow(composition, self.fill.at_pixels(torch.lerp(colours, mean, plain), composition))
+        flow = draw_flow(composition, self.fill.at_pixels(torch.lerp(colours, mean, plain), composition))
+        carried = torch.rand(people, generator=generator) < config.carried_outlines
+        if not bool(carried.any()):
+            return flow
+        body = composition.body.layer.raster.covered[:, None]
+        drawn = carry_outlines(flow.texture, flow.texture_matte, body, truth.flatten(0, 1), generator)
+        chosen = carried.repeat_interleave(truth.shape[1]).to(truth.device)[:, None, None, None]
+        texture, matte = (
+            torch.where(chosen, new, old) for new, old in zip(drawn, (flow.texture, flow.texture_matte), strict=True)
+        )
+        return replace(flow, texture=texture, texture_matte=matte)
 
 
 def _hide_sources(config: TrainConfig, generator: torch.Generator) -> Bool[Tensor, "B S"]:
