@@ -18,6 +18,7 @@ from liquidwarp.evaluate.truth import (
     TruthReport,
     TruthScore,
     VisibleSurface,
+    _suggested,
     compare,
     demo_person,
 )
@@ -112,6 +113,21 @@ def test_noise_is_found_again_from_what_it_moves(model: AnnyBody, person: KnownP
     noise = matched_noise(response, 4 * response.sum(0), guess)
     assert noise.joint == pytest.approx(2 * guess.joint, rel=0.1)
     assert noise.twist == pytest.approx(2 * guess.twist, rel=0.1)
+
+
+def test_the_suggested_noise_follows_the_fits_displacement(model: AnnyBody, person: KnownPerson) -> None:
+    guess, people = BodyNoise(), [person] * 4
+    made = [
+        measured(model, person, disturbed(model, person.body, guess, torch.Generator().manual_seed(seed)))
+        for seed in range(4)
+    ]
+    alike = _suggested(model, people, made)
+    doubled = _suggested(model, people, [replace(found, displacement=2 * found.displacement) for found in made])
+    assert 0.5 < alike.joint / guess.joint < 2
+    assert doubled.joint == pytest.approx(2 * alike.joint, rel=0.15)
+    text = str(TruthReport((TruthScore.of("fit", model, made),), 1, 2, alike))
+    assert f"{alike.joint:.4g}" in text
+    assert "BodyNoise" in text
 
 
 def test_the_demo_person_is_where_the_demo_shows_him(model: AnnyBody) -> None:

@@ -22,7 +22,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.config import BodyNoise, SyntheticConfig
 from liquidwarp.errors import NoPersonFoundError
-from liquidwarp.evaluate.noise import disturbed
+from liquidwarp.evaluate.noise import disturbed, matched_noise, responses
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import kabsch, matrix_to_rotvec
@@ -289,6 +289,8 @@ class TruthReport:
     scores: tuple[TruthScore, ...]
     people: int
     views: int
+    noise: BodyNoise | None = None
+    """Independent errors that displace every part of the surface as much as the fit does; None: nobody was fitted."""
 
     def __str__(self) -> str:
         names = [*KINDS, "all"]
@@ -306,6 +308,10 @@ class TruthReport:
         groups = list(self.scores[0].rotation)
         lines += ["", f"{'median angle [degrees]':<26}" + "".join(f"{group:>11}" for group in groups)]
         lines += [f"{s.name:<26}" + "".join(f"{s.rotation[g]:>11.1f}" for g in groups) for s in self.scores]
+        if self.noise is not None:
+            sizes = asdict(BodyNoise())
+            lines += ["", "BodyNoise that displaces the surface as the fit does, outlines too (the training's):"]
+            lines += [f"  {name:<12}{value:>8.4g}  ({sizes[name]:.4g})" for name, value in asdict(self.noise).items()]
         return "\n".join(lines)
 
 
@@ -338,25 +344,52 @@ def evaluate_truth(
 
     Raises:
         WeightsNotFoundError: no wardrobe there.
+        NoPersonFoundError: nobody was found in any picture.
     """
     config = SyntheticConfig(upper_body=0.0, distance=_PHOTO_DISTANCE, similar_views=0.0)
     supply = SyntheticPeople.load(wardrobe, "cpu", "held_out", seed, config)
     model, detector = AnnyBody.load(), PersonDetector()
     found: dict[str, list[Comparison]] = {name: [] for name in (_TOGETHER, _SINGLE, _TRUE, _TRAINING)}
     generator = torch.Generator().manual_seed(seed)
+    fitted_people: list[KnownPerson] = []
     for index in range(people):
         person = _drawn(supply, index, views, size)
         for name, comparison in _fitted(model, detector, person, generator):
             found[name].append(comparison)
+            fitted_people += [person] * (name == _TOGETHER)
+    if not fitted_people:
+        raise NoPersonFoundError(f"{wardrobe}: expected people to be found in its pictures; nobody was. Draw more.")
     scores = [TruthScore.of(name, model, comparisons) for name, comparisons in found.items()]
     demo = [c for name, c in _fitted(model, detector, demo_person(), generator) if name == _TOGETHER]
     scores.append(TruthScore.of("the demo's person, fitted", model, demo))
-    report = TruthReport(tuple(scores), people, views)
+    report = TruthReport(tuple(scores), people, views, _suggested(model, fitted_people, found[_TOGETHER]))
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(report), indent=2)
         (Path(out) / "truth.json").write_text(text + "\n", encoding="utf-8")
     return report
+
+
+def _suggested(model: BodyModel, people: Sequence[KnownPerson], fitted: Sequence[Comparison]) -> BodyNoise:
+    """The training's errors, scaled so that they displace each part of the surface as the fits of these people do."""
+    surfaces = [VisibleSurface.of(model, p.body, (p.images.shape[2], p.images.shape[1])) for p in people]
+
+    def spread(bodies: Sequence[BodyParams]) -> Float[Tensor, "K"]:
+        moved = [surface.displacement(model, body) for surface, body in zip(surfaces, bodies, strict=True)]
+        return _squared(torch.cat(moved), torch.cat([surface.kind for surface in surfaces]))
+
+    wanted = _squared(torch.cat([c.displacement for c in fitted]), torch.cat([c.kind for c in fitted]))
+    response = responses(model, [person.body for person in people], spread, BodyNoise())
+    shown = (wanted > 0) & (response.sum(0) > 0)
+    return matched_noise(response[:, shown], wanted[shown], BodyNoise())
+
+
+def _squared(displacement: Float[Tensor, "N 2"], kind: Int64[Tensor, "N"]) -> Float[Tensor, "K"]:
+    """Mean squared displacement of each kind of part; 0 where none is seen."""
+    squared = displacement.square().sum(-1)
+    return torch.stack(
+        [squared[kind == index].sum() / max(int((kind == index).sum()), 1) for index in range(len(KINDS))]
+    )
 
 
 def _drawn(supply: SyntheticPeople, index: int, views: int, size: int) -> KnownPerson:
