@@ -21,7 +21,7 @@ from liquidwarp.cli import (
 )
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import MediaError, SettingError
-from liquidwarp.options import parse_wear
+from liquidwarp.options import Giver, parse_wear
 
 
 @pytest.mark.parametrize("name", [None, *COMMANDS])
@@ -61,12 +61,25 @@ def test_several_people_give_parts(tmp_path):
     assert isinstance(given, Transfer)
     pairs = parse_wear(given.wear)
     assert pairs == [
-        ((Path("b.jpg"), Path("c.jpg")), "upper"),
-        ((Path("d.jpg"),), "lower"),
-        ((Path("d.jpg"),), "feet"),
+        (Giver((Path("b.jpg"), Path("c.jpg"))), "upper"),
+        (Giver((Path("d.jpg"),)), "lower"),
+        (Giver((Path("d.jpg"),)), "feet"),
     ]
-    (tmp_path / "x,y:z.jpg").touch()
-    assert parse_wear([f"{tmp_path}/x,y:z.jpg:face"]) == [((tmp_path / "x,y:z.jpg",), "face")]
+    (tmp_path / "x,y:z#2.jpg").touch()
+    assert parse_wear([f"{tmp_path}/x,y:z#2.jpg:face"]) == [(Giver((tmp_path / "x,y:z#2.jpg",)), "face")]
+
+
+def test_one_of_several_people_gives_parts():
+    """By number or by place; two people of one photo are two givers."""
+    pairs = parse_wear(["b.jpg#2:upper", "b.jpg#640,360:feet", "c.jpg,d.jpg#3:hips", "e#x.jpg:face"])
+    assert [giver for giver, _ in pairs] == [
+        Giver((Path("b.jpg"),), 2),
+        Giver((Path("b.jpg"),), (640.0, 360.0)),
+        Giver((Path("c.jpg"), Path("d.jpg")), 3),
+        Giver((Path("e#x.jpg"),)),
+    ]
+    with pytest.raises(SettingError, match=r"wear: .*number from 1 on"):
+        parse_wear(["b.jpg#0:upper"])
 
 
 def test_options_of_view():

@@ -118,7 +118,8 @@ class Transfer:
     """Photos of who wears it; body shape, background, and what nobody gives are this person's."""
     wear: tyro.conf.UseAppendAction[tuple[str, ...]]
     """FILE:PARTS, as often as there are people who give something: bob.jpg:upper. Several parts: carol.jpg:lower,feet.
-    Several photos of one person: a folder, or front.jpg,back.jpg:upper. Parts are listed below."""
+    Several photos of one person: a folder, or front.jpg,back.jpg:upper. One of several people in a photo: by number,
+    bob.jpg#2:upper, or by a place on them, bob.jpg#640,360:upper. Parts are listed below."""
     out: Path
     """The picture to make (.png, .jpg); with --driving: a video (.mp4, .mov, .mkv), or a folder of PNG files."""
     driving: Path | None = None
@@ -141,7 +142,7 @@ class Transfer:
     """Only the first frames; handy to try things out."""
     person: tuple[str, ...] = ("largest",)
     """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px]. Of the
-    others' photos the largest person is taken."""
+    others see --wear."""
     driving_person: str = "largest"
     """Who moves, if there are several people in the driving: as for --person."""
     background: str | None = None
@@ -169,8 +170,8 @@ class Transfer:
         background = parse_background(self.background)
         wear = parse_wear(self.wear)
         check_inputs("source", self.source)
-        for paths, _ in wear:
-            check_inputs("wear", paths)
+        for giver, _ in wear:
+            check_inputs("wear", giver.paths)
         if self.driving is not None:
             check_inputs("driving", (self.driving,))
         from liquidwarp.tasks.transfer import check_wear
@@ -181,20 +182,22 @@ class Transfer:
         if self.driving is not None:
             check_driving(self.driving, self.fps, self.frames, effects)
         check_source("source", self.source)
-        for paths, _ in wear:
-            check_source("wear", paths)
+        for giver, _ in wear:
+            check_source("wear", giver.paths)
         from liquidwarp.api import LiquidWarper
 
         warper = LiquidWarper.from_pretrained(
             device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
         )
         prepared = warper.prepare(list(self.source), person=person, background=background)
-        givers = {paths: warper.prepare(list(paths), background=(0, 0, 0)) for paths in dict(wear)}
+        givers = {
+            giver: warper.prepare(list(giver.paths), person=giver.person, background=(0, 0, 0)) for giver in dict(wear)
+        }
         if self.shape is not None:
             prepared = warper.reshape(prepared, self.shape)
         result = warper.transfer(
             prepared,
-            wear={part: givers[paths] for paths, part in wear},
+            wear={part: givers[giver] for giver, part in wear},
             driving=self.driving,
             camera=self.camera,
             fps=self.fps,

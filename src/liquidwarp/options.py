@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from liquidwarp.recover.choice import PersonChoice, parse_choice
 
 __all__ = [
     "Device",
+    "Giver",
     "Size",
     "check_inputs",
     "check_numbers",
@@ -105,12 +107,22 @@ def check_inputs(name: str, paths: Sequence[Path]) -> None:
             raise MediaError(f"{name}: {path}: no such file or folder. Check the spelling.")
 
 
-def parse_wear(texts: Sequence[str]) -> list[tuple[tuple[Path, ...], str]]:
-    """Who gives what: (photos, part) for each part.
+@dataclass(frozen=True)
+class Giver:
+    """Somebody who gives parts."""
+
+    paths: tuple[Path, ...]
+    """Their photos."""
+    person: PersonChoice = None
+    """Who in them."""
+
+
+def parse_wear(texts: Sequence[str]) -> list[tuple[Giver, str]]:
+    """Who gives what: a giver for each part.
 
     Example:
-        >>> parse_wear(["bob.jpg:upper", "carol.jpg:lower,feet"])[2]
-        ((PosixPath('carol.jpg'),), 'feet')
+        >>> parse_wear(["bob.jpg:upper", "carol.jpg#2:lower,feet"])[2]
+        (Giver(paths=(PosixPath('carol.jpg'),), person=2), 'feet')
 
     Raises:
         SettingError: not FILE:PARTS.
@@ -122,6 +134,13 @@ def parse_wear(texts: Sequence[str]) -> list[tuple[tuple[Path, ...], str]]:
         names = [name.strip() for name in parts.split(",")]
         if not file or not all(names):
             raise SettingError(f"wear: expected FILE:PARTS such as bob.jpg:upper,feet, got {text!r}.")
+        file, person = (file, None) if Path(file).exists() else _person_in(file)
         paths = (Path(file),) if Path(file).exists() else tuple(Path(one) for one in file.split(","))
-        pairs += [(paths, name) for name in names]
+        pairs += [(Giver(paths, person), name) for name in names]
     return pairs
+
+
+def _person_in(file: str) -> tuple[str, PersonChoice]:
+    """FILE#2 or FILE#640,360: the second largest person, or the one at that place [px]."""
+    name, mark, who = file.rpartition("#")
+    return (name, parse_choice(who, "wear")) if mark and re.match(r"[\d.,]", who) else (file, None)

@@ -40,7 +40,7 @@ _SMALL = 128
 _THICKNESS = 0.04
 """What lies this little behind the seen surface is seen itself [m]."""
 _VIEWS = "views-3"
-_MATTE = "matte-2"
+_MATTE = "matte-3"
 _LARGEST = 1024
 
 
