@@ -84,13 +84,15 @@ def find_images(folder: str | Path) -> list[Path]:
 
 
 def save_image(
-    path: str | Path, rgb: UInt8[np.ndarray, "H W 3"], alpha: UInt8[np.ndarray, "H W"] | None = None
+    path: str | Path,
+    rgb: UInt8[np.ndarray, "H W 3"] | UInt8[np.ndarray, "H W"],
+    alpha: UInt8[np.ndarray, "H W"] | None = None,
 ) -> Path:
     """Write an image; the file appears whole or not at all.
 
     Args:
         path: Its suffix chooses the format; the folder is made if need be.
-        rgb: sRGB.
+        rgb: sRGB, or grey.
         alpha: 255 = opaque; only PNG, WebP and TIFF can hold it.
 
     Raises:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-__all__ = ["BODY_LANDMARKS", "Detections", "PackedMasks"]
+__all__ = ["BODY_LANDMARKS", "EYES_AND_NOSE", "Detections", "PackedMasks"]
 
 _LIMB_POINTS = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel", "foot_index")
 
@@ -23,6 +23,9 @@ BODY_LANDMARKS = (
     *(f"{side}_{name}" for name in _LIMB_POINTS for side in ("left", "right")),
 )
 """BlazePose's 33 landmarks in its order."""
+
+EYES_AND_NOSE = (263, 362, 133, 33, 2)
+"""Of the face mesh: the person's left eye's outer and inner corner, the right eye's inner and outer, below the nose."""
 
 
 @dataclass(frozen=True)
