@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from liquidwarp import renderers, synthesizer
+from liquidwarp import backdrop, renderers
 from liquidwarp.body.model import BodyParams
 from liquidwarp.cache import Cache
 from liquidwarp.config import GeneratorConfig, SynthesisConfig
@@ -199,11 +199,11 @@ def test_the_own_background_is_completed_once(demo_photos, anny, scenery, tmp_pa
     def refuse(*_, **__):
         raise AssertionError("completed again")
 
-    monkeypatch.setattr(synthesizer, "complete_background", refuse)
+    monkeypatch.setattr(backdrop, "complete_background", refuse)
     again = prepare_bank(demo_photos, anny, CONFIG, cache=cache)
     np.testing.assert_array_equal(again.background, person.background)
     with pytest.raises(AssertionError, match="completed again"):
-        prepare_bank(demo_photos, anny, replace(CONFIG, background="good"), cache=cache)
+        assert prepare_bank(demo_photos, anny, replace(CONFIG, background="good"), cache=cache).background is None
 
 
 def test_other_frames_of_a_film_show_what_the_person_hides(demo_photos, anny, scenery):

@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps
 from torch import Tensor
 
+from liquidwarp.backdrop import Backdrop, OwnPlace, Still, fit_picture
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import SynthesisConfig
-from liquidwarp.flow.background import complete_background
 from liquidwarp.flow.compose import Choice
+from liquidwarp.flow.contact import contact_light, ground_lines
 from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions, no_extension
 from liquidwarp.flow.halo import halo
+from liquidwarp.flow.masks import grow_colours
 from liquidwarp.flow.sources import FlowSources, prepare_sources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
@@ -33,7 +34,6 @@ __all__ = [
     "SourceBank",
     "build_extension",
     "equip_bank",
-    "fit_background",
     "person_boxes",
     "person_extent",
     "prepare_bank",
@@ -43,7 +43,6 @@ __all__ = [
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-_BACKGROUND = "background-5"
 _GPU_BATCH = 8
 
 
@@ -66,8 +65,8 @@ class SourceBank:
     """The body of the first photo (one frame), camera in that photo's own pixels, on the CPU."""
     picture: UInt8[np.ndarray, "h w 3"]
     """The first photo."""
-    background: UInt8[np.ndarray, "h w 3"]
-    """The first photo without the person."""
+    backdrop: Backdrop
+    """What stands behind the person, in the first photo's size."""
     notes: tuple[str, ...]
     """What the user should know about the sources."""
     photos: SourcePhotos | None = None
@@ -79,16 +78,22 @@ class SourceBank:
         return self.images.device
 
     @property
+    def background(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The first picture that stands behind the person."""
+        return self.backdrop.still()
+
+    @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the first photo, and so of the result [px]."""
         return self.picture.shape[1], self.picture.shape[0]
 
     def fingerprint(self) -> str:
         """Names the person by content: pixels, bodies, background and the network's weights."""
-        pictures = (torch.from_numpy(self.picture), torch.from_numpy(self.background))
+        picture = torch.from_numpy(self.picture)
         bodies = (self.bodies.betas, self.bodies.rel_rotmats, self.bodies.camera.scale, self.bodies.camera.translation)
         sources = (self.sources.colours, self.sources.mattes, self.sources.body, self.sources.extension.faces)
-        return digest_of_tensors(self.images, *sources, *bodies, *pictures) + self.renderer.fingerprint()
+        own = digest_of_tensors(self.images, *sources, *bodies, picture)
+        return f"{own}-{self.backdrop.fingerprint()}-{self.renderer.fingerprint()}"
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,8 @@ class CutOut:
     """The body of the first photo (one frame), camera in that photo's own pixels."""
     picture: UInt8[np.ndarray, "h w 3"]
     """The first photo."""
-    background: UInt8[np.ndarray, "h w 3"]
-    """The first photo without the person."""
+    backdrop: Backdrop
+    """What stands behind the person, in the first photo's size."""
     notes: tuple[str, ...]
     """What the user should know about the sources."""
 
@@ -117,19 +122,20 @@ def prepare_bank(
     model: BodyModel,
     config: SynthesisConfig,
     generator: LiquidWarpingGenerator | None = None,
-    background: UInt8[np.ndarray, "h w 3"] | None = None,
+    background: Backdrop | UInt8[np.ndarray, "h w 3"] | None = None,
     device: torch.device | str = "cpu",
     cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> SourceBank:
-    """Cut the person out of every photo, dress the body, complete the background, encode the sources.
+    """Cut the person out of every photo, dress the body, encode the sources.
 
     Args:
         photos: The photos with their recovered bodies.
         model: The body model, on the CPU.
         config: Settings.
         generator: The network that renders, on ``device``; None renders by texture warping.
-        background: A picture to put behind the person instead of the first photo's own background; any size.
+        background: What to put behind the person instead of the first photo's own background, which is completed when
+            it is first looked at; a picture of any size, or a backdrop of the photo's.
         device: Where frames will be rendered.
         cache: Where completed backgrounds are kept.
         progress: Told of each step.
@@ -146,13 +152,13 @@ def prepare_bank(
         crops.append(crop)
         images.append(crop.take(_to_tensor(photo)))
         mattes.append(crop.take(_to_tensor(opacity[..., None]), outside="zero"))
-    show("Completing the background", 0, 1)
-    shape = (photos.pictures[0].shape[0], photos.pictures[0].shape[1])
-    scenery = (
-        _own_background(photos, config.background, cache or Cache(enabled=False))
-        if background is None
-        else fit_background(background, shape)
-    )
+    backdrop: Backdrop
+    if background is None:
+        backdrop = OwnPlace(photos, config.background, cache or Cache(enabled=False))
+    elif isinstance(background, np.ndarray):
+        backdrop = Still(fit_picture(background, (photos.pictures[0].shape[1], photos.pictures[0].shape[0])))
+    else:
+        backdrop = background
     show("Preparing the renderer", 0, 1)
     person = CutOut(
         name=photos.name,
@@ -161,7 +167,7 @@ def prepare_bank(
         bodies=_in_crops(photos.recovery.body, crops),
         body=photos.recovery.body[slice(0, 1)],
         picture=photos.pictures[0],
-        background=scenery,
+        backdrop=backdrop,
         notes=photos.recovery.notes,
     )
     return replace(equip_bank(person, model, config, generator, device), photos=photos)
@@ -205,7 +211,7 @@ def equip_bank(
         bodies=bodies,
         body=person.body,
         picture=person.picture,
-        background=person.background,
+        backdrop=person.backdrop,
         notes=person.notes,
     )
 
@@ -259,30 +265,7 @@ def build_extension(
     return join_extensions(parts)
 
 
-def fit_background(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """Scale and centre-crop a picture to fill ``size`` (height, width)."""
-    return np.array(ImageOps.fit(Image.fromarray(picture), (size[1], size[0]), Image.Resampling.LANCZOS))
-
-
-def _own_background(photos: SourcePhotos, quality: str, cache: Cache) -> UInt8[np.ndarray, "H W 3"]:
-    """The first photo's background; further pictures may show what the person hides in it."""
-    pictures = [photos.pictures[0]] + [picture for picture, _ in photos.scenery]
-    silhouettes = [np.uint8(255) * person for person in (photos.silhouettes[0], *(p for _, p in photos.scenery))]
-    mattes = [photos.mattes[0], *silhouettes[1:]]
-    state = digest_of_tensors(*(torch.from_numpy(array) for array in (*pictures, *mattes, *silhouettes)))
-    key = cache.key(_BACKGROUND, settings={"quality": quality, "state": state})
-    known = cache.load(key)
-    if known is None:
-        opacities = torch.cat([_to_tensor(opacity[..., None]) for opacity in mattes])
-        bodies = torch.cat([_to_tensor(body[..., None]) for body in silhouettes])
-        images = torch.cat([_to_tensor(picture) for picture in pictures])
-        completed = _to_picture(complete_background(images, opacities, bodies, quality=quality)[0])
-        known = {"background": torch.from_numpy(completed)}, {}
-        cache.save(key, *known)
-    return known[0]["background"].numpy()
-
-
-def _to_picture(image: Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
+def _to_picture(image: Float[Tensor, "C H W"]) -> UInt8[np.ndarray, "H W C"]:
     return (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy()
 
 
@@ -292,7 +275,8 @@ def render_frames(
     config: SynthesisConfig,
     start: int = 0,
     choice: Choice | None = None,
-) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    fps: float = 25.0,
+) -> Iterator[UInt8[np.ndarray, "H W C"]]:
     """Render the person in new poses, in the first photo's frame and resolution.
 
     Args:
@@ -301,26 +285,48 @@ def render_frames(
         config: Settings.
         start: The first frame to render.
         choice: Which source gives which part; see :func:`liquidwarp.flow.compose.compose_layers`.
+        fps: Frames per second, by which a film stands behind the person.
 
     Yields:
-        One RGB picture after the other; memory does not depend on T.
+        One picture after the other, RGB, or RGBA if the backdrop is transparent: straight colours, which go on beyond
+        the person's edge. Memory does not depend on T.
     """
-    scenery = _to_tensor(bank.background)[0].to(bank.device)
     batch = config.batch or (_GPU_BATCH if bank.device.type == "cuda" else 1)
     boxes = person_boxes(bank.model, targets)
     # One window size for all frames, so that the person is not resampled differently from frame to frame.
     side = max(8, round(float((boxes[:, 1] - boxes[:, 0]).max()) * (1 + 2 * config.margin)))
+    ground, shade = ground_lines(boxes[:, 1, 1]), bank.backdrop.foot_shade() if config.shadow else 0.0
+    behind = bank.backdrop.frames(fps, start)
+    front = None if bank.backdrop.front is None else _to_tensor(bank.backdrop.front[..., None])[0].to(bank.device)
     for first in range(start, len(targets), batch):
         frames = slice(first, first + batch)
         crops = [crop_around(box, config.size, side=side) for box in boxes[frames]]
         with torch.inference_mode():
             local = _in_crops(targets[frames], crops).to(bank.device)
             colours, opacities = bank.renderer.render(local, (config.size, config.size), choice)
-            pictures = [
-                _to_picture(crop.paste(scenery, colour * opacity, opacity))
-                for crop, colour, opacity in zip(crops, colours, opacities, strict=True)
-            ]
+            pictures = []
+            for index, (crop, colour, opacity) in enumerate(zip(crops, colours, opacities, strict=True), first):
+                scenery = _to_tensor(next(behind))[0]
+                place = scenery.to(bank.device)
+                if shade > 0:
+                    here = slice(index, index + 1)
+                    scenery = scenery * contact_light(bank.model, targets[here], ground[here], bank.size, shade)[0]
+                scenery = scenery.to(bank.device)
+                if bank.backdrop.transparent:
+                    pictures.append(_cut_out(crop, colour, opacity, scenery))
+                else:
+                    whole = crop.paste(scenery, colour * opacity, opacity)
+                    pictures.append(_to_picture(whole if front is None else torch.lerp(whole, place, front)))
         yield from pictures
+
+
+def _cut_out(
+    crop: Crop, colour: Float[Tensor, "3 S S"], opacity: Float[Tensor, "1 S S"], nothing: Float[Tensor, "3 H W"]
+) -> UInt8[np.ndarray, "H W 4"]:
+    """The person alone on black: straight colours and opacity."""
+    ink = crop.paste(nothing, colour * opacity, opacity)
+    cover = crop.paste(nothing[:1], opacity, opacity)
+    return _to_picture(torch.cat([grow_colours(ink, cover), cover]))
 
 
 def person_boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:

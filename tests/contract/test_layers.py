@@ -10,7 +10,7 @@ import liquidwarp
 PACKAGE = Path(liquidwarp.__file__).parent
 FLOORS = (
     ("errors",),
-    ("config", "checks", "effects", "files", "metrics", "types"),
+    ("config", "checks", "dataset_config", "effects", "files", "metrics", "types"),
     ("media",),
     ("weights",),
     ("cache",),
@@ -19,13 +19,14 @@ FLOORS = (
     ("recover", "flow", "gan"),
     ("synthetic",),
     ("learn",),
-    ("renderers",),
+    ("backdrop", "renderers"),
     ("synthesizer",),
+    ("personal",),
     ("tasks",),
     ("evaluate",),
     ("api",),
     ("arguments", "doctor", "options"),
-    ("commands",),
+    ("commands", "personal_commands", "training_commands"),
     ("cli", "web"),
 )
 """Lowest first; rooms of one floor do not import each other."""

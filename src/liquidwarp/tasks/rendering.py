@@ -58,16 +58,16 @@ class Rendering:
         """The file whose sound goes with the result."""
         return None
 
-    def __iter__(self) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "H W C"]]:
         return self.frames()
 
-    def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W C"]]:
         """The frames from ``start`` on, one at a time."""
         if not self.views:
-            yield from render_frames(self.bank, self.targets, self.synthesis, start)
+            yield from render_frames(self.bank, self.targets, self.synthesis, start, fps=self.fps)
             return
         columns = self._columns()
-        sides = [render_frames(self.bank, side, self.synthesis, start) for side in self._sides()]
+        sides = [render_frames(self.bank, side, self.synthesis, start, fps=self.fps) for side in self._sides()]
         for pictures in zip(*sides, strict=True):
             yield np.concatenate([picture[:, columns] for picture in pictures], 1)
 
