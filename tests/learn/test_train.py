@@ -142,6 +142,7 @@ def test_run_leaves_log_sheet_weights_and_scores(tmp_path):
     assert (tmp_path / "people_0000008.png").read_bytes().startswith(b"\x89PNG")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["finished"]
+    assert [row["where"] for row in report["gate"]] == ["right", "wrong", "all"]
     assert report["scores"]["network"]["psnr"] == result.scores["network"].psnr
     assert result.scores["texture"].mask_iou > 0.3
     generator = load_generator(tmp_path / "weights")

@@ -26,6 +26,7 @@ from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint, save_checkpoint
 from liquidwarp.learn.datasets import TrainingData, TrainingSample
 from liquidwarp.learn.feed import Feed, Places
+from liquidwarp.learn.gate import measure_gate
 from liquidwarp.learn.players import Judges, Pace, Players
 from liquidwarp.learn.report import contact_sheet, evaluate_generator, write_png
 from liquidwarp.learn.scores import Scorer, Scores
@@ -279,6 +280,7 @@ def _report(
         "position": asdict(position),
         "finished": finished,
         "scores": {name: asdict(score) for name, score in scores.items()},
+        "gate": [asdict(row) for row in measure_gate(averaged, samples)] if finished else [],
         "config": asdict(config),
     }
     text = json.dumps(facts, indent=2, default=str) + "\n"
