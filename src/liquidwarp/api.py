@@ -11,6 +11,7 @@ import torch
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from liquidwarp.backdrop import SHADE, Backdrop, Film, Nothing, Still, fit_picture
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.retarget import CameraStrategy
@@ -19,7 +20,12 @@ from liquidwarp.config import ImitateConfig, SynthesisConfig, ViewConfig
 from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
-from liquidwarp.media import read_image
+from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
+from liquidwarp.personal.person import PersonalBank, personalise_banks
+from liquidwarp.personal.person_file import PERSON_SUFFIX, load_person
+from liquidwarp.personal.personalize import Watcher
+from liquidwarp.personal.watch import ProgressBar
+from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.photos import load_sources
 from liquidwarp.renderers import load_network
@@ -35,6 +41,7 @@ __all__ = ["LiquidWarper", "choose_device"]
 _log = logging.getLogger(__name__)
 
 Source = str | Path
+Background = Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"] | Film
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -73,6 +80,7 @@ class LiquidWarper:
         device: torch.device,
         cache: Cache,
         progress: bool = True,
+        network: str = "",
     ) -> None:
         """Prefer :meth:`from_pretrained`.
 
@@ -83,6 +91,7 @@ class LiquidWarper:
             device: Where.
             cache: What is kept between runs.
             progress: Show progress bars.
+            network: Name or folder of the network's weights.
         """
         self.model = model
         self.config = config
@@ -90,6 +99,7 @@ class LiquidWarper:
         self.device = device
         self.cache = cache
         self.progress = progress
+        self.network = network
 
     @staticmethod
     def from_pretrained(
@@ -123,21 +133,25 @@ class LiquidWarper:
         name, generator = load_network(config.renderer, place)
         _log.info("Renderer: %s on %s, %d px.", name, place, config.size)
         kept = Cache(None if isinstance(cache, bool) else cache, cache is not False)
-        return LiquidWarper(AnnyBody.load(), config, generator, place, kept, progress)
+        return LiquidWarper(AnnyBody.load(), config, generator, place, kept, progress, name)
 
     def prepare(
         self,
         source: Source | Sequence[Source],
         person: PersonChoice | list[PersonChoice] = None,
-        background: Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"] | None = None,
+        background: Background | None = None,
+        further: int = 0,
     ) -> SourceBank:
-        """Recover a person from photos or a video.
+        """Recover a person from photos or a video, or read a personalised one.
 
         Args:
             source: Photos, a folder of photos, or a video of one person. The result is in the first photo's frame.
+                Or a ``.liquid`` file, which knows its own size and network.
             person: Who, if several people are in view: the N-th by size from 1 on, or a point (x, y) [px] on them; a
                 list has an entry for each photo.
-            background: An image, or an RGB colour (0..255), to put behind the person instead of the photo's own.
+            background: What to put behind the person instead of the photo's own place: an image, a video (which
+                begins again at its end), a colour (RGB, 0..255), or "transparent".
+            further: How many more frames of a video to keep for :meth:`personalize`.
 
         Returns:
             The prepared person.
@@ -145,12 +159,16 @@ class LiquidWarper:
         Raises:
             MediaError: a file cannot be read.
             NoPersonFoundError: nobody there, or not the person that was asked for.
+            WeightsCorruptError: a ``.liquid`` file is damaged, of another version or of another network.
         """
         paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
-        photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress)
+        if any(path.suffix == PERSON_SUFFIX for path in paths):
+            return self._read_person(paths, background)
+        photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress, further)
         for note in photos.recovery.notes:
             _log.info("Source: %s", note)
-        picture = self._background(background, photos.pictures[0].shape[:2])
+        height, width = photos.pictures[0].shape[:2]
+        backdrop = self._backdrop(background, (width, height))
         with tqdm(total=1, desc="Preparing", disable=not self.progress, leave=False) as bar:
 
             def show(text: str, done: int, total: int) -> None:
@@ -158,17 +176,73 @@ class LiquidWarper:
                 bar.total, bar.n = total, done
                 bar.refresh()
 
-            return prepare_bank(photos, self.model, self.config, self.generator, picture, self.device, self.cache, show)
+            return prepare_bank(
+                photos, self.model, self.config, self.generator, backdrop, self.device, self.cache, show
+            )
+
+    def _read_person(
+        self,
+        paths: Sequence[Path],
+        background: Background | None,
+    ) -> SourceBank:
+        if len(paths) > 1:
+            raise SettingError(f"source: {PERSON_SUFFIX} files stand alone, got {len(paths)} inputs.")
+        person = load_person(paths[0], self.model, self.config, self.device)
+        size = person.images.shape[-1]
+        if size != self.config.size:
+            _log.info("Size: %d px, with which %s was made.", size, paths[0].name)
+        backdrop = self._backdrop(background, person.size)
+        return person if backdrop is None else replace(person, backdrop=backdrop)
+
+    def personalize(
+        self, person: SourceBank, config: PersonalizeConfig | None = None, watcher: Watcher | None = None
+    ) -> PersonalBank:
+        """Tune the network to one person: face, prints and textures that the pretrained one blurs come back.
+
+        Args:
+            person: From :meth:`prepare`, of photos or a video.
+            config: Quality, what is tuned, seed.
+            watcher: Is told how it goes; None shows a progress bar, if the warper shows any.
+
+        Returns:
+            The person with a network of its own; ``save("alice.liquid")`` keeps it.
+
+        Raises:
+            SettingError: there is no network to tune, or the photos are of different persons.
+        """
+        return self.personalize_together([person], config, watcher)[0]
+
+    def personalize_together(
+        self, people: Sequence[SourceBank], config: PersonalizeConfig | None = None, watcher: Watcher | None = None
+    ) -> list[PersonalBank]:
+        """Tune one network to several people who shall wear parts of one another."""
+        if self.generator is None:
+            raise SettingError("personalize: texture warping has no network to tune. Choose lite or base as renderer.")
+        watcher = watcher or (ProgressBar() if self.progress else None)
+        return personalise_banks(
+            people, self.generator, self.network, self.config, config or PersonalizeConfig(), self.cache, watcher
+        )
+
+    def _synthesis(self, person: SourceBank) -> SynthesisConfig:
+        """The settings, at the size with which the person was prepared."""
+        return replace(self.config, size=int(person.images.shape[-1]))
 
     @staticmethod
-    def _background(
-        given: Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"] | None, size: tuple[int, ...]
-    ) -> UInt8[np.ndarray, "H W 3"] | None:
-        if given is None or isinstance(given, np.ndarray):
+    def _backdrop(given: Background | None, size: tuple[int, int]) -> Backdrop | None:
+        """What stands behind a person in a picture of ``size`` (width, height); None: the photo's own place."""
+        if given is None or isinstance(given, (Film, Nothing, Still)):
             return given
         if isinstance(given, tuple):
-            return np.broadcast_to(np.array(given, np.uint8), (*size, 3)).copy()
-        return read_image(given).rgb
+            return Still(np.broadcast_to(np.array(given, np.uint8), (size[1], size[0], 3)).copy())
+        if isinstance(given, np.ndarray):
+            return Still(fit_picture(given, size), SHADE)
+        if str(given) == "transparent":
+            return Nothing(size)
+        path = Path(given)
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return Still(fit_picture(read_image(path).rgb, size), SHADE)
+        open_frames(path)  # refused now rather than after the work
+        return Film(path, size)
 
     def imitate(
         self,
@@ -197,7 +271,7 @@ class LiquidWarper:
             The result; ``save`` or iterate it to render.
         """
         motion = self._driving(driving, fps, frames, driving_person)
-        return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self.config, effects)
+        return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self._synthesis(person), effects)
 
     def transfer(
         self,
@@ -232,7 +306,7 @@ class LiquidWarper:
             warper.transfer(alice, wear={"upper": bob, "lower": carol}).save("out.png")
         """
         motion = None if driving is None else self._driving(driving, fps, frames, driving_person)
-        return transfer(person, wear, motion, ImitateConfig(camera=camera), self.config, effects)
+        return transfer(person, wear, motion, ImitateConfig(camera=camera), self._synthesis(person), effects)
 
     def reshape(self, person: SourceBank, shape: str) -> SourceBank:
         """The person with another body, for :meth:`imitate`, :meth:`transfer` and :meth:`view`.
@@ -273,9 +347,9 @@ class LiquidWarper:
         """
         config = ViewConfig(turn, frames, angle, elevation)
         if pose == "own" or pose in STANDING:
-            return view(person, str(pose), config, self.config)
+            return view(person, str(pose), config, self._synthesis(person))
         motion = self._driving(pose, None, 1 if angle is not None else frames)
-        return view(person, motion.motion, config, self.config)
+        return view(person, motion.motion, config, self._synthesis(person))
 
     def _driving(self, path: Source, fps: float | None, frames: int | None, person: PersonChoice = None) -> Driving:
         driving = load_driving(path, self.model, fps, frames, person, self.cache)

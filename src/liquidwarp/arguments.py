@@ -47,7 +47,13 @@ def check_source(name: str, paths: Sequence[Path]) -> None:
 
     Raises:
         MediaError: photos and a video together, several videos, or a file that cannot be read.
+        WeightsCorruptError: a personalised person's file of another version, or damaged.
     """
+    if len(paths) == 1 and paths[0].suffix == ".liquid":
+        from liquidwarp.personal.person_file import check_person
+
+        check_person(paths[0])
+        return
     videos = [path for path in paths if not path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES]
     if videos and len(paths) > 1:
         raise MediaError(

@@ -19,7 +19,9 @@ from liquidwarp.commands import Imitate, Transfer, View
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
 from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_background, parse_people
+from liquidwarp.personal_commands import Personalize
 from liquidwarp.recover.choice import parse_choice
+from liquidwarp.training_commands import Prepare
 
 __all__ = [
     "COMMANDS",
@@ -27,6 +29,8 @@ __all__ = [
     "Doctor",
     "Evaluate",
     "Imitate",
+    "Personalize",
+    "Prepare",
     "Recover",
     "Train",
     "Transfer",
@@ -205,17 +209,25 @@ class Doctor:
 class EvaluateRecover:
     """Body Mesh Recovery on your own files: landmark error, outline overlap, jitter, speed."""
 
-    path: tyro.conf.Positional[tuple[Path, ...]]
+    path: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Videos and photos."""
     out: Path | None = None
     """A folder for contact sheets and the figures as JSON."""
     frames: int | None = None
     """Only the first frames of each video."""
+    empty: Path | None = None
+    """Instead of the rest: a folder of pictures without people; says in how many of them a person is claimed."""
 
     def run(self) -> None:
         """Evaluate and print a table."""
-        check_inputs("path", self.path)
         check_numbers(None, self.frames)
+        if self.empty is not None:
+            check_inputs("empty", [self.empty])
+            from liquidwarp.evaluate.empty import evaluate_empty
+
+            print(evaluate_empty(self.empty, self.frames))
+            return
+        check_inputs("path", self.path)
         from liquidwarp.evaluate.recover import evaluate_recover
 
         print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
@@ -313,7 +325,7 @@ class Evaluate:
         self.protocol.run()
 
 
-Command = Imitate | Transfer | View | Demo | Recover | Train | Evaluate | Doctor
+Command = Imitate | Transfer | View | Personalize | Demo | Recover | Prepare | Train | Evaluate | Doctor
 
 COMMANDS: dict[str, tuple[type[Command], str]] = {
     "imitate": (
@@ -347,6 +359,15 @@ What is bare in the giver's photo is bare on the wearer, in the giver's skin. do
 
 The picture behind the person stays as it is: only the person is seen from other sides. docs/tasks.md tells more.""",
     ),
+    "personalize": (
+        Personalize,
+        """
+  liquidwarp personalize --source front.jpg back.jpg --out alice.liquid
+  liquidwarp personalize --source alice.mp4 --quality draft --size 256 --out alice.liquid
+  liquidwarp imitate --source alice.liquid --driving dance.mp4 --out out.mp4
+
+The time that each quality needs is printed first. Ctrl-C keeps the best so far. docs/personalize.md tells more.""",
+    ),
     "demo": (
         Demo,
         """
@@ -362,6 +383,16 @@ The picture behind the person stays as it is: only the person is seen from other
 It writes NAME.mp4 (for photos NAME.png): the body drawn over the picture, NAME.npz: parameters,
 NAME.bvh: skeleton and motion for Blender and others, NAME.glb: the skinned mesh in the person's colours.""",
     ),
+    "prepare": (
+        Prepare,
+        """
+  liquidwarp prepare dance.mp4 walk.mp4 --out people
+  liquidwarp prepare videos/ alice_photos/ --out people --frames 96
+  liquidwarp prepare iPER/ --out people
+
+Per clip: squares around the person, mattes, backgrounds, bodies, and sheet.jpg to look at.
+docs/training.md tells more.""",
+    ),
     "train": (
         Train,
         """
@@ -376,6 +407,7 @@ The second line goes on with the first one's run, at the size of the product. Th
         Evaluate,
         """
   liquidwarp evaluate recover clip.mp4 photo.jpg --out evaluation
+  liquidwarp evaluate recover --empty landscapes
   liquidwarp evaluate truth .lab/wardrobe --people 24
   liquidwarp evaluate synthetic .lab/wardrobe --models texture runs/mine/weights --people 8 --out evaluation
   liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation

@@ -10,6 +10,7 @@ from liquidwarp.config import ViewConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.options import (
     Device,
+    Quality,
     Size,
     check_inputs,
     check_numbers,
@@ -18,6 +19,7 @@ from liquidwarp.options import (
     parse_people,
     parse_wear,
 )
+from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.choice import parse_choice
 
 __all__ = ["Imitate", "Transfer", "View"]
@@ -28,7 +30,7 @@ class Imitate:
     """Motion imitation: the person of the photos moves like the driving video, photo or motion file."""
 
     source: tuple[Path, ...]
-    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
+    """Photos of one person (front and back show more than one), a folder of photos, a video, or a .liquid file."""
     driving: Path
     """What moves: a video, a folder of frames, a photo, or a motion file (.bvh, .npz)."""
     out: Path
@@ -61,6 +63,10 @@ class Imitate:
     """Who moves, if there are several people in the driving: as for --person."""
     background: str | None = None
     """Another background: an image, or a colour like "#00b140"."""
+    personalize: bool = False
+    """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
+    quality: Quality = "good"
+    """With --personalize: draft, good or best."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     resume: bool = True
@@ -93,7 +99,11 @@ class Imitate:
         warper = LiquidWarper.from_pretrained(
             device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
         )
-        prepared = warper.prepare(list(self.source), person=person, background=background)
+        tuning = PersonalizeConfig(quality=self.quality)
+        further = tuning.further if self.personalize else 0
+        prepared = warper.prepare(list(self.source), person=person, background=background, further=further)
+        if self.personalize:
+            prepared = warper.personalize(prepared, tuning)
         if self.shape is not None:
             prepared = warper.reshape(prepared, self.shape)
         result = warper.imitate(
@@ -147,6 +157,10 @@ class Transfer:
     """Who moves, if there are several people in the driving: as for --person."""
     background: str | None = None
     """Another background: an image, or a colour like "#00b140"."""
+    personalize: bool = False
+    """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
+    quality: Quality = "good"
+    """With --personalize: draft, good or best."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     resume: bool = True
@@ -189,10 +203,16 @@ class Transfer:
         warper = LiquidWarper.from_pretrained(
             device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
         )
-        prepared = warper.prepare(list(self.source), person=person, background=background)
+        tuning = PersonalizeConfig(quality=self.quality)
+        further = tuning.further if self.personalize else 0
+        prepared = warper.prepare(list(self.source), person=person, background=background, further=further)
         givers = {
-            giver: warper.prepare(list(giver.paths), person=giver.person, background=(0, 0, 0)) for giver in dict(wear)
+            giver: warper.prepare(list(giver.paths), person=giver.person, background=(0, 0, 0), further=further)
+            for giver in dict(wear)
         }
+        if self.personalize:
+            prepared, *others = warper.personalize_together([prepared, *givers.values()], tuning)
+            givers = dict(zip(givers, others, strict=True))
         if self.shape is not None:
             prepared = warper.reshape(prepared, self.shape)
         result = warper.transfer(
@@ -214,7 +234,7 @@ class View:
     """Novel view: the camera walks around the person of the photos."""
 
     source: tuple[Path, ...]
-    """Photos of one person (front and back show more than one), a folder of photos, or a video."""
+    """Photos of one person (front and back show more than one), a folder of photos, a video, or a .liquid file."""
     out: Path
     """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files; with --angle: an image."""
     turn: float = ViewConfig.turn
@@ -239,6 +259,10 @@ class View:
     one choice for all photos, or one for each."""
     background: str | None = None
     """Another background: an image, or a colour like "#00b140"."""
+    personalize: bool = False
+    """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
+    quality: Quality = "good"
+    """With --personalize: draft, good or best."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     resume: bool = True
@@ -269,7 +293,11 @@ class View:
         warper = LiquidWarper.from_pretrained(
             device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
         )
-        prepared = warper.prepare(list(self.source), person=person, background=background)
+        tuning = PersonalizeConfig(quality=self.quality)
+        further = tuning.further if self.personalize else 0
+        prepared = warper.prepare(list(self.source), person=person, background=background, further=further)
+        if self.personalize:
+            prepared = warper.personalize(prepared, tuning)
         if self.shape is not None:
             prepared = warper.reshape(prepared, self.shape)
         result = warper.view(prepared, self.turn, self.frames, self.elevation, self.pose, self.angle)

@@ -13,6 +13,7 @@ from liquidwarp.recover.choice import PersonChoice, parse_choice
 __all__ = [
     "Device",
     "Giver",
+    "Quality",
     "Size",
     "check_inputs",
     "check_numbers",
@@ -24,6 +25,7 @@ __all__ = [
 
 Device = str
 Size = Literal[256, 512, 1024]
+Quality = Literal["draft", "good", "best"]
 
 
 def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:

@@ -29,7 +29,15 @@ from liquidwarp.recover.matte import CoarseMask, matte
 from liquidwarp.recover.scenery import around, lay_over, person_area, uncovering_frames
 from liquidwarp.recover.tracker import PersonDetector
 
-__all__ = ["SourcePhotos", "choose_views", "load_sources", "photos_of_video", "silhouette", "views_of_video"]
+__all__ = [
+    "SourcePhotos",
+    "choose_views",
+    "further_frames",
+    "load_sources",
+    "photos_of_video",
+    "silhouette",
+    "views_of_video",
+]
 
 _CANDIDATES = 48
 _SHARPNESS_WEIGHT = 0.35
@@ -62,6 +70,9 @@ class SourcePhotos:
     scenery: tuple[tuple[UInt8[np.ndarray, "_ _ 3"], Bool[np.ndarray, "_ _"]], ...] = ()
     """Further frames of a video or photos of the same place, laid over the first picture, and where the person is in
     them: they may show what the person hides there."""
+    further: "SourcePhotos | None" = None
+    """More frames of a video, which are no sources: personalisation learns from them."""
+
     others: UInt8[np.ndarray, "_ _"] | None = None
     """Opacity of other people in the first picture; None: nobody else is there."""
     front: UInt8[np.ndarray, "_ _"] | None = None
@@ -78,6 +89,7 @@ def load_sources(
     person: PersonChoice | list[PersonChoice] = None,
     cache: Cache | None = None,
     progress: bool = True,
+    further: int = 0,
 ) -> SourcePhotos:
     """Read the source and recover its body.
 
@@ -88,6 +100,7 @@ def load_sources(
         person: Who, if several people are in view; a list has an entry for each photo.
         cache: Where what is found is kept.
         progress: Show progress bars.
+        further: How many more frames of a video to take for personalisation.
 
     Raises:
         MediaError: nothing to read, or photos and videos mixed.
@@ -104,7 +117,10 @@ def load_sources(
         recovery = recover_video(videos[0], model=model, person=person, cache=cache, progress=progress)
         chosen = views_of_video(videos[0], recovery, num_views, model, cache)
         of_video = photos_of_video(videos[0], recovery, chosen, model, cache)
-        return replace(of_video, scenery=_scenery(videos[0], recovery, of_video, int(chosen[0])))
+        more = further_frames(recovery.observed, chosen, further)
+        more_photos = photos_of_video(videos[0], recovery, more, model, cache) if len(more) else None
+        scenery = _scenery(videos[0], recovery, of_video, int(chosen[0]))
+        return replace(of_video, scenery=scenery, further=more_photos)
     recovery = recover_photos(files, model=model, person=person, cache=cache, progress=progress)
     photos = [read_image(file) for file in files]
     pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
@@ -133,6 +149,24 @@ def photos_of_video(
     pictures = _take_frames(path, frames.tolist(), fps)
     origins = [(path, frame) for frame in frames.tolist()]
     return _with_mattes(pictures, (None,) * len(pictures), recovery.select(frames), model, cache, origins)
+
+
+def further_frames(observed: Bool[Tensor, "T"], chosen: Int64[Tensor, "S"], count: int) -> Int64[Tensor, "M"]:
+    """Frames spread over a video that are neither sources nor their neighbours.
+
+    Args:
+        observed: Frames in which the person was found.
+        chosen: The sources.
+        count: How many are wanted; fewer if there are no more.
+
+    Example:
+        >>> further_frames(torch.ones(10, dtype=torch.bool), torch.tensor([0, 5]), 3).tolist()
+        [2, 7, 9]
+    """
+    frame = torch.arange(len(observed))
+    usable = (observed & ((frame[:, None] - chosen[None]).abs().amin(1) >= 2)).nonzero()[:, 0]
+    count = min(count, len(usable))
+    return usable[torch.linspace(0, len(usable) - 1, count).round().long()] if count else usable[:0]
 
 
 def _scenery_of_photos(photos: SourcePhotos) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:

@@ -1,0 +1,94 @@
+"""Whether learning helps: pictures and patches that are never learned from, drawn before and after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.inputs import SourceFeatures
+from liquidwarp.gan.losses import PerceptualDistance
+from liquidwarp.personal.lessons import Lesson
+from liquidwarp.renderers import keep_photos
+from liquidwarp.types import TargetFlow
+
+__all__ = ["Exam", "Marks"]
+
+_PREVIEWS = 3
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Mean errors in what is held out; lower is better."""
+
+    perceptual: float
+    colour: float
+    """Mean absolute difference."""
+
+    def relative_to(self, start: "Marks") -> float:
+        """1: as good as at the start; 0.9: a tenth better, in the mean of both figures."""
+        pairs = ((self.perceptual, start.perceptual), (self.colour, start.colour))
+        return sum(now / max(before, 1e-6) for now, before in pairs) / 2
+
+
+class Exam:
+    """Lessons in which only what is held out is judged."""
+
+    def __init__(self, lessons: Sequence[Lesson], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
+        """Take the lessons.
+
+        Args:
+            lessons: Whole pictures; ``judged`` is 1 where something is held out.
+            perceptual: Judges, beside colours.
+            frozen_sources: Whether the sources' features stay as they are.
+        """
+        self.lessons, self.perceptual, self.frozen_sources = list(lessons), perceptual, frozen_sources
+        self._features: dict[int, SourceFeatures] = {}
+
+    def marks(self, generator: LiquidWarpingGenerator, keeps_photos: bool) -> Marks:
+        """How well a network does, with the photos' pixels over its own or without."""
+        return self.both_marks(generator)[keeps_photos]
+
+    @torch.no_grad()
+    def both_marks(self, generator: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
+        """Marks of the network alone, and with the photos' pixels over its own."""
+        sums = torch.zeros(2, 2, dtype=torch.float64)
+        for number, lesson in enumerate(self.lessons):
+            truth, judged = lesson.images[0], lesson.judged[0]
+            share = judged.mean().clamp(min=1e-6)
+            for keeps, picture in enumerate(self._pictures(generator, number)):
+                shown = torch.lerp(truth, picture, judged)
+                sums[keeps, 0] += float(self.perceptual(shown, truth).mean())
+                sums[keeps, 1] += float((shown - truth).abs().mean() / share)
+        first, second = (sums / max(len(self.lessons), 1)).tolist()
+        return Marks(*first), Marks(*second)
+
+    def _pictures(
+        self, generator: LiquidWarpingGenerator, number: int
+    ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 3 H W"]]:
+        """The network's picture, and the one in which the photos' pixels are kept."""
+        lesson = self.lessons[number]
+        features = self._features.get(number)
+        if features is None:
+            features = generator.encode(lesson.sources)
+            if self.frozen_sources:
+                self._features[number] = features
+        synthesis = generator.transfer(features, lesson.targets)
+        colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
+        flow = TargetFlow(**{name: getattr(lesson.targets, name)[0] for name in TargetFlow.__dataclass_fields__})
+        behind = lesson.backgrounds[0]
+        plain, kept = (
+            matte * image + (1 - matte) * behind
+            for image, matte in ((colour, opacity), keep_photos(flow, colour, opacity))
+        )
+        return plain, kept
+
+    @torch.no_grad()
+    def preview(self, generator: LiquidWarpingGenerator, keeps_photos: bool) -> list[Float[Tensor, "3 H W"]]:
+        """The first pictures, whole."""
+        return [
+            self._pictures(generator, number)[keeps_photos][0].cpu()
+            for number in range(min(_PREVIEWS, len(self.lessons)))
+        ]

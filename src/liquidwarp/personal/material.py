@@ -1,0 +1,197 @@
+"""Everything that a person gives to learn from, prepared once: source sets, and the exam that is never learned."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.config import SynthesisConfig
+from liquidwarp.geometry.crop import Crop
+from liquidwarp.learn.datasets import Faces
+from liquidwarp.personal.checkup import check_views
+from liquidwarp.personal.lessons import Lesson, SourceSet, make_lesson, prepare_set, turned_set
+from liquidwarp.personal.views import View, held_out_patches, views_of
+from liquidwarp.personal_config import PersonalizeConfig
+from liquidwarp.recover.photos import SourcePhotos
+
+__all__ = ["PLANS", "Material", "Plan", "prepare_material"]
+
+_PATCH_SHARE = 0.15
+_EXAM_FRAMES = 4
+"""Further frames of a video that are never learned from."""
+_MOST_EXAMS = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a quality setting means."""
+
+    steps: int
+    window: float
+    """Side of the pictures drawn in a step, as a share of the working size."""
+    disturbed: int
+    """Source sets with wrong bodies and hidden parts."""
+    turned: int
+    """Source sets of the person warped to another side."""
+    check_every: int
+    """Steps between exams."""
+
+
+PLANS = {
+    "draft": Plan(60, 0.625, 2, 1, 15),
+    "good": Plan(240, 0.75, 4, 2, 30),
+    "best": Plan(720, 0.875, 8, 4, 40),
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """One person."""
+
+    name: str
+    views: tuple[View, ...]
+    """Of the photos, then further frames of a video; held-out patches are not judged in them."""
+    sets: tuple[SourceSet, ...]
+    exam: tuple[Lesson, ...]
+    photos: int
+    """How many of the views are sources at run time."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the photos."""
+
+
+def prepare_material(
+    photos: SourcePhotos,
+    model: BodyModel,
+    synthesis: SynthesisConfig,
+    config: PersonalizeConfig,
+    further: SourcePhotos | None = None,
+    device: torch.device | str = "cpu",
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Material:
+    """Prepare a person's lessons.
+
+    Args:
+        photos: The sources.
+        model: The body, on the CPU.
+        synthesis: Working size and what carries hair and clothes.
+        config: Quality, leave-one-out, seed.
+        further: More frames of the same video; the last ones make the exam.
+        device: Where lessons are wanted.
+        progress: Told of each step.
+
+    Raises:
+        SettingError: the photos seem to show different persons.
+    """
+    show = progress or (lambda text, done, total: None)
+    chance = torch.Generator().manual_seed(config.seed)
+    show("Looking at the photos", 0, 1)
+    views = [*views_of(photos, model, synthesis), *(views_of(further, model, synthesis) if further else [])]
+    count, size = len(photos), synthesis.size
+    found = check_views(views[:count], config.allow_mixed)
+    sharp = [number for number in range(count) if number not in found.blurred]
+    held = range(len(views) - min(_EXAM_FRAMES, (len(views) - count) // 3), len(views))
+    further_learned = [number for number in range(count, len(views)) if number not in held]
+    makers = _sets(views[:count], sharp, further_learned, config, model, synthesis, chance)
+    sets: list[SourceSet] = []
+    for number, make in enumerate(makers):
+        show("Preparing lessons", number, len(makers))
+        sets.append(make(sets))
+    whole = [Crop(0, 0, view.size, size) for view in views]
+    if len(held):
+        everything = prepare_set(views[:count], model, synthesis, held)
+        exam = [make_lesson(everything, views[target], whole[target]) for target in held]
+    else:
+        views, exam = _exam_of_patches(views, sharp, count, sets, whole, model, synthesis, chance)
+    place = torch.device(device)
+    return Material(
+        photos.name,
+        tuple(view.to(place) for view in views),
+        tuple(each.to(place) for each in sets if each.weight > 0),
+        tuple(_moved(lesson, place) for lesson in exam),
+        count,
+        found.notes,
+    )
+
+
+MakeSet = Callable[[Sequence[SourceSet]], SourceSet]
+
+
+def _sets(
+    photos: Sequence[View],
+    sharp: Sequence[int],
+    further: Sequence[int],
+    config: PersonalizeConfig,
+    model: BodyModel,
+    synthesis: SynthesisConfig,
+    chance: torch.Generator,
+) -> list[MakeSet]:
+    """How each source set is made, of the sets before it.
+
+    First, with several photos, each of them left out, then all photos as they are: the others and the exam need these.
+    """
+    plan, count = PLANS[config.quality], len(photos)
+
+    def leave_out(left: int) -> SourceSet:
+        weight = 1.0 if config.leave_one_out and left in sharp else 0.0
+        others = [*photos[:left], *photos[left + 1 :]]
+        return prepare_set(others, model, synthesis, [left], weight=weight)
+
+    def all_photos() -> SourceSet:
+        may_copy = not config.leave_one_out or (count == 1 and not config.harder)
+        targets = [*(sharp if may_copy else ()), *further]
+        return prepare_set(photos, model, synthesis, targets, weight=float(count * (may_copy + bool(further))))
+
+    share = (1.0 if count == 1 else 0.5) * count
+
+    def disturbed() -> SourceSet:
+        return prepare_set(photos, model, synthesis, sharp, chance, share / plan.disturbed)
+
+    def turned(number: int, plain: SourceSet) -> SourceSet:
+        view = photos[number % count]
+        return turned_set(plain, model, synthesis, view, sharp, chance, share / plan.turned / 2)
+
+    makers: list[MakeSet] = []
+    if count > 1:
+        makers += [lambda _, left=left: leave_out(left) for left in range(count)]  # type: ignore[misc]
+    makers.append(lambda _: all_photos())
+    if config.harder:
+        makers += [lambda _: disturbed()] * plan.disturbed
+        makers += [lambda done, n=n: turned(n, _plain(done, count)) for n in range(plan.turned)]  # type: ignore[misc]
+    return makers
+
+
+def _plain(done: Sequence[SourceSet], count: int) -> SourceSet:
+    """The set of all photos as they are."""
+    return done[count if count > 1 else 0]
+
+
+def _exam_of_patches(
+    views: Sequence[View],
+    sharp: Sequence[int],
+    count: int,
+    sets: Sequence[SourceSet],
+    whole: Sequence[Crop],
+    model: BodyModel,
+    synthesis: SynthesisConfig,
+    chance: torch.Generator,
+) -> tuple[list[View], list[Lesson]]:
+    """Take some patches away from the lessons and ask for them.
+
+    Each photo is drawn from the others, or from itself through a wrong body if there is only one.
+    """
+    patches = [held_out_patches(view, _PATCH_SHARE, chance) for view in views]
+    exam = []
+    for number in sharp[:_MOST_EXAMS]:
+        sources = sets[number] if count > 1 else prepare_set(views[:1], model, synthesis, [0], chance)
+        asked = replace(views[number], judged=views[number].judged * patches[number])
+        exam.append(make_lesson(sources, asked, whole[number]))
+    learned = [replace(view, judged=view.judged * ~patch) for view, patch in zip(views, patches, strict=True)]
+    return learned, exam
+
+
+def _moved(lesson: Lesson, device: torch.device) -> Lesson:
+    faces = Faces(*(getattr(lesson.faces, name).to(device) for name in Faces.__dataclass_fields__))
+    names = ("images", "mattes", "backgrounds", "judged")
+    pictures = {name: getattr(lesson, name).to(device) for name in names}
+    return Lesson(lesson.sources.to(device), lesson.targets.to(device), **pictures, faces=faces)

@@ -1,0 +1,278 @@
+"""Personalisation: a few dozen to a few hundred steps on one person's own pictures.
+
+Paper:
+    Liu et al. 2021, Sec. 3.5 (Personalization): few-shot adversarial learning before synthesis.
+
+The network that comes out is the best of all that passed the exam, the pretrained one included: it never ends worse
+than it began, as far as held-out pictures and patches can tell.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from liquidwarp.errors import LiquidWarpError, WeightsCorruptError
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.losses import PerceptualDistance
+from liquidwarp.learn.players import Judges
+from liquidwarp.personal.changes import Change, changed_copy, difference
+from liquidwarp.personal.exam import Exam, Marks
+from liquidwarp.personal.lessons import draw_lesson
+from liquidwarp.personal.material import PLANS, Material
+from liquidwarp.personal.progress import load_progress, save_progress
+from liquidwarp.personal.tuner import Tuner
+from liquidwarp.personal_config import PersonalizeConfig
+
+__all__ = ["Moment", "Personalisation", "Watcher", "estimate_seconds", "personalise"]
+
+_log = logging.getLogger(__name__)
+
+_GAIN = 0.002
+"""A relative gain smaller than this is none."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far personalisation has come."""
+
+    step: int
+    steps: int
+    score: float
+    """Error in the exam, relative to the pretrained network's: 0.9 is a tenth better."""
+    best: float
+    preview: Float[Tensor, "3 H W"] | None = None
+    """Rows of source, before, now, truth."""
+
+
+class Watcher:
+    """Is told how it goes; this one tells nobody."""
+
+    def prepare(self, text: str, done: int, total: int) -> None:
+        """What is being prepared, how much of it is done, and how much there is."""
+
+    def notes(self, texts: Sequence[str]) -> None:
+        """What the user should know, in whole sentences."""
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """How long each quality would take [s]."""
+
+    def see(self, moment: Moment) -> None:
+        """After each step."""
+
+
+@dataclass(frozen=True)
+class Personalisation:
+    """What came out."""
+
+    change: Change
+    """Empty if nothing helped."""
+    keeps_photos: bool
+    """Whether the photos' own pixels lie over the network's."""
+    score: float
+    """Error in the exam, relative to the pretrained network's: at most 1."""
+    steps: int
+    best_step: int
+    finished: bool
+    """False: it was cancelled, and this is the best so far."""
+    history: tuple[tuple[int, float], ...] = ()
+    """(step, score)."""
+
+
+@dataclass
+class _State:
+    """What the loop carries from exam to exam."""
+
+    step: int = 0
+    best: float = 1.0
+    best_step: int = 0
+    keeps_photos: bool = True
+    change: Change = field(default_factory=lambda: Change({}))
+    history: list[tuple[int, float]] = field(default_factory=list)
+
+    def result(self, finished: bool) -> Personalisation:
+        return Personalisation(
+            self.change, self.keeps_photos, self.best, self.step, self.best_step, finished, tuple(self.history)
+        )
+
+
+def personalise(
+    people: Sequence[Material],
+    pretrained: LiquidWarpingGenerator,
+    size: int,
+    config: PersonalizeConfig | None = None,
+    keeps_photos: bool = True,
+    checkpoint: Path | None = None,
+    watch: Callable[[Moment], None] | None = None,
+) -> Personalisation:
+    """Tune a network to one person, or to several together.
+
+    Ctrl-C ends it early with the best so far.
+
+    Args:
+        people: Whose pictures to learn.
+        pretrained: The network to begin from; it is not changed.
+        size: The working size [px].
+        config: Quality, what is tuned, losses, seed.
+        keeps_photos: How the pretrained network's pictures are used now, which is what must be surpassed.
+        checkpoint: A file with everything that the next step depends on: the same call goes on from there.
+        watch: Told of each step and each exam.
+
+    Returns:
+        The change of the weights that did best in the exam.
+
+    Raises:
+        WeightsCorruptError: the checkpoint is of other settings.
+    """
+    config = config or PersonalizeConfig()
+    plan, device = PLANS[config.quality], next(pretrained.parameters()).device
+    steps = config.steps or plan.steps * min(2, max(1, len(people)))
+    judges = Judges(config.loss, device, mixed_precision=True)
+    exam = _Board(people, PerceptualDistance.load(config.loss).to(device), config.tuned != "all")
+    tuner = Tuner(pretrained, config, judges, steps)
+    state = _State(keeps_photos=keeps_photos)
+    if checkpoint is not None and checkpoint.is_file():
+        _resume(checkpoint, tuner, state)
+    start = exam.marks(pretrained)
+    window = max(32, 8 * round(plan.window * size / 8))
+    told = watch or (lambda moment: None)
+    try:
+        while state.step < steps and not _hopeless(state, plan.check_every, config.patience):
+            person = state.step % len(people)
+            chance = torch.Generator().manual_seed(config.seed * 1_000_003 + state.step)
+            lesson = draw_lesson(people[person].sets, people[person].views, size, window, chance, config.harder)
+            terms = tuner.step(lesson, state.step, person)
+            if not all(math.isfinite(value) for value in terms.values()):
+                _log.warning("The losses left the finite numbers at step %d; the best so far is kept.", state.step)
+                break
+            state.step += 1
+            preview = None
+            if state.step % plan.check_every == 0 or state.step == steps:
+                _check(state, tuner, pretrained, exam, start, config.rank, keeps_photos)
+                preview = exam.preview(pretrained, keeps_photos, changed_copy(pretrained, state.change), state)
+                if checkpoint is not None:
+                    _keep(checkpoint, tuner, state)
+            score = state.history[-1][1] if state.history else 1.0
+            told(Moment(state.step, steps, score, state.best, preview))
+    except KeyboardInterrupt:
+        _log.info("Cancelled at step %d; the best so far is kept.", state.step)
+        return state.result(finished=False)
+    return state.result(finished=True)
+
+
+def _check(
+    state: _State,
+    tuner: Tuner,
+    pretrained: LiquidWarpingGenerator,
+    exam: "_Board",
+    start: tuple[Marks, Marks],
+    rank: int,
+    keeps_photos: bool,
+) -> None:
+    """Sit the exam with what would be kept; remember it if it is the best."""
+    change = difference(pretrained.state_dict(), tuner.tuned(), rank)
+    marks = exam.marks(changed_copy(pretrained, change))
+    scores = [mark.relative_to(start[keeps_photos]) for mark in marks]
+    keeps = scores[True] <= scores[False]
+    score = scores[keeps]
+    state.history.append((state.step, round(score, 5)))
+    if score < state.best - _GAIN:
+        state.best, state.best_step, state.change, state.keeps_photos = score, state.step, change, keeps
+
+
+def _hopeless(state: _State, every: int, patience: int) -> bool:
+    return state.step - state.best_step >= every * patience
+
+
+class _Board:
+    """The exams of all people together."""
+
+    def __init__(self, people: Sequence[Material], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
+        self._people = people
+        self._exams = [Exam(person.exam, perceptual, frozen_sources) for person in people]
+
+    def marks(self, generator: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
+        """Means over the people: the network alone, and with the photos' pixels."""
+        all_marks = [exam.both_marks(generator) for exam in self._exams]
+        first, second = (
+            Marks(
+                sum(marks[keeps].perceptual for marks in all_marks) / len(all_marks),
+                sum(marks[keeps].colour for marks in all_marks) / len(all_marks),
+            )
+            for keeps in (0, 1)
+        )
+        return first, second
+
+    def preview(
+        self, before: LiquidWarpingGenerator, kept_before: bool, now: LiquidWarpingGenerator, state: _State
+    ) -> Float[Tensor, "3 H W"]:
+        """Rows of source, before, the best so far, truth."""
+        rows = []
+        for exam in self._exams:
+            made = zip(exam.preview(before, kept_before), exam.preview(now, state.keeps_photos), strict=True)
+            for number, (old, new) in enumerate(made):
+                lesson = exam.lessons[number]
+                rows.append(torch.cat([lesson.sources.images[0, 0].cpu(), old, new, lesson.images[0, 0].cpu()], 2))
+        return torch.cat(rows, 1).clamp(0, 1)
+
+
+def _resume(checkpoint: Path, tuner: Tuner, state: _State) -> None:
+    tensors, facts = load_progress(checkpoint, tuner)
+    try:
+        state.step, state.best, state.best_step = int(facts["step"]), float(facts["best"]), int(facts["best_step"])
+        state.keeps_photos = bool(facts["keeps_photos"])
+        state.history = [(int(step), float(score)) for step, score in facts["history"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsCorruptError(f"{checkpoint}: the progress of a personalisation is damaged ({error}).") from error
+    state.change = Change(tensors)
+    _log.info("Going on at step %d.", state.step)
+
+
+def _keep(checkpoint: Path, tuner: Tuner, state: _State) -> None:
+    facts = {
+        "step": state.step,
+        "best": state.best,
+        "best_step": state.best_step,
+        "keeps_photos": state.keeps_photos,
+        "history": state.history,
+    }
+    try:
+        save_progress(checkpoint, tuner, state.change.tensors, facts)
+    except LiquidWarpError as error:
+        _log.warning("The progress is not kept, so a killed run would begin anew: %s", error)
+
+
+def estimate_seconds(
+    people: Sequence[Material], pretrained: LiquidWarpingGenerator, size: int, config: PersonalizeConfig
+) -> dict[str, float]:
+    """How long each quality would take here [s], by the time of one step; without preparation.
+
+    Args:
+        people: Whose pictures to learn.
+        pretrained: The network.
+        size: The working size [px].
+        config: What is tuned.
+    """
+    device = next(pretrained.parameters()).device
+    tuner = Tuner(pretrained, config, Judges(config.loss, device, mixed_precision=True), 1)
+    window = max(32, 8 * round(PLANS["draft"].window * size / 8))
+    chance = torch.Generator().manual_seed(config.seed)
+    lesson = draw_lesson(people[0].sets, people[0].views, size, window, chance, harder=False)
+    for _ in range(2):  # the first one prepares the device
+        started = time.monotonic()
+        tuner.rehearse(lesson)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.monotonic() - started
+    exams = sum(len(person.exam) for person in people) * 0.5 * (size / window) ** 2
+    return {
+        name: plan.steps * seconds * (plan.window * size / window) ** 2
+        + plan.steps / plan.check_every * exams * seconds
+        for name, plan in PLANS.items()
+    }

@@ -1,0 +1,213 @@
+"""One step of personalisation: the tuned generator against a discriminator that knows this person only.
+
+Paper:
+    Liu et al. 2021, Sec. 3.5: the generator starts from the pretrained weights, the discriminator from nothing and
+    looks at the whole picture only.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from liquidwarp.gan.crops import crop_boxes
+from liquidwarp.gan.discriminator import Discriminators
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.inputs import SourceFeatures, Synthesis
+from liquidwarp.gan.losses import (
+    copy_loss,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+    matte_loss,
+    outline_loss,
+    tone_l1,
+    total_variation,
+)
+from liquidwarp.learn.players import Judges
+from liquidwarp.personal.changes import merge_low_rank, prepare_tuned
+from liquidwarp.personal.lessons import Lesson
+from liquidwarp.personal_config import PersonalizeConfig
+
+__all__ = ["Tuner"]
+
+_LOW_RANK_RATE = 5.0
+_WARMUP = 10
+_ADVERSARIAL_FROM = 0.25
+"""Share of the steps before the generator listens to the discriminator, which learns from the first step on."""
+_DECAY = 0.95
+_HEAD = 128
+_CLIP = 1.0
+
+
+class Tuner:
+    """A generator and its discriminator, and how they learn from lessons."""
+
+    def __init__(
+        self, pretrained: LiquidWarpingGenerator, config: PersonalizeConfig, judges: Judges, steps: int
+    ) -> None:
+        """Begin from ``pretrained``, which is not changed; everything on its device."""
+        self.config, self.judges, self.steps = config, judges, steps
+        self.device = next(pretrained.parameters()).device
+        torch.manual_seed(config.seed)
+        self.generator = copy.deepcopy(pretrained)
+        self.parameters = prepare_tuned(self.generator, config.tuned, config.rank)
+        self.averaged = [parameter.detach().clone() for parameter in self.parameters]
+        self.discriminators = Discriminators(config.discriminator).to(self.device)
+        fused = self.device.type == "cuda"
+        self.optimizers = {
+            "generator": torch.optim.Adam(self.parameters, betas=(0.9, 0.99), fused=fused),
+            "discriminators": torch.optim.Adam(self.discriminators.parameters(), betas=(0.5, 0.99), fused=fused),
+        }
+        self.keeps_features = config.tuned != "all"
+        self._features: dict[tuple[int, int, bool], SourceFeatures] = {}
+
+    def step(self, lesson: Lesson, number: int, person: int = 0) -> dict[str, float]:
+        """Learn from one lesson.
+
+        Args:
+            lesson: On the tuner's device.
+            number: The step, from 0 on.
+            person: Whose lesson it is.
+
+        Returns:
+            Each loss without its weight.
+        """
+        rate = self.config.learning_rate * min(1.0, (number + 1) / _WARMUP, 2.2 - 2 * number / self.steps)
+        for name, optimizer in self.optimizers.items():
+            slow = name == "generator" and self.config.tuned == "low-rank"
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (_LOW_RANK_RATE if slow else 1.0)
+        weight = self.config.loss.adversarial
+        listens = weight > 0 and number >= _ADVERSARIAL_FROM * self.steps
+        total, terms, composed = self.judge(lesson, person, listens)
+        self._update("generator", self.parameters, total, _CLIP)
+        if weight > 0:
+            terms["discriminator"] = self._teach(lesson, composed.detach())
+        decay = min(_DECAY, (1 + number) / (10 + number))
+        with torch.no_grad():
+            torch._foreach_lerp_(self.averaged, [parameter.detach() for parameter in self.parameters], 1 - decay)
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def rehearse(self, lesson: Lesson) -> None:
+        """A step's work without its effect, to measure time."""
+        total, _, composed = self.judge(lesson, 0, self.config.loss.adversarial > 0)
+        total.backward()
+        if self.config.loss.adversarial > 0:
+            self._critics_loss(lesson, composed.detach()).backward()
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+
+    def judge(
+        self, lesson: Lesson, person: int, listens: bool
+    ) -> tuple[Tensor, dict[str, Tensor], Float[Tensor, "T 3 H W"]]:
+        """The weighted loss, its terms, and the pictures, in which what is not judged is the truth."""
+        with self._precision():
+            synthesis = self._synthesize(lesson, person)
+            made = synthesis.over(lesson.backgrounds)
+            composed = torch.lerp(lesson.images, made.float(), lesson.judged).flatten(0, 1)
+            terms = dict(self._terms(lesson, synthesis, composed))
+            if listens:
+                terms |= self._critics_terms(lesson, composed)
+        weights = {name: float(getattr(self.config.loss, name)) for name in terms}
+        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        return total, terms, composed
+
+    def tuned(self) -> dict[str, Tensor]:
+        """The state of a plain network with the averaged weights."""
+        current: list[Tensor] = [parameter.detach() for parameter in self.parameters]
+        kept = [values.clone() for values in current]
+        torch._foreach_copy_(current, self.averaged)
+        state = merge_low_rank(self.generator)
+        torch._foreach_copy_(current, kept)
+        return state
+
+    def _synthesize(self, lesson: Lesson, person: int) -> Synthesis:
+        if not self.keeps_features or lesson.origin is None:
+            return self.generator.transfer(self.generator.encode(lesson.sources), lesson.targets)
+        key = (person, *lesson.origin)
+        if key not in self._features:
+            with torch.no_grad():
+                self._features[key] = self.generator.encode(lesson.sources)
+        return self.generator.transfer(self._features[key], lesson.targets)
+
+    def _terms(
+        self, lesson: Lesson, synthesis: Synthesis, composed: Float[Tensor, "T 3 H W"]
+    ) -> Iterator[tuple[str, Tensor]]:
+        loss, truth = self.config.loss, lesson.images.flatten(0, 1)
+        judged = lesson.mattes * lesson.judged
+        yield "reconstruction", (composed - truth).abs().mean()
+        yield "person", tone_l1(synthesis.image.float(), lesson.images, judged)
+        if synthesis.invented is not None:
+            yield "invented", tone_l1(synthesis.invented.float(), lesson.images, judged)
+            textured = judged * (lesson.targets.texture_matte > 0.5)
+            colours = (lesson.targets.texture, synthesis.invented, lesson.images)
+            yield "copied", copy_loss(synthesis.copied, *colours, textured)
+        matte = torch.lerp(lesson.mattes, synthesis.matte.float(), lesson.judged)
+        yield "mask", matte_loss(matte, lesson.mattes)
+        yield "outline", outline_loss(matte, lesson.mattes)
+        yield "smooth_mask", total_variation(synthesis.matte)
+        if self.judges.perceptual and loss.perceptual > 0:
+            yield "perceptual", self.judges.perceptual(composed, truth).mean()
+        if self.judges.perceptual and loss.face_detail > 0:
+            boxes = lesson.faces.boxes.flatten(0, 1)
+            if bool(_overlap(boxes, truth.shape[-1])):
+                heads, true_heads = (crop_boxes(image, boxes, _HEAD, _HEAD) for image in (composed, truth))
+                yield "face_detail", self.judges.perceptual(heads, true_heads).mean()
+        if self.judges.face and bool(lesson.faces.seen.any()):
+            faces = lesson.faces
+            yield "face", self.judges.face(composed, truth, faces.landmarks.flatten(0, 1), faces.seen.flatten())
+
+    def _critics_terms(self, lesson: Lesson, composed: Float[Tensor, "T 3 H W"]) -> dict[str, Tensor]:
+        """What the discriminator says to the generator."""
+        self.discriminators.requires_grad_(False)
+        scores, found = self._scores(lesson, composed)
+        terms = {"adversarial": generator_loss(scores, self.config.loss.adversarial_kind)}
+        if self.config.loss.feature_matching > 0:
+            with torch.no_grad():
+                expected = self._scores(lesson, lesson.images.flatten(0, 1))[1]
+            terms["feature_matching"] = feature_matching(expected, found)
+        return terms
+
+    def _scores(
+        self, lesson: Lesson, images: Float[Tensor, "N 3 H W"]
+    ) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
+        sets = len(images) // lesson.images.shape[1]
+        condition = lesson.targets.condition.flatten(0, 1).repeat(sets, 1, 1, 1)
+        mattes = lesson.mattes.flatten(0, 1).repeat(sets, 1, 1, 1)
+        boxes = lesson.faces.boxes.flatten(0, 1).repeat(sets, 1)
+        return self.discriminators.judge(images, condition, mattes, boxes)
+
+    def _critics_loss(self, lesson: Lesson, composed: Float[Tensor, "T 3 H W"]) -> Tensor:
+        self.discriminators.requires_grad_(True)
+        truth = lesson.images.flatten(0, 1)
+        with self._precision():
+            scores, _ = self._scores(lesson, torch.cat([truth, composed.to(truth.dtype)]))
+            halves = {name: score.chunk(2) for name, score in scores.items()}
+            real, fake = ({name: pair[side] for name, pair in halves.items()} for side in (0, 1))
+            return discriminator_loss(real, fake, self.config.loss.adversarial_kind)
+
+    def _teach(self, lesson: Lesson, composed: Float[Tensor, "T 3 H W"]) -> Tensor:
+        loss = self._critics_loss(lesson, composed)
+        self._update("discriminators", list(self.discriminators.parameters()), loss, 5 * _CLIP)
+        return loss
+
+    def _update(self, name: str, parameters: Sequence[nn.Parameter], loss: Tensor, clip: float) -> None:
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, clip)
+        optimizer.step()
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+def _overlap(boxes: Float[Tensor, "T 4"], size: int) -> Tensor:
+    """Whether every box lies mostly in the picture."""
+    inside = boxes.clamp(0, size)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    shown = (inside[:, 2] - inside[:, 0]) * (inside[:, 3] - inside[:, 1])
+    return (shown > 0.7 * area).all()

@@ -1,0 +1,123 @@
+"""Learning helps, never harms, can be repeated, stopped and gone on with."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from liquidwarp.errors import WeightsCorruptError
+from liquidwarp.geometry.crop import Crop
+from liquidwarp.learn.players import Judges
+from liquidwarp.personal.lessons import make_lesson
+from liquidwarp.personal.personalize import Moment, estimate_seconds, personalise
+from liquidwarp.personal.tuner import Tuner
+
+from .conftest import CONFIG
+
+SIZE = 256
+
+
+def same(first, second):
+    return set(first.change.tensors) == set(second.change.tensors) and all(
+        torch.equal(tensor, second.change.tensors[name]) for name, tensor in first.change.tensors.items()
+    )
+
+
+def test_the_loss_of_a_lesson_falls(person, plain_network):
+    config = replace(CONFIG, learning_rate=3e-3)
+    tuner = Tuner(plain_network, config, Judges(config.loss, torch.device("cpu")), steps=30)
+    lesson = make_lesson(person.sets[2], person.views[0], Crop(64, 64, 128, 128))
+
+    def loss():
+        with torch.no_grad():
+            return float(tuner.judge(lesson, 0, listens=False)[0])
+
+    before = loss()
+    for number in range(25):
+        tuner.step(lesson, number)
+    assert loss() < 0.9 * before
+
+
+@pytest.mark.parametrize("tuned", ["transfer", "all", "decoder", "low-rank"])
+def test_the_exam_gets_better(person, plain_network, tuned):
+    result = personalise([person], plain_network, SIZE, replace(CONFIG, steps=12, patience=9, tuned=tuned))
+    assert result.score < 0.99
+    assert result.change.tensors
+
+
+def test_it_never_ends_worse_than_it_began(person, plain_network):
+    result = personalise([person], plain_network, SIZE, replace(CONFIG, learning_rate=3.0))
+    assert min(score for _, score in result.history) > 1, "such steps ruin the network"
+    assert result.score == 1
+    assert result.change.tensors == {}
+    assert result.keeps_photos
+
+
+def test_the_same_seed_gives_the_same_weights(person, plain_network, whole_run):
+    again = personalise([person], plain_network, SIZE, CONFIG)
+    assert again.history == whole_run.history
+    assert same(again, whole_run)
+    other = personalise([person], plain_network, SIZE, replace(CONFIG, seed=1))
+    assert not same(other, whole_run)
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_killed_and_resumed_equals_uninterrupted(person, plain_network, whole_run, tmp_path):
+    def kill(moment: Moment) -> None:
+        if moment.step == 3:
+            raise KilledError
+
+    path = tmp_path / "progress.safetensors"
+    with pytest.raises(KilledError):
+        personalise([person], plain_network, SIZE, CONFIG, checkpoint=path, watch=kill)
+    seen = []
+    resumed = personalise([person], plain_network, SIZE, CONFIG, checkpoint=path, watch=lambda m: seen.append(m.step))
+    assert seen[0] == 3, "step 2 was the last that was kept"
+    assert resumed.history == whole_run.history
+    assert same(resumed, whole_run)
+
+
+def test_progress_of_other_settings_is_refused(person, plain_network, tmp_path):
+    path = tmp_path / "progress.safetensors"
+    personalise([person], plain_network, SIZE, replace(CONFIG, steps=2), checkpoint=path)
+    with pytest.raises(WeightsCorruptError, match="other settings"):
+        personalise([person], plain_network, SIZE, replace(CONFIG, tuned="decoder"), checkpoint=path)
+
+
+def test_cancel_keeps_the_best_so_far(person, plain_network):
+    def cancel(moment: Moment) -> None:
+        if moment.step == 3:
+            raise KeyboardInterrupt
+
+    result = personalise([person], plain_network, SIZE, CONFIG, watch=cancel)
+    assert not result.finished
+    assert result.steps == 3
+    assert result.score == pytest.approx(min(1.0, *(score for _, score in result.history)), abs=2e-3)
+
+
+def test_it_stops_when_nothing_gets_better(person, plain_network):
+    result = personalise([person], plain_network, SIZE, replace(CONFIG, steps=40, learning_rate=3.0, patience=2))
+    assert result.finished
+    assert result.steps == 4
+
+
+def test_previews_show_source_before_now_and_truth(person, plain_network):
+    pictures = []
+    personalise([person], plain_network, SIZE, replace(CONFIG, steps=2), watch=lambda m: pictures.append(m.preview))
+    assert pictures[0] is None
+    assert pictures[1].shape == (3, 2 * SIZE, 4 * SIZE)
+    torch.testing.assert_close(pictures[1][:, :SIZE, 3 * SIZE :], person.exam[0].images[0, 0])
+
+
+def test_several_people_share_one_network(person, plain_network):
+    result = personalise([person, person], plain_network, SIZE, replace(CONFIG, steps=4))
+    assert result.change.tensors
+
+
+def test_times_are_told_for_every_quality(person, plain_network):
+    times = estimate_seconds([person], plain_network, SIZE, CONFIG)
+    assert set(times) == {"draft", "good", "best"}
+    assert all(time > 0 for time in times.values())
