@@ -213,3 +213,22 @@ def test_degrading_blurs_detail_and_leaves_flat_colour() -> None:
 def test_settings_are_checked(change: dict[str, object]) -> None:
     with pytest.raises(SettingError, match=f"synthetic.{next(iter(change))}"):
         SyntheticConfig(**change)  # type: ignore[arg-type]
+
+
+def test_a_fixed_number_of_people_in_ever_new_poses(people: SyntheticPeople) -> None:
+    def sample(count: int, index: int, seed: int = 3) -> SyntheticBatch:
+        config = replace(people.config, num_identities=count)
+        own = SyntheticPeople(people.model, people.wardrobe, people.poses, config, seed)
+        return own.sample(2, views=2, size=32, index=index)
+
+    one = [sample(1, 0), sample(1, 1), sample(1, 0, seed=4)]
+    for batch in one:
+        assert (batch.body.betas == one[0].body.betas[:1]).all()
+    assert (one[0].images != one[1].images).any()
+    assert (one[0].body.rel_rotmats != one[2].body.rel_rotmats).any()
+    three = torch.cat([sample(3, index).body.betas for index in range(3)])
+    assert torch.equal(three[:3], three[3:])
+    assert len(three.unique(dim=0)) == 3
+    assert len(torch.cat([sample(0, index).body.betas for index in range(2)]).unique(dim=0)) == 4
+    with pytest.raises(SettingError, match="num_identities"):
+        SyntheticConfig(num_identities=-1)

@@ -99,6 +99,8 @@ class SyntheticData:
         if folder is None:
             raise SettingError("train.data_folder: synthetic people need the folder of scripts/build_wardrobe.py.")
         part, seed = ("held_out", config.seed + 10_007) if split == "test" else ("train", config.seed)
+        if config.synthetic.num_identities:
+            part = "train"  # the same people, in other poses and places
         if split == "test":
             config = replace(config, carried_outlines=0.0)  # an evaluation knows no truth
         return cls(config, SyntheticPeople.load(folder, device, part, seed, config.synthetic))

@@ -22,7 +22,7 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import Flow, warp
 from liquidwarp.synthetic.degrade import degrade, develop
-from liquidwarp.synthetic.figure import dress
+from liquidwarp.synthetic.figure import Outfit, dress
 from liquidwarp.synthetic.outfits import draw_betas, draw_light, draw_outfit
 from liquidwarp.synthetic.poses import (
     PoseLibrary,
@@ -150,9 +150,7 @@ class SyntheticPeople:
         self._next = index + 1
         chance = random.Random(self.seed * 1_000_003 + index)  # noqa: S311
         generator = torch.Generator(self.device).manual_seed(chance.getrandbits(60))
-        female = torch.tensor([float(chance.random() < 0.5) for _ in range(batch)], device=self.device)
-        betas = draw_betas(self.model, female, generator)
-        outfits = [draw_outfit(self.wardrobe, self.config, bool(f), chance) for f in female.tolist()]
+        betas, outfits = self._identities(batch, index, generator, chance)
         figures = dress(self.model, betas, outfits)
         poses = self._poses(batch, views, generator, index)
         rest = self.model.rest(betas.repeat_interleave(views, 0))
@@ -183,6 +181,25 @@ class SyntheticPeople:
         )
         fitted = perturb(self.model, body, self.config.noise, generator, self.config.shared_noise)
         return SyntheticBatch(images, photos, picture.matte, backgrounds, body, fitted, distance)
+
+    def _identities(
+        self, batch: int, index: int, generator: torch.Generator, chance: random.Random
+    ) -> tuple[Float[Tensor, "B K"], list[Outfit]]:
+        """Somebody new each time, or the next of a number of people who are the same whatever the seed."""
+        count = self.config.num_identities
+        if not count:
+            female = torch.tensor([float(chance.random() < 0.5) for _ in range(batch)], device=self.device)
+            betas = draw_betas(self.model, female, generator)
+            return betas, [draw_outfit(self.wardrobe, self.config, bool(f), chance) for f in female.tolist()]
+        shapes, outfits = [], []
+        for row in range(batch):
+            identity = (index * batch + row) % count
+            own = random.Random(f"identity {identity}")  # noqa: S311
+            one = torch.tensor([float(own.random() < 0.5)], device=self.device)
+            shape = torch.Generator(self.device).manual_seed(own.getrandbits(60))
+            shapes.append(draw_betas(self.model, one, shape))
+            outfits.append(draw_outfit(self.wardrobe, self.config, bool(one), own))
+        return torch.cat(shapes), outfits
 
     def _poses(self, batch: int, views: int, generator: torch.Generator, index: int) -> Float[Tensor, "N J 3 3"]:
         """Any poses from all sides, or for some people neighbouring ones from one side."""
