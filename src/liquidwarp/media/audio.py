@@ -1,4 +1,4 @@
-"""The sound of one video for another: copied where the container can hold it, else transcoded to AAC."""
+"""The sound of one video for another: copied where the container can hold it, else transcoded to AAC or Opus."""
 
 import logging
 from collections.abc import Iterator
@@ -11,6 +11,8 @@ from av.audio.resampler import AudioResampler
 __all__ = ["AudioTrack"]
 
 _COPYABLE = ("aac", "mp3", "ac3", "alac")
+_COPYABLE_WEBM = ("opus", "vorbis")
+_OPUS_RATE = 48_000
 _log = logging.getLogger(__name__)
 
 
@@ -23,13 +25,17 @@ class AudioTrack:
         given = source.streams.audio[0]
         video = source.streams.video
         self._begin = float((video[0].start_time or 0) * video[0].time_base) if video else 0.0
-        self._copy = given.codec_context.name in _COPYABLE
+        webm = target.format.name == "webm"
+        self._copy = given.codec_context.name in (_COPYABLE_WEBM if webm else _COPYABLE)
         if self._copy:
             self._stream = target.add_stream_from_template(given)
         else:
-            self._stream = target.add_stream("aac", rate=given.rate or 48_000)
+            rate = _OPUS_RATE if webm else given.rate or 48_000
+            self._stream = target.add_stream("libopus" if webm else "aac", rate=rate)
             self._stream.layout = "stereo" if (given.channels or 1) > 1 else "mono"
-            self._resampler = AudioResampler(format="fltp", layout=self._stream.layout.name, rate=self._stream.rate)
+            self._resampler = AudioResampler(
+                format="flt" if webm else "fltp", layout=self._stream.layout.name, rate=self._stream.rate
+            )
         self._pieces = self._copied(given) if self._copy else self._transcoded(given)
         self._held: tuple[float, list[Any]] | None = None
 

@@ -21,8 +21,7 @@ from PIL import Image
 
 from liquidwarp.files import atomic_path, check_space, prepare_target
 from liquidwarp.media.audio import AudioTrack
-from liquidwarp.media.images import save_image
-from liquidwarp.media.writer import ImageSequenceWriter, VideoWriter
+from liquidwarp.media.writer import CONTAINERS, ImageSequenceWriter, VideoWriter, save_picture
 
 __all__ = ["ResumableWriter", "join_segments"]
 
@@ -33,7 +32,8 @@ _STILL_BYTES = 2.0
 """The same for a PNG file."""
 _SLOW = 0.2
 """Frames that take longer on the average of their segment [s] are kept one by one."""
-_FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_TRANSPARENT_BYTES = 0.7
+"""The same for a video with opacity (ProRes)."""
 
 
 class ResumableWriter:
@@ -62,11 +62,12 @@ class ResumableWriter:
         segment: int = 48,
         resume: bool = True,
         frames: int | None = None,
+        alpha: bool = False,
     ) -> None:
         """Check the target and look for an earlier run's segments.
 
         Args:
-            path: .mp4, .m4v, .mov or .mkv, or a folder for PNG files.
+            path: .mp4, .m4v, .mov, .mkv or .webm, or a folder for PNG files.
             fps: Frames per second.
             size: (width, height) of the frames [px].
             key: Names what is being made; segments of another key are thrown away.
@@ -74,19 +75,23 @@ class ResumableWriter:
             segment: Frames per segment.
             resume: False throws an earlier run's segments away.
             frames: How many there will be: the disk must have room for them.
+            alpha: Frames have a fourth channel, their opacity.
 
         Raises:
-            MediaError: unknown suffix, the place cannot be written, or the disk is too full.
+            MediaError: unknown suffix, one that cannot hold transparency, the place cannot be written, or the disk is
+                too full.
         """
         self.path = Path(path)
         self._stills = self.path.suffix == "" or self.path.is_dir()
         if self._stills:
             ImageSequenceWriter(self.path)  # checks the target
         else:
-            VideoWriter(self.path, fps, size)
+            VideoWriter(self.path, fps, size, alpha=alpha)
+        self._alpha = alpha
         self._fps, self._size, self._audio_from, self._segment = fps, size, audio_from, segment
         self._folder = self.path.with_name(f".{self.path.name}.parts")
-        self._key = {"key": key, "fps": float(fps), "size": list(size), "segment": segment, "stills": self._stills}
+        shape = {"size": list(size), "alpha": alpha}
+        self._key = {"key": key, "fps": float(fps), **shape, "segment": segment, "stills": self._stills}
         self._current: VideoWriter | None = None
         self._began = 0.0  # when the first frame of this segment was asked for
         self.done = self._find_earlier(resume)
@@ -97,7 +102,8 @@ class ResumableWriter:
     def _check_space(self, frames: int) -> None:
         """A video lies on the disk twice while its segments are joined."""
         left, pixels = max(0, frames - self.done), self._size[0] * self._size[1]
-        check_space(self.path, pixels * (left * _STILL_BYTES if self._stills else (left + frames) * _VIDEO_BYTES))
+        video = _TRANSPARENT_BYTES if self._alpha else _VIDEO_BYTES
+        check_space(self.path, pixels * (left * _STILL_BYTES if self._stills else (left + frames) * video))
 
     def _find_earlier(self, resume: bool) -> int:
         note = self._folder / "key.json"
@@ -121,7 +127,8 @@ class ResumableWriter:
         return count
 
     def _segment_path(self, index: int) -> Path:
-        return self._folder / f"{index:05d}.mp4"
+        suffix = self.path.suffix.lower()
+        return self._folder / f"{index:05d}{suffix if self._alpha or suffix == '.webm' else '.mp4'}"
 
     def _spare_path(self, frame: int) -> Path:
         return self._folder / f"frame{frame:06d}.png"
@@ -137,30 +144,31 @@ class ResumableWriter:
         self._began = monotonic()
         return self
 
-    def write(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Append a frame; the first one is number ``done``."""
+    def write(self, picture: UInt8[np.ndarray, "H W C"]) -> None:
+        """Append a frame, RGB or RGBA; the first one is number ``done``."""
         if self._stills:
-            save_image(self._folder / f"{self._count:06d}.png", rgb)
+            save_picture(self._folder / f"{self._count:06d}.png", picture)
         else:
-            self._encode(rgb, self._count)
-            self._keep_slow(rgb)
+            self._encode(picture, self._count)
+            self._keep_slow(picture)
         self._count += 1
         if self._current is not None and self._count % self._segment == 0:
             self._close_segment()
 
-    def _encode(self, rgb: UInt8[np.ndarray, "H W 3"], frame: int) -> None:
+    def _encode(self, picture: UInt8[np.ndarray, "H W C"], frame: int) -> None:
         if self._current is None:
-            self._current = VideoWriter(self._segment_path(frame // self._segment), self._fps, self._size)
+            segment = self._segment_path(frame // self._segment)
+            self._current = VideoWriter(segment, self._fps, self._size, alpha=self._alpha)
             self._current.__enter__()
-        self._current.write(rgb)
+        self._current.write(picture)
 
-    def _keep_slow(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
+    def _keep_slow(self, picture: UInt8[np.ndarray, "H W C"]) -> None:
         """Keep a frame whose loss would be felt; only one whose segment is kept as a whole so far can be used."""
         place = self._count % self._segment
         fresh = self._count + 1 - max(self.done, self._count - place)
         slow = monotonic() - self._began > fresh * _SLOW
         if slow and (place == 0 or self._spare_path(self._count - 1).exists()):
-            save_image(self._spare_path(self._count), rgb)
+            save_picture(self._spare_path(self._count), picture)
 
     def _close_segment(self) -> None:
         if self._current is not None:
@@ -206,8 +214,8 @@ def join_segments(segments: list[Path], path: Path, fps: float | int, audio_from
         audio_from: Take the sound of this video, from its beginning, as long as the frames last.
     """
     rate = Fraction(float(fps)).limit_denominator(1001)
-    kind = _FORMATS[path.suffix.lower()]
-    options = {"movflags": "faststart"} if kind != "matroska" else {}
+    kind = CONTAINERS[path.suffix.lower()]
+    options = {"movflags": "faststart"} if kind in ("mp4", "mov") else {}
     with atomic_path(path) as partial, av.open(str(partial), "w", format=kind, options=options) as result:
         stream: Any = None
         audio: AudioTrack | None = None

@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +22,25 @@ from liquidwarp.files import atomic_path, check_target, prepare_target, write_er
 from liquidwarp.media.audio import AudioTrack
 from liquidwarp.media.images import save_image
 
-__all__ = ["FrameWriter", "ImageSequenceWriter", "VideoWriter", "check_output", "open_writer"]
+__all__ = [
+    "CONTAINERS",
+    "FrameWriter",
+    "ImageSequenceWriter",
+    "VideoWriter",
+    "check_output",
+    "open_writer",
+    "save_picture",
+]
 
-_CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""FFmpeg's names of the containers."""
+_TRANSPARENT = (".mov", ".webm")
 _ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
 _BT709 = 1
+_VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"}
+"""Constant quality; without alternate frames, which cannot carry an opacity."""
+_VP9_COARSER = 8
+"""VP9's quality number that looks like one of x264's, minus that one."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +51,8 @@ class FrameWriter(Protocol):
 
     path: Path
 
-    def write(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Append a frame."""
+    def write(self, picture: UInt8[np.ndarray, "H W C"]) -> None:
+        """Append a frame: RGB, or RGBA."""
         ...
 
     def __enter__(self) -> "FrameWriter": ...
@@ -48,30 +63,57 @@ class FrameWriter(Protocol):
 
 
 def open_writer(
-    path: str | Path, fps: float | int, size: tuple[int, int], audio_from: str | Path | None = None
+    path: str | Path,
+    fps: float | int,
+    size: tuple[int, int],
+    audio_from: str | Path | None = None,
+    alpha: bool = False,
 ) -> FrameWriter:
     """A video for ``out.mp4``, numbered PNG files for ``out`` (no suffix, or an existing folder).
 
     Raises:
-        MediaError: unknown suffix, or the place cannot be written.
+        MediaError: unknown suffix, one that cannot hold transparency, or the place cannot be written.
     """
     path = Path(path)
     if path.suffix == "" or path.is_dir():
         return ImageSequenceWriter(path)
-    return VideoWriter(path, fps, size, audio_from)
+    return VideoWriter(path, fps, size, audio_from, alpha=alpha)
 
 
-def check_output(path: str | Path) -> None:
+def check_output(path: str | Path, alpha: bool = False) -> None:
     """Raise now what :func:`open_writer` would raise after hours of work.
 
     Raises:
-        MediaError: unknown suffix, or the place cannot be written.
+        MediaError: unknown suffix, one that cannot hold transparency, or the place cannot be written.
     """
-    open_writer(path, fps=25, size=(2, 2))
+    open_writer(path, fps=25, size=(2, 2), alpha=alpha)
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """How frames become a stream."""
+
+    encoder: str
+    pixels: str
+    """FFmpeg's name of the pixel format."""
+    options: dict[str, str]
+    opaque: bool
+
+
+def _encoding(suffix: str, alpha: bool, quality: int) -> _Encoding:
+    if suffix == ".webm":
+        pixels = "yuva420p" if alpha else "yuv420p"
+        return _Encoding("libvpx-vp9", pixels, {**_VP9, "crf": str(quality + _VP9_COARSER)}, not alpha)
+    if alpha:
+        return _Encoding("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16", "vendor": "apl0"}, False)
+    encoder = next(name for name in _ENCODERS if name in av.codecs_available)
+    return _Encoding(encoder, "yuv420p", {"crf": str(quality), "preset": "fast"} if encoder == "libx264" else {}, True)
 
 
 class VideoWriter:
     """Write an H.264 video (yuv420p, BT.709, plays everywhere) through a partial file beside the target.
+
+    A ``.webm`` is VP9. Transparent videos are ProRes 4444 (``.mov``) or VP9 (``.webm``), with straight alpha.
 
     The file takes its name when the ``with`` block ends well; on any error or Ctrl-C nothing is left behind. Sizes
     are made even by repeating the last row or column.
@@ -92,24 +134,32 @@ class VideoWriter:
         size: tuple[int, int],
         audio_from: str | Path | None = None,
         quality: int = 17,
+        alpha: bool = False,
     ) -> None:
         """Check the target; the file is opened by ``with``.
 
         Args:
-            path: .mp4, .m4v, .mov or .mkv.
+            path: .mp4, .m4v, .mov, .mkv or .webm.
             fps: Frames per second.
             size: (width, height) of the frames [px].
             audio_from: Take the sound of this video, from its beginning, as long as the frames last.
-            quality: x264's constant rate factor: 0 lossless, 17 visually lossless, 51 worst.
+            quality: x264's constant rate factor: 0 lossless, 17 visually lossless, 51 worst. ProRes knows none.
+            alpha: Frames have a fourth channel, their opacity.
 
         Raises:
-            MediaError: unknown suffix, or the place cannot be written.
+            MediaError: unknown suffix, one that cannot hold transparency, or the place cannot be written.
         """
         self.path = Path(path)
-        if self.path.suffix.lower() not in _CONTAINERS:
+        suffix = self.path.suffix.lower()
+        if suffix not in CONTAINERS:
             raise MediaError(
-                f"{path}: expected a video name ending in {' '.join(_CONTAINERS)}, or a folder for PNG files; "
+                f"{path}: expected a video name ending in {' '.join(CONTAINERS)}, or a folder for PNG files; "
                 f"got '{self.path.suffix}'."
+            )
+        if alpha and suffix not in _TRANSPARENT:
+            raise MediaError(
+                f"{path}: '{suffix}' cannot hold transparency. Choose .mov (ProRes 4444), .webm (VP9), or a folder "
+                "for PNG files."
             )
         if self.path.is_dir():
             raise MediaError(f"{path}: is a folder. Choose another name for the video.")
@@ -119,7 +169,7 @@ class VideoWriter:
         self._rate = Fraction(float(fps)).limit_denominator(1001)
         self._size = size
         self._audio_from = Path(audio_from) if audio_from is not None else None
-        self._quality = quality
+        self._encoding = _encoding(suffix, alpha, quality)
         self._count = 0
         self._container: Any = None
         self._audio: AudioTrack | None = None
@@ -136,35 +186,41 @@ class VideoWriter:
         return self
 
     def _open(self, partial: Path) -> None:
-        kind = _CONTAINERS[self.path.suffix.lower()]
-        options = {"movflags": "faststart"} if kind != "matroska" else {}
+        kind = CONTAINERS[self.path.suffix.lower()]
+        options = {"movflags": "faststart"} if kind in ("mp4", "mov") else {}
         self._container = av.open(str(partial), "w", format=kind, options=options)
-        encoder = next(name for name in _ENCODERS if name in av.codecs_available)
-        stream: Any = self._container.add_stream(encoder, rate=self._rate)
+        encoding = self._encoding
+        stream: Any = self._container.add_stream(encoding.encoder, rate=self._rate)
         stream.width, stream.height = (side + side % 2 for side in self._size)
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(self._quality), "preset": "fast"} if encoder == "libx264" else {}
-        if encoder != "libx264":
+        stream.pix_fmt = encoding.pixels
+        stream.options = encoding.options
+        if not encoding.options:
             stream.bit_rate = int(8 * self._size[0] * self._size[1] * min(float(self._rate), 60) / 30)
+        if not encoding.opaque:
+            stream.metadata["alpha_mode"] = "1"
         context = stream.codec_context
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = 1
         self._stream = stream
         self._audio = AudioTrack.open(self._audio_from, self._container) if self._audio_from else None
 
-    def write(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
+    def write(self, picture: UInt8[np.ndarray, "H W C"]) -> None:
         """Append a frame.
 
         Raises:
-            ShapeError: another size than the writer was opened with.
+            ShapeError: another size, or other channels, than the writer was opened with.
             MediaError: the disk is full.
         """
         width, height = self._size
-        if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
-            raise ShapeError(f"rgb: expected uint8 ({height}, {width}, 3), got {rgb.dtype} {rgb.shape}.")
-        even = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") if height % 2 or width % 2 else rgb
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+        channels = 3 if self._encoding.opaque else 4
+        if picture.shape != (height, width, channels) or picture.dtype != np.uint8:
+            raise ShapeError(
+                f"picture: expected uint8 ({height}, {width}, {channels}), got {picture.dtype} {picture.shape}."
+            )
+        odd = height % 2 or width % 2
+        even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") if odd else picture
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24" if channels == 3 else "rgba")
+        frame = frame.reformat(format=self._encoding.pixels, dst_colorspace=Colorspace.ITU709)
         frame.color_primaries = frame.color_trc = _BT709
         frame.pts = self._count
         frame.time_base = 1 / self._rate
@@ -214,6 +270,11 @@ class VideoWriter:
             _log.debug("Closing an abandoned video: %s", error)
 
 
+def save_picture(path: Path, picture: UInt8[np.ndarray, "H W C"]) -> Path:
+    """Write an RGB or an RGBA picture."""
+    return save_image(path, np.ascontiguousarray(picture[..., :3]), picture[..., 3] if picture.shape[-1] == 4 else None)
+
+
 class ImageSequenceWriter:
     """Write frames as ``000000.png``, ... into a folder that appears when the ``with`` block ends well."""
 
@@ -242,9 +303,9 @@ class ImageSequenceWriter:
         self._partial.mkdir()
         return self
 
-    def write(self, rgb: UInt8[np.ndarray, "H W 3"]) -> None:
-        """Append a frame."""
-        save_image(self._partial / f"{self._count:06d}.png", rgb)
+    def write(self, picture: UInt8[np.ndarray, "H W C"]) -> None:
+        """Append a frame: RGB, or RGBA."""
+        save_picture(self._partial / f"{self._count:06d}.png", picture)
         self._count += 1
 
     def __exit__(

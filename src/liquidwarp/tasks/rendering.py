@@ -15,8 +15,9 @@ from liquidwarp.body.turntable import orbit
 from liquidwarp.cache import digest_of_tensors
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.errors import MediaError
-from liquidwarp.media import IMAGE_SUFFIXES, save_image
+from liquidwarp.media import IMAGE_SUFFIXES
 from liquidwarp.media.resumable import ResumableWriter
+from liquidwarp.media.writer import save_picture
 from liquidwarp.synthesizer import SourceBank, person_boxes, render_frames
 
 __all__ = ["Rendering"]
@@ -95,7 +96,8 @@ class Rendering:
         """Render and write everything.
 
         Args:
-            path: .mp4, .mov, .mkv, or a folder for PNG files; an image's name (.png, .jpg) for a single frame.
+            path: .mp4, .mov, .mkv, .webm, or a folder for PNG files; an image's name (.png, .jpg) for a single frame.
+                Transparent results go to .mov (ProRes 4444), .webm (VP9), .png, or a folder.
             resume: Go on where an interrupted run with the same inputs and settings stopped.
             progress: Show a progress bar.
 
@@ -109,8 +111,10 @@ class Rendering:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             if len(self) != 1:
                 raise MediaError(f"{path}: expected a video name or a folder for {len(self)} frames, got an image's.")
-            return save_image(path, next(iter(self)))
-        target = ResumableWriter(path, self.fps, self.size, self._key(), self.sound, resume=resume, frames=len(self))
+            return save_picture(path, next(iter(self)))
+        alpha = self.bank.backdrop.transparent
+        key, frames = self._key(), len(self)
+        target = ResumableWriter(path, self.fps, self.size, key, self.sound, resume=resume, frames=frames, alpha=alpha)
         with target as video:
             bar = tqdm(total=len(self), initial=video.done, desc="Rendering", unit="frame", disable=not progress)
             with bar:
