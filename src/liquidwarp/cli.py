@@ -364,9 +364,9 @@ The picture behind the person stays as it is: only the person is seen from other
         """
   liquidwarp personalize --source front.jpg back.jpg --out alice.liquid
   liquidwarp personalize --source alice.mp4 --quality draft --size 256 --out alice.liquid
-  liquidwarp imitate --source alice.liquid --driving dance.mp4 --out out.mp4
 
-The time that each quality needs is printed first. Ctrl-C keeps the best so far. docs/personalize.md tells more.""",
+imitate, transfer and view take the file: --source alice.liquid. The time that each quality needs is printed first.
+Ctrl-C keeps the best so far. docs/personalize.md tells more.""",
     ),
     "demo": (
         Demo,

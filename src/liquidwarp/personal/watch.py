@@ -79,7 +79,7 @@ def in_words(seconds: float) -> str:
     """A time as people say it.
 
     Example:
-        >>> in_words(42), in_words(400), in_words(9000)
+        >>> in_words(42.0), in_words(400.0), in_words(9000.0)
         ('40 s', '7 min', '2.5 h')
     """
     if seconds < 90:
