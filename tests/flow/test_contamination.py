@@ -1,12 +1,16 @@
 import math
 
+import pytest
 import torch
 
+from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.contamination import own_colours
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.sources import prepare_source_batch, prepare_sources
-from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.visibility import apart_from_limbs
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import sample_at
@@ -82,3 +86,72 @@ def test_background_at_the_side_is_not_cloth(box_body):
     before = uncleaned(box_body, fitted, image, loose).body[0, 0, :, 2] > 0.5
     assert int((wall & before).sum()) > 50
     assert int((wall & visible).sum()) < 0.2 * int((wall & before).sum())
+
+
+SKIN, BLACK, BROWN, WHITE = (
+    torch.tensor(c) for c in ([0.85, 0.6, 0.45], [0.1, 0.1, 0.1], [0.2, 0.35, 0.3], [0.9, 0.9, 0.9])
+)
+
+
+@pytest.fixture(scope="module")
+def dressed():
+    """The free body seen from the front in its rest pose: everything black but face, hands and arms."""
+    model = AnnyBody.load()
+    place = rest_coordinates(model)
+    part = {name: model.vertex_part == PARTS.index(name) for name in PARTS}
+    bare = part["face"] | part["left_hand"] | part["right_hand"]
+    for side in ("left", "right"):
+        bare = bare | part[f"{side}_upper_arm"] | part[f"{side}_lower_arm"]
+    colours = torch.where(bare[:, None], SKIN, BLACK)
+    chest = part["torso"] & (place[:, 1] > place[part["torso"], 1].median() - 0.1)
+    side = chest & (place[:, 0] > 0.6 * place[chest, 0].max())
+    return model, place, part, colours, side
+
+
+def kept(model, place, colours, doubtful):
+    seen = place[:, 2] < place[:, 2].mean() + 0.05
+    pixels = place[:, :2] * 250 + 256
+    behind = torch.tensor([0.2, 0.8, 0.2]).expand(len(place), 3)
+    inside = torch.ones_like(seen)
+    return seen, own_colours(model, pixels, colours, behind, seen, seen & ~doubtful, inside, 512)
+
+
+def test_an_arm_taken_for_the_shirt_is_found(dressed):
+    model, place, _, colours, side = dressed
+    stained = torch.where(side[:, None], SKIN, colours)
+    seen, own = kept(model, place, stained, side)
+    assert int((side & seen).sum()) > 20
+    assert (own[side & seen] < 0.1).float().mean() > 0.9
+    assert (own[seen] > 0.5).float().mean() > 0.9
+
+
+def test_a_coat_in_the_colour_of_its_sleeves_is_kept(dressed):
+    model, place, part, colours, side = dressed
+    sleeve = sum(part[f"{s}_{p}_arm"] for s in ("left", "right") for p in ("upper", "lower")) > 0
+    coat = torch.where((side | sleeve)[:, None], BROWN, colours)
+    seen, own = kept(model, place, coat, side)
+    assert own[side & seen].min() > 0.9
+
+
+def test_a_jacket_over_the_thighs_is_kept(dressed):
+    model, place, part, colours, _ = dressed
+    thighs = part["left_upper_leg"] | part["right_upper_leg"]
+    upper = thighs & (place[:, 1] < place[thighs, 1].median())
+    jacket = torch.where((part["torso"] | upper)[:, None], WHITE, colours)
+    seen, own = kept(model, place, jacket, upper & (place[:, 0].abs() > 0.12))
+    assert own[upper & seen].min() > 0.9
+
+
+def test_near_a_limb_that_the_fit_hides(box_body):
+    """The arm is behind the torso: no pixel shows it, but the fit may be wrong."""
+    body = box_params(scale=160.0, at=(128.0, 128.0))
+    behind = project_bodies(box_body, no_extension(box_body), body).body.clone()
+    arm = box_body.vertex_part == PARTS.index("left_upper_arm")
+    behind[:, arm] += torch.tensor([-80.0, 0.0, 0.5])
+    near, far = apart_from_limbs(behind, box_body, SIZE, (2, 12))[:, 0]
+    assert (near[arm] == 1).all()
+    beside = ~arm & (behind[0, :, 0] - 128.0).abs().lt(7) & (behind[0, :, 1] - 128.0).abs().lt(40)
+    assert int(beside.sum()) > 5
+    assert near[beside].max() == 0
+    assert far.sum() < near.sum()
+    assert near[~arm & (behind[0, :, 0] < 100)].min() == 1

@@ -1,13 +1,13 @@
 """Colours that landed on the wrong part, where the fitted body is a few pixels off.
 
 Beside another limb, before or behind it, and at the silhouette a surface point may show the colour of what is next
-to it in the photo. Such a point is found by its colour: it is far from that of its own part nearby and near to that
-of its neighbour in the picture. It then counts as not seen, so that other photos or the made-up texture fill it.
+to it in the photo. Such a point is found by its colour: nothing of its own part nearby is like it, but something of
+its neighbour in the picture is. It then counts as not seen, so that other photos or the made-up texture fill it.
 """
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -18,18 +18,36 @@ from liquidwarp.flow.surface import rest_coordinates
 
 __all__ = ["own_colours"]
 
-_FAR = 0.13
-"""Distance from the own part's colour at which a colour is suspicious, if that part is plain [RGB, 0..1]."""
+_FAR = 0.12
+"""Distance from every colour of the own part nearby at which a colour is suspicious [RGB, 0..1]."""
 _NEARER = 0.6
 """A colour is another's if it is nearer to it than this share of the distance to its own part's."""
-_NEIGHBOURS = 25
+_NEIGHBOURS = 40
+_LIKE = 3
+"""So many of the neighbours must have a colour: single ones may be wrong themselves."""
 _FEW = 40
-_REACH = 28 / 512
-"""How far away in the picture the other part may be, relative to its height."""
-_HEIGHT_WEIGHT = 2.5
+_REACH, _REACH_OF_HAND = 80 / 512, 28 / 512
+"""How far away in the picture the other part may be, relative to its height: all of an arm is bare or covered."""
+_HEIGHT_WEIGHT = 4.0
 """Own colours are those at the same height rather than those beside: clothes have hems."""
 _TESTED = tuple(part for part in PARTS if part not in ("head", "face"))
-"""Hair beside a face is as far from its colour as anything else."""
+"""Hair beside a face is as far from its colour as anything else, and hangs down on the chest."""
+_SKIN = 0.05
+"""Skin's shares of red, green and blue differ less than this [Euclidean]."""
+_JOINED = (
+    ("torso", "left_upper_leg", "right_upper_leg"),
+    *(
+        (f"{side}_{upper}", f"{side}_{lower}")
+        for side in ("left", "right")
+        for upper, lower in (
+            ("upper_leg", "lower_leg"),
+            ("lower_leg", "foot"),
+            ("upper_arm", "lower_arm"),
+            ("lower_arm", "hand"),
+        )
+    ),
+)
+"""Parts that share clothes: a coat goes on over the thighs, a sock begins in the shoe."""
 
 
 def own_colours(
@@ -39,6 +57,7 @@ def own_colours(
     behind: Float[Tensor, "V 3"],
     seen: Bool[Tensor, "V"],
     sure: Bool[Tensor, "V"],
+    inside: Bool[Tensor, "V"],
     height: int,
 ) -> Float[Tensor, "V"]:
     """1 where a vertex of one photo shows its own colour, 0 where it shows another part's or the background's.
@@ -50,41 +69,61 @@ def own_colours(
         behind: The background's colour nearest to there.
         seen: Vertices that the photo shows by the fitted body.
         sure: Those of them that are clear of other parts and of the silhouette.
+        inside: Vertices that are so far inside of the matte that they cannot show the background.
         height: Of the photo [px].
     """
     place = (rest_coordinates(model) * colours.new_tensor([1.0, _HEIGHT_WEIGHT, 1.0])).cpu().numpy()
     position, shown, back = pixels.cpu().numpy(), colours.cpu().numpy(), behind.cpu().numpy()
     known, doubtful = sure.cpu().numpy(), (seen & ~sure).cpu().numpy()
+    at_edge = ~inside.cpu().numpy()
     part = model.vertex_part.cpu().numpy()
     wrong = np.zeros(len(part), bool)
+    skin = _like_skin(part, shown, known)
     for name in _TESTED:
-        member = part == PARTS.index(name)
-        lender, asked = member & known, np.flatnonzero(member & doubtful)
-        if int(lender.sum()) < _FEW or len(asked) == 0:
+        asked = np.flatnonzero((part == PARTS.index(name)) & doubtful)
+        joined = {name}.union(*(group for group in _JOINED if name in group))
+        lender = known & np.isin(part, [PARTS.index(p) for p in joined])
+        if int((lender & (part == PARTS.index(name))).sum()) < _FEW or len(asked) == 0:
             continue
-        own, spread = _typical(place[lender], shown[lender], place[asked])
-        from_own = np.linalg.norm(shown[asked] - own, axis=1)
-        from_other = np.linalg.norm(shown[asked] - back[asked], axis=1)
-        others = known & ~member
-        if int(others.sum()) >= _FEW:
-            beside, _ = _typical(position[others], shown[others], position[asked], _REACH * height)
-            from_other = np.fmin(from_other, np.linalg.norm(shown[asked] - beside, axis=1))
-        wrong[asked] = (from_own > _FAR + 2 * spread) & (from_other < _NEARER * from_own)
+        from_own = _unlike(place[lender], shown[lender], place[asked], shown[asked])
+        from_back = np.linalg.norm(shown[asked] - back[asked], axis=1)
+        from_other = np.where(at_edge[asked], from_back, np.inf)
+        for other in _TESTED:
+            beside = known & (part == PARTS.index(other))
+            if name == "torso":  # a sleeve in the colour of the coat does not tell
+                beside &= skin
+            if other not in joined and int(beside.sum()) >= _FEW:
+                reach = height * (_REACH_OF_HAND if other.endswith("hand") else _REACH)
+                like = _unlike(position[beside], shown[beside], position[asked], shown[asked], reach)
+                from_other = np.fmin(from_other, like)
+        wrong[asked] = (from_own > _FAR) & (from_other < _NEARER * from_own)
     # A torn edge would show single vertices again: the neighbours go too.
     rejected = torch.as_tensor(wrong, device=colours.device).to(colours.dtype)
     around = smooth_on_mesh(rejected[None, :, None], model.faces, 2)[0, :, 0]
     return (1 - torch.maximum(rejected, 3 * around)).clamp(0, 1)
 
 
-def _typical(
+def _like_skin(
+    part: Int[np.ndarray, "V"], shown: Float[np.ndarray, "V 3"], known: Bool[np.ndarray, "V"]
+) -> Bool[np.ndarray, "V"]:
+    """Vertices in the hue of the face, or of the hands where the face is not seen; all if neither is."""
+    for names in (("face",), ("left_hand", "right_hand")):
+        bare = known & np.isin(part, [PARTS.index(name) for name in names])
+        if int(bare.sum()) >= _FEW:
+            hue = shown / shown.sum(1, keepdims=True).clip(1e-3)
+            return np.asarray(np.linalg.norm(hue - np.median(hue[bare], axis=0), axis=1) < _SKIN)
+    return np.ones_like(known)
+
+
+def _unlike(
     places: Float[np.ndarray, "K D"],
     colours: Float[np.ndarray, "K 3"],
     wanted: Float[np.ndarray, "N D"],
+    shown: Float[np.ndarray, "N 3"],
     reach: float = np.inf,
-) -> tuple[Float[np.ndarray, "N 3"], Float[np.ndarray, "N"]]:
-    """Median colour of the nearest places, not a number where the nearest is out of reach; and how they vary."""
+) -> Float[np.ndarray, "N"]:
+    """How far what is shown is from the most similar colours of the nearest places; inf where none is in reach."""
     distance, index = cKDTree(places).query(wanted, _NEIGHBOURS)
-    near = colours[index]
-    median = np.median(near, axis=1)
-    spread = np.median(np.linalg.norm(near - median[:, None], axis=2), axis=1)
-    return np.where(distance[:, :1] <= reach, median, np.nan), spread
+    apart = np.linalg.norm(colours[index] - shown[:, None], axis=2)
+    apart[distance > reach] = np.inf
+    return np.asarray(np.partition(apart, _LIKE - 1, axis=1)[:, _LIKE - 1])

@@ -17,7 +17,13 @@ from liquidwarp.flow.extension import Extension, smooth_on_mesh
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
 from liquidwarp.flow.texture import grow_colours
-from liquidwarp.flow.visibility import body_visibility, clear_of_limbs, extension_visibility, farthest_nearby
+from liquidwarp.flow.visibility import (
+    apart_from_limbs,
+    body_visibility,
+    clear_of_limbs,
+    extension_visibility,
+    farthest_nearby,
+)
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.warp import sample_at
@@ -35,10 +41,13 @@ _REACH = 6 / 512
 
 _SURE = 5 / 512
 """How far inside of the matte a colour is nobody else's, relative to the picture's height."""
-_APART = 20 / 512
-"""How far from a limb the torso's colours are its own, even if the fit is poor, relative to the picture's height."""
-_ENOUGH = 60
-"""Vertices of the torso that must be left when that much distance is kept."""
+_BROAD = ("torso", "left_upper_leg", "right_upper_leg")
+"""Parts that arms and hands often cover."""
+_APART = (8 / 512, 12 / 512, 20 / 512)
+"""How far from a limb their colours are their own, even if the fit is poor, relative to the picture's height; the
+farthest that leaves enough of them."""
+_ENOUGH, _SHARE = 60, 0.4
+"""Vertices of such a part that must be left at the least distance, and share at a greater one."""
 _SEEN = 0.2
 
 
@@ -110,9 +119,11 @@ def _without_strange_colours(
     height = images.shape[-2]
     inner = erode((mattes > 0.9).to(images.dtype), round(_SURE * height))
     background = grow_colours(images, erode((mattes < 0.05).to(images.dtype), round(_SURE * height / 2)))
-    raster = rasterize(surface.body, sources.model.faces, height, images.shape[-1])
-    apart = clear_of_limbs(surface.body, raster, sources.model, round(_APART * height))
-    torso = sources.model.vertex_part == PARTS.index("torso")
+    size = (height, images.shape[-1])
+    raster = rasterize(surface.body, sources.model.faces, *size)
+    pixels = [round(radius * height) for radius in _APART]
+    seen_apart = [clear_of_limbs(surface.body, raster, sources.model, radius) for radius in pixels]
+    apart = apart_from_limbs(surface.body, sources.model, size, pixels) * torch.stack(seen_apart)  # R S V
     body, clear = sources.body.clone(), sources.clear.clone()
     for s in range(len(images)):
         ndc = sources.body[0, s, :, :2][None]
@@ -121,13 +132,23 @@ def _without_strange_colours(
         inside = sample_at(inner[s : s + 1], ndc, nearest=True)[0, 0] > 0.5
         seen = sources.body[0, s, :, 2] > _SEEN
         sure = inside & (clear[0, s] > _SEEN)
-        far = (apart[s] > 0.5) | ~torso
-        if int((sure & far & torso).sum()) < _ENOUGH:
-            far = torch.ones_like(far)
-        own = own_colours(sources.model, surface.body[s, :, :2], colours, behind, seen, sure & far, height)
+        far = _far_enough(sources.model, sure, apart[:, s] > 0.5)
+        own = own_colours(sources.model, surface.body[s, :, :2], colours, behind, seen, sure & far, inside, height)
         body[0, s, :, 2:] *= own[:, None]
-        clear[0, s] *= own * far
+        clear[0, s] *= own
     return replace(sources, body=body, clear=clear)
+
+
+def _far_enough(model: BodyModel, sure: Bool[Tensor, "V"], apart: Bool[Tensor, "R V"]) -> Bool[Tensor, "V"]:
+    """False where a broad part is too near to a limb: as far from limbs as leaves enough of the part."""
+    far = torch.ones_like(sure)
+    for name in _BROAD:
+        member = model.vertex_part == PARTS.index(name)
+        enough = max(_ENOUGH, _SHARE * int((sure & member).sum()))
+        for step, away in enumerate(apart):
+            if int((sure & member & away).sum()) >= (enough if step else _ENOUGH):
+                far = torch.where(member, away, far)
+    return far
 
 
 def prepare_source_batch(

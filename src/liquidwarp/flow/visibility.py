@@ -14,12 +14,20 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.masks import dilate
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import Raster, interpolate, rasterize
 from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["body_visibility", "clear_of_limbs", "extension_visibility", "farthest_nearby", "visibility_reference"]
+__all__ = [
+    "apart_from_limbs",
+    "body_visibility",
+    "clear_of_limbs",
+    "extension_visibility",
+    "farthest_nearby",
+    "visibility_reference",
+]
 
 DEPTH_TOLERANCE = 0.02
 """A vertex this far behind the nearest surface still counts as seen [m]."""
@@ -32,6 +40,10 @@ _LIMBS = tuple(
     for limb, end in (("arm", "hand"), ("leg", "foot"))
 )
 """The far parts of each limb, and the part that they hang on."""
+_ARMS = tuple(tuple(f"{side}_{part}" for part in ("upper_arm", "lower_arm", "hand")) for side in ("left", "right"))
+_JOINT = 3
+"""How far a limb's surroundings on the surface reach [edges of the mesh]: a few centimetres."""
+_TRACE = 1e-4
 _NOTHING = -1e4
 
 
@@ -107,6 +119,33 @@ def clear_of_limbs(body: Float[Tensor, "N V 3"], raster: Raster, model: BodyMode
         own = torch.isin(model.vertex_part, _indices((*end, root), part))
         clear &= own | (beside < 0.5)
     return clear.to(body.dtype)
+
+
+def apart_from_limbs(
+    body: Float[Tensor, "N V 3"], model: BodyModel, size: tuple[int, int], radii: Sequence[int]
+) -> Float[Tensor, "R N V"]:
+    """1 where no arm and no lower leg is near a vertex in the picture, whether it is seen there or hidden, else 0.
+
+    The fit may have taken an arm that hangs at a person's side for one behind it. What grows together with a limb,
+    as the shoulder with the arm, is not near to it in this sense.
+
+    Args:
+        body: Projected vertices (x, y [px], depth [m]).
+        model: The body.
+        size: Height and width of the picture [px].
+        radii: What counts as near [px]; an answer for each.
+    """
+    apart = torch.ones(len(radii), *body.shape[:2], dtype=torch.bool, device=body.device)
+    for limb in (*_ARMS, *(end for end, _ in _LIMBS if end[0].endswith("leg"))):
+        own = torch.isin(model.vertex_part, _indices(limb, model.faces))
+        faces = model.faces[torch.isin(model.face_part, _indices(limb, model.faces))]
+        if len(faces) == 0:
+            continue
+        joined = smooth_on_mesh(own[None, :, None].to(body.dtype), model.faces, _JOINT)[0, :, 0] > _TRACE
+        shape = rasterize(body, faces, *size).covered[:, None].to(body.dtype)
+        beside = torch.stack([_depth_at(body, dilate(shape, radius))[0] for radius in radii])
+        apart &= joined | (beside < 0.5)
+    return apart.to(body.dtype)
 
 
 def _indices(parts: Sequence[str], like: Tensor) -> Int64[Tensor, "K"]:
