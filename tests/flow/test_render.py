@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import _fold, fill_atlas, merge_texture
+from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.extension import inflated_shell
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.render import render_person, render_warp, without_specks
@@ -77,15 +77,6 @@ def test_fill_gives_hidden_sides_a_plausible_colour(box_body):
     inside = (matte > 0.99).expand(-1, 3, -1, -1)
     assert inside.sum() > 1000
     assert (picture - image)[inside].abs().max() < 0.05
-
-
-def test_hidden_side_of_a_limb_is_the_seen_side_folded():
-    """A tube along y, seen from the front: a place behind takes the colour of the place before it."""
-    angle, height = torch.meshgrid(torch.linspace(0, 2 * math.pi, 25)[:-1], torch.linspace(-1, 1, 21), indexing="ij")
-    tube = torch.stack([0.1 * angle.cos(), height, 0.1 * angle.sin()], -1).view(-1, 3)
-    seen, hidden = tube[tube[:, 2] < -1e-3], tube[tube[:, 2] > 1e-3]
-    folded = _fold(hidden, seen)
-    assert torch.allclose(folded, hidden * torch.tensor([1.0, 1, -1]), atol=0.01)
 
 
 def test_colours_are_straight(box_body):

@@ -19,14 +19,18 @@ from liquidwarp.flow.layers import build_layer
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.texture import grow_colours
+from liquidwarp.flow.tubes import complete_rings, tube_of
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import Raster, interpolate, rasterize
 from liquidwarp.geometry.warp import sample_at
 
 __all__ = ["TextureAtlas", "fill_atlas", "merge_texture"]
 
-_TWIN_PARTS = tuple(part for part in PARTS if part.endswith(("arm", "leg")))
-"""Parts whose hidden side looks like the side that is seen; a face or a shirt's front must not be copied behind."""
+_TUBES = {"torso": 40.0, **{part: 90.0 for part in PARTS if part.endswith(("arm", "leg"))}}
+"""Parts around which cloth goes on, and over which strip beside the border [degrees]: a limb's hidden side looks like
+the side that is seen, but a shirt's front must not be copied behind."""
+_SURELY = 0.7
+_FEW = 50
 _SEEN = 0.5
 _TOO_FEW = 0.05
 _SPREAD = 12
@@ -88,9 +92,9 @@ def _unwrap(model: BodyModel, size: int) -> Raster:
 def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     """Make up what no source saw.
 
-    Hidden sides of limbs copy the nearest seen place at the same height; a limb that is hidden altogether copies its
-    mirror image. Everything else takes colours that spread over the surface from its seen neighbours: the back of a
-    jacket from its sides, the back of a head from the hair around the face.
+    Around torso and limbs the seen cloth goes on at the same height (:mod:`liquidwarp.flow.tubes`); a limb that is
+    hidden altogether copies its mirror image. Everything else takes colours that spread over the surface from its
+    seen neighbours: the back of a head from the hair around the face, the sole from the shoe.
 
     Args:
         model: The body.
@@ -104,7 +108,7 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     size = atlas.colours.shape[-1]
     raster = _unwrap(model, size)
     spread = _spread_over_surface(model, atlas, raster)
-    copied, found = _copy_twins(model, atlas, raster)
+    copied, found = _go_on_around(model, atlas, raster)
     made_up = torch.where(found, copied, spread)
     known = ((atlas.confidence - 0.2) / 0.5).clamp(0, 1)
     colours = known * atlas.colours + (1 - known) * made_up
@@ -172,41 +176,35 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
     return table[model.vertex_part]
 
 
-def _copy_twins(
+def _go_on_around(
     model: BodyModel, atlas: TextureAtlas, raster: Raster
 ) -> tuple[Float[Tensor, "1 3 U U"], Bool[Tensor, "1 1 U U"]]:
-    """Colours of the opposite, seen side of the same limb or of its mirror image; and where there are any."""
+    """Colours of the seen cloth at the same height around torso and limbs, or of a limb's mirror image; and where."""
     names = rest_coordinates(model)
     face = raster.pix_to_face[0]
     part = torch.where(face >= 0, model.face_part[face.clamp(min=0)], -1)
     place = (names[model.faces[face.clamp(min=0)]] * raster.bary[0][..., None]).sum(-2)
-    seen = (atlas.confidence[0, 0] > _SEEN) & (face >= 0)
-    lends = (atlas.lends[0, 0] > _SEEN) & (face >= 0)
+    seen = (atlas.confidence[0, 0] > _SURELY) & (face >= 0)
+    lends = (atlas.lends[0, 0] > _SEEN) & (atlas.confidence[0, 0] > _SEEN) & (face >= 0)
     colours = atlas.colours[0].permute(1, 2, 0).clone()
     found = torch.zeros_like(seen)
-    for name in _TWIN_PARTS:
+    vertex_part = model.vertex_part.index_select(0, used := torch.unique(model.faces))
+    for name, strip in _TUBES.items():
         own = part == PARTS.index(name)
-        hidden, lender, wanted = own & ~seen, own & lends, place[own & ~seen]
+        hidden, lender, mirror = own & ~seen, own & lends, 1.0
         if float(lender.sum()) < _TOO_FEW * float(own.sum()):
-            lender = (part == PARTS.index(mirrored(name))) & lends
-            wanted = wanted * wanted.new_tensor([-1, 1, 1])
-        if int(lender.sum()) < 50 or len(wanted) == 0:
+            lender, mirror = (part == PARTS.index(mirrored(name))) & lends, -1.0
+        member = used[vertex_part == PARTS.index(name)]
+        if int(lender.sum()) < _FEW or not bool(hidden.any()) or len(member) < 3:
             continue
-        colours[hidden] = colours[lender][_nearest(place[lender], _fold(wanted, place[lender]), 1)[:, 0]]
-        found |= hidden
+        tube = tube_of(names[member].cpu().numpy().astype(np.float64), upright=name == "torso")
+        lent = (place[lender] * place.new_tensor([mirror, 1, 1])).cpu().numpy()
+        wanted = tube.cells(place[hidden].cpu().numpy())
+        made_up = complete_rings(tube.cells(lent), colours[lender].cpu().numpy(), wanted, strip)
+        if made_up is not None:
+            colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
+            found |= hidden
     return colours.permute(2, 0, 1)[None], found[None, None]
-
-
-def _fold(hidden: Float[Tensor, "N 3"], seen: Float[Tensor, "K 3"]) -> Float[Tensor, "N 3"]:
-    """Reflect a limb's hidden side onto its seen side, as if the limb were cut along its silhouette and folded."""
-    together = torch.cat([hidden, seen])
-    centre = together.mean(0)
-    axis = torch.linalg.svd(together - centre, full_matrices=False)[2][0]
-    outward = (seen - centre).mean(0)
-    outward = outward - (outward @ axis) * axis
-    outward = outward / outward.norm().clamp(min=1e-6)
-    away = ((hidden - centre) @ outward).clamp(max=0)
-    return hidden - 2 * away[:, None] * outward
 
 
 def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:

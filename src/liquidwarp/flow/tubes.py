@@ -1,0 +1,208 @@
+"""Made-up colours of the hidden sides of the torso and the limbs: cloth goes on around the body.
+
+Each part is a tube: a place on it has a height along the part's axis and an angle around it. What is hidden takes,
+at its own height, the colours of the seen cloth beside it on both sides: so hems, belts and stripes go on around the
+body as sharp as they are seen. The weave and the folds of that cloth are mirrored at its border again and again, over
+a strip so narrow that a front's buttons or print do not come out on the back.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import median_filter, uniform_filter1d
+
+__all__ = ["Tube", "complete_rings", "tube_of"]
+
+FloatArray = npt.NDArray[np.float32]
+
+_ROWS, _COLUMNS = 160, 256
+_SHORTEST = 4
+"""Cells in a row that must be seen to lend anything."""
+_SUPPORT = 20
+"""A ring of which fewer cells in a row are seen takes what a ring above or below it has."""
+_DETAIL = (0.8, 0.12)
+"""How much of the mirrored folds is kept, and the most that they may differ from the plain colour [RGB, 0..1]."""
+_STEADY = 11
+"""Rows over which the plain colour's median is taken: what is seen in fewer rows is no garment."""
+_SAMPLES = 400
+_HUE, _SHADE, _COMMON, _EVEN = 0.04, 0.7, 0.1, 0.7
+"""Colours whose shares of red, green and blue differ by less, and whose brightness by less [logarithm], are one cloth
+in light and shade, if they make up this share of the part; how far shades are evened out."""
+_CROSSOVER = 0.15
+"""Half the width of the seam where the cloths of both sides meet, as a share of what is hidden."""
+
+
+@dataclass(frozen=True)
+class Tube:
+    """Height and angle around a part of the body in the rest pose."""
+
+    origin: Float[np.ndarray, "3"]
+    frame: Float[np.ndarray, "3 3"]
+    """Rows: sidewards, forwards, along the axis."""
+    extent: tuple[float, float]
+    """Least and greatest height."""
+    centres: Float[np.ndarray, "R 2"]
+    """Of the cross-sections, sidewards and forwards, from the least to the greatest height."""
+
+    def cells(self, places: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
+        """Row and column of places in the unrolled tube; columns are periodic, column 0 is the back."""
+        local = (places - self.origin) @ self.frame.T
+        low, high = self.extent
+        row = ((local[:, 2] - low) / (high - low)).clip(0, 1) * (_ROWS - 1)
+        centre = self.centres[row.round().astype(int)]
+        angle = np.arctan2(local[:, 0] - centre[:, 0], local[:, 1] - centre[:, 1])
+        return np.stack([row, (angle / (2 * np.pi) + 0.5) * _COLUMNS % _COLUMNS], 1)
+
+
+def tube_of(places: Float[np.ndarray, "V 3"], upright: bool) -> Tube:
+    """The tube that vertices of one part make.
+
+    Args:
+        places: Of the part's vertices in the rest pose (y down, z away from the front).
+        upright: Whether its axis is vertical; else it is the direction in which the part is longest.
+    """
+    origin = places.mean(0)
+    axis = np.array([0.0, 1.0, 0.0]) if upright else np.linalg.svd(places - origin, full_matrices=False)[2][0]
+    forwards = np.array([0.0, 0.0, -1.0]) - axis * -axis[2]
+    forwards = forwards / np.linalg.norm(forwards)
+    frame = np.stack([np.cross(forwards, axis), forwards, axis])
+    local = (places - origin) @ frame.T
+    low, high = float(local[:, 2].min()), float(local[:, 2].max()) + 1e-6
+    heights = np.linspace(low, high, _ROWS)
+    reach = 0.04 * (high - low)
+    centres = np.full((_ROWS, 2), np.nan)
+    for row, height in enumerate(heights):
+        ring = local[np.abs(local[:, 2] - height) < reach, :2]
+        if len(ring):
+            centres[row] = (ring.min(0) + ring.max(0)) / 2
+    known = np.flatnonzero(~np.isnan(centres[:, 0]))
+    filled = np.stack([np.interp(np.arange(_ROWS), known, centres[known, k]) for k in range(2)], 1)
+    return Tube(origin, frame, (low, high), uniform_filter1d(filled, 15, axis=0, mode="nearest"))
+
+
+def complete_rings(
+    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"], hidden: Float[np.ndarray, "M 2"], strip: float
+) -> Float[np.ndarray, "M 3"] | None:
+    """Colours of hidden places of a tube.
+
+    Args:
+        cells: Rows and columns of the places that lend (:meth:`Tube.cells`).
+        colours: Theirs.
+        hidden: Rows and columns of the places that want colours.
+        strip: How far from the border the seen cloth is copied [degrees].
+
+    Returns:
+        The colours; None if too little lends.
+    """
+    grid, known = _unroll(cells, colours)
+    width = max(_SHORTEST, round(strip / 360 * _COLUMNS))
+    plain, detail = grid.copy(), np.zeros_like(grid)
+    support = np.array([_complete_row(grid[row], known[row], width, plain[row], detail[row]) for row in range(_ROWS)])
+    if not support.any():
+        return None
+    rows = np.flatnonzero(support >= min(_SUPPORT, int(support.max())))
+    nearest = rows[np.abs(np.arange(_ROWS)[:, None] - rows).argmin(1)]
+    plain, detail = plain[nearest], detail[nearest]
+    wrapped = np.concatenate([plain[:, -1:], plain, plain[:, :1]], 1)
+    smooth = median_filter(wrapped, (_STEADY, 3, 1), mode="nearest")[:, 1:-1]
+    smooth = _evenly_lit(smooth, colours)
+    full = smooth + (_DETAIL[0] * detail).clip(-_DETAIL[1], _DETAIL[1])
+    full = np.concatenate([full[:, -1:], full, full[:, :2]], 1).astype(np.float32)
+    x, y = (hidden[:, 1] + 0.5).astype(np.float32), hidden[:, 0].astype(np.float32)
+    sampled = [_remap(full, x[k : k + 30000], y[k : k + 30000]) for k in range(0, len(x), 30000)]
+    return np.concatenate(sampled) if sampled else np.zeros((0, 3), np.float32)
+
+
+def _evenly_lit(plain: FloatArray, colours: Float[np.ndarray, "N 3"]) -> FloatArray:
+    """Colours with the brightness that their hue mostly has on the part: a shadow at the border does not spread."""
+    some = colours[:: max(1, len(colours) // _SAMPLES)]
+    light = some.sum(1)
+    hue = some / light[:, None].clip(1e-3)
+    flat = plain.reshape(-1, 3)
+    coarse, where = np.unique((flat * 40).round().astype(np.int64), axis=0, return_inverse=True)
+    own = (coarse / 40).sum(1).clip(0.02)
+    alike = np.linalg.norm((coarse / 40 / own[:, None])[:, None] - hue, axis=2) < _HUE
+    alike &= np.abs(np.log(light.clip(0.02) / own[:, None])) < _SHADE
+    usual = np.full(len(own), np.nan)
+    for index in np.flatnonzero(alike.mean(1) > _COMMON):
+        usual[index] = np.median(light[alike[index]])
+    actual = flat.sum(1).clip(0.02)
+    factor = (np.where(np.isnan(usual[where.ravel()]), actual, usual[where.ravel()]) / actual) ** _EVEN
+    return (flat * factor[:, None]).reshape(plain.shape).astype(np.float32)
+
+
+def _remap(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+    sampled = cv2.remap(grid, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, np.float32).reshape(-1, 3)
+
+
+def _unroll(
+    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"]
+) -> tuple[FloatArray, Bool[np.ndarray, "R C"]]:
+    """Mean colours of the cells; single empty cells take their neighbours'."""
+    row = cells[:, 0].round().astype(int)
+    column = np.floor(cells[:, 1]).astype(int) % _COLUMNS
+    flat = row * _COLUMNS + column
+    count = np.bincount(flat, minlength=_ROWS * _COLUMNS).reshape(_ROWS, _COLUMNS).astype(np.float32)
+    sums = np.stack([np.bincount(flat, colours[:, k], _ROWS * _COLUMNS) for k in range(3)], -1)
+    sums = sums.reshape(_ROWS, _COLUMNS, 3).astype(np.float32)
+    around, share = cv2.blur(sums, (3, 3)), cv2.blur(count, (3, 3))
+    mean = np.where(count[..., None] > 0, sums, around) / np.where(count > 0, count, np.maximum(share, 1e-6))[..., None]
+    return mean.astype(np.float32), (count > 0) | (cv2.blur((count > 0).astype(np.float32), (3, 3)) > 0.5)
+
+
+def _complete_row(
+    row: FloatArray, known: Bool[np.ndarray, "C"], width: int, plain: FloatArray, detail: FloatArray
+) -> int:
+    """Write the plain colours and the folds of one ring's hidden cells; how many cells in a row are seen of it."""
+    runs = list(_runs(known))
+    if not runs:
+        return 0
+    longest = max(length for _, length in runs)
+    hidden = np.ones(len(row), bool)
+    for start, length in runs:
+        hidden[(start + np.arange(length)) % len(row)] = False
+    if not hidden.any():
+        return longest
+    for (start, length), (other, other_length) in zip(runs, [*runs[1:], runs[0]], strict=True):
+        end = start + length
+        gap = (other - end) % len(row) or (len(row) - length if len(runs) == 1 else 0)
+        step = np.arange(gap)
+        share = _smoothstep(((step + 0.5) / max(gap, 1) - 0.5) / (2 * _CROSSOVER) + 0.5)[:, None]
+        left = end - 1 - _to_and_fro(step, min(width, length))
+        right = other + _to_and_fro(step[::-1], min(width, other_length))
+        at = (end + step) % len(row)
+        before = np.median(row[np.arange(end - min(width, length), end) % len(row)], axis=0)
+        behind = np.median(row[np.arange(other, other + min(width, other_length)) % len(row)], axis=0)
+        plain[at] = before + share * (behind - before)
+        folds = row[left % len(row)] - before, row[right % len(row)] - behind
+        detail[at] = folds[0] + share * (folds[1] - folds[0])
+    return longest
+
+
+def _runs(known: Bool[np.ndarray, "C"]) -> Iterator[tuple[int, int]]:
+    """(start, length) of the known stretches of a ring that are long enough, in order."""
+    if known.all():
+        yield 0, len(known)
+        return
+    first = int(np.flatnonzero(~known)[0])
+    turned = np.roll(known, -first).astype(np.int8)
+    edges = np.diff(np.concatenate([turned, [0]]), prepend=0)
+    for start, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+        if stop - start >= _SHORTEST:
+            yield int(start) + first, int(stop - start)
+
+
+def _to_and_fro(step: Int[np.ndarray, "G"], width: int) -> Int[np.ndarray, "G"]:
+    """0, 1, ..., width - 1, width - 1, ..., 1, 0, 0, 1, ..."""
+    phase = step % (2 * width)
+    return np.asarray(np.minimum(phase, 2 * width - 1 - phase))
+
+
+def _smoothstep(value: Float[np.ndarray, "G"]) -> Float[np.ndarray, "G"]:
+    t = value.clip(0, 1)
+    return np.asarray(t * t * (3 - 2 * t))

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from liquidwarp.flow.tubes import complete_rings, tube_of
+
+WHITE, BLUE, RED = (np.array(c) for c in ([0.9, 0.9, 0.9], [0.1, 0.2, 0.7], [0.8, 0.1, 0.1]))
+
+
+HEIGHTS = np.linspace(-1, 1, 401)
+
+
+def points(angles, heights=HEIGHTS, radius=0.3):
+    """Of an upright tube; angle 0 is the front (-z), positive ones are at +x."""
+    a, h = (v.ravel() for v in np.meshgrid(np.radians(angles), heights))
+    return np.stack([radius * np.sin(a), h, -radius * np.cos(a)], 1)
+
+
+FRONT, BACK = points(np.linspace(-75, 75, 151)), points(np.linspace(-180, -85, 96))
+
+
+def completed(colours, strip=40.0, wanted=BACK):
+    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
+    return complete_rings(tube.cells(FRONT), colours, tube.cells(wanted), strip)
+
+
+def test_a_place_is_named_by_height_and_angle():
+    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
+    cells = tube.cells(points([0, 90, -90], heights=[0.0]))
+    assert np.allclose(cells[:, 0], 79.5, atol=0.1)
+    assert np.allclose(cells[:, 1], [128, 192, 64], atol=2) or np.allclose(cells[:, 1], [128, 64, 192], atol=2)
+
+
+def test_a_hem_goes_on_around_the_body_without_a_gradient():
+    colours = np.where(FRONT[:, 1:2] < 0.2, WHITE, BLUE)
+    made_up = completed(colours)
+    above, below = BACK[:, 1] < 0.18, BACK[:, 1] > 0.22
+    assert np.abs(made_up[above] - WHITE).max() < 0.02
+    assert np.abs(made_up[below] - BLUE).max() < 0.02
+
+
+def test_what_is_in_the_middle_of_the_front_is_not_copied_behind():
+    print_on_it = np.abs(np.degrees(np.arctan2(FRONT[:, 0], -FRONT[:, 2]))) < 25
+    made_up = completed(np.where(print_on_it[:, None], RED, WHITE))
+    assert np.abs(made_up - WHITE).max() < 0.02
+
+
+def test_a_thin_wrong_rim_does_not_spread():
+    """The last degrees of what is seen show something else, as they do where the fit is not exact."""
+    rim = np.abs(np.degrees(np.arctan2(FRONT[:, 0], -FRONT[:, 2]))) > 68
+    made_up = completed(np.where(rim[:, None], RED, WHITE))
+    assert np.abs(made_up - WHITE).max() < 0.15
+
+
+def test_each_side_goes_on_up_to_the_middle_of_the_back():
+    colours = np.where(FRONT[:, :1] < 0, BLUE, RED)
+    left, right = completed(colours, wanted=points([-95, -130])), completed(colours, wanted=points([95, 130]))
+    assert np.abs(left - BLUE).max() < 0.02
+    assert np.abs(right - RED).max() < 0.02
+
+
+def test_the_weave_goes_on():
+    colours = WHITE * 0.6 + 0.08 * np.sign(np.sin(np.arctan2(FRONT[:, 0], -FRONT[:, 2]) * 40))[:, None]
+    assert 0.03 < completed(colours).std() < 0.1
+
+
+def test_a_limb_may_lie_in_any_direction():
+    turn = np.linalg.qr(np.array([[0.2, 1.0, 0.1], [1.0, -0.1, 0.3], [0.1, 0.2, 1.0]]))[0]
+    tube = tube_of(points(np.linspace(-180, 179, 90)) @ turn.T, upright=False)
+    colours = np.where(FRONT[:, 1:2] < 0.2, WHITE, BLUE)
+    made_up = complete_rings(tube.cells(FRONT @ turn.T), colours, tube.cells(BACK @ turn.T), 90.0)
+    above, below = BACK[:, 1] < 0.17, BACK[:, 1] > 0.23
+    assert np.abs(made_up[above] - WHITE).max() < 0.02
+    assert np.abs(made_up[below] - BLUE).max() < 0.02
+
+
+@pytest.mark.parametrize("angles", [[0.0, 0.5], [170.0]])
+def test_too_little_lends_nothing(angles):
+    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
+    few = points(angles)
+    assert complete_rings(tube.cells(few), np.full((len(few), 3), 0.5), tube.cells(BACK), 40.0) is None
