@@ -142,6 +142,15 @@ def test_a_jacket_over_the_thighs_is_kept(dressed):
     assert own[upper & seen].min() > 0.9
 
 
+def test_a_white_sole_is_not_the_other_shoe_s(dressed):
+    model, place, part, colours, _ = dressed
+    foot = part["left_foot"] | part["right_foot"]
+    sole = foot & (place[:, 1] > place[foot, 1].median() + 0.01)
+    seen, own = kept(model, place, torch.where(sole[:, None], WHITE, colours), sole & part["left_foot"])
+    assert int((sole & seen).sum()) > 20
+    assert own[sole & seen].min() > 0.9
+
+
 def test_near_a_limb_that_the_fit_hides(box_body):
     """The arm is behind the torso: no pixel shows it, but the fit may be wrong."""
     body = box_params(scale=160.0, at=(128.0, 128.0))

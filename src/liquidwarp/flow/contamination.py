@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
-from liquidwarp.body.parts import PARTS
+from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.surface import rest_coordinates
 
@@ -88,11 +88,11 @@ def own_colours(
         from_own = _unlike(place[lender], shown[lender], place[asked], shown[asked])
         from_back = np.linalg.norm(shown[asked] - back[asked], axis=1)
         from_other = np.where(at_edge[asked], from_back, np.inf)
-        for other in _TESTED:
+        for other in set(_TESTED) - joined - {mirrored(name)}:  # both shoes have the same soles
             beside = known & (part == PARTS.index(other))
             if name == "torso":  # a sleeve in the colour of the coat does not tell
                 beside &= skin
-            if other not in joined and int(beside.sum()) >= _FEW:
+            if int(beside.sum()) >= _FEW:
                 reach = height * (_REACH_OF_HAND if other.endswith("hand") else _REACH)
                 like = _unlike(position[beside], shown[beside], position[asked], shown[asked], reach)
                 from_other = np.fmin(from_other, like)
