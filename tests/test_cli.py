@@ -22,6 +22,7 @@ from liquidwarp.cli import (
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.options import Giver, parse_wear
+from liquidwarp.weights import asset
 
 
 @pytest.mark.parametrize("name", [None, *COMMANDS])
@@ -109,12 +110,12 @@ def test_protocols_of_evaluate():
 def test_options_of_train():
     given = parse(["train", "folder", "--size", "512", "--people", "2", "--settings", "loss.face=0", "reuse=2"])
     assert isinstance(given, Train)
-    config = given.config()
+    config = given.all_settings()
     assert (config.data_folder, config.size, config.people, config.reuse) == (Path("folder"), 512, 2, 2)
     assert config.loss.face == 0
     assert config.minutes == TrainConfig().minutes
     with pytest.raises(SettingError, match="speed"):
-        Train(Path("folder"), settings=("speed=3",)).config()
+        Train(Path("folder"), settings=("speed=3",)).all_settings()
 
 
 @pytest.mark.parametrize("protocol", ["recover", "synthetic", "self"])
@@ -228,8 +229,30 @@ def test_backgrounds(tmp_path):
     assert parse_background(str(tmp_path / "a.png")) == tmp_path / "a.png"
     with pytest.raises(SettingError, match="background: expected"):
         parse_background("#00b1")
+    assert parse_background("navy") == (0, 0, 128)
+    assert parse_background("transparent") == "transparent"
+    with pytest.raises(SettingError, match="background: expected a file, transparent, or a colour"):
+        parse_background("greenish")
     with pytest.raises(MediaError, match="no such file"):
-        parse_background("green")
+        parse_background("beach.jpg")
+
+
+def test_transparent_results_need_a_format_that_holds_them(tmp_path, capsys):
+    photo = ["--source", str(asset("demo/front.jpg"))]
+    nowhere = ["--background", "transparent", "--out", str(tmp_path / "out.mp4")]
+    for command in (["imitate", "--driving", str(asset("demo/motion.bvh"))], ["view"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, *photo, *nowhere])
+        assert stop.value.code == 2
+        shown = capsys.readouterr().err
+        assert "cannot hold transparency. Choose .mov (ProRes 4444), .webm (VP9), or a folder" in shown
+    with pytest.raises(SystemExit):
+        main(["view", *photo, "--angle", "0", "--background", "transparent", "--out", str(tmp_path / "out.jpg")])
+    assert "Choose .png" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["view", *photo, "--background", "navy", "--background-end", "hold", "--out", str(tmp_path / "out.mp4")])
+    assert "background_end" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_doctor(capsys):

@@ -41,7 +41,7 @@ __all__ = ["LiquidWarper", "choose_device"]
 _log = logging.getLogger(__name__)
 
 Source = str | Path
-Background = Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"] | Film
+Background = Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"]
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -141,6 +141,7 @@ class LiquidWarper:
         person: PersonChoice | list[PersonChoice] = None,
         background: Background | None = None,
         further: int = 0,
+        background_end: Literal["loop", "hold"] = "loop",
     ) -> SourceBank:
         """Recover a person from photos or a video, or read a personalised one.
 
@@ -149,9 +150,10 @@ class LiquidWarper:
                 Or a ``.liquid`` file, which knows its own size and network.
             person: Who, if several people are in view: the N-th by size from 1 on, or a point (x, y) [px] on them; a
                 list has an entry for each photo.
-            background: What to put behind the person instead of the photo's own place: an image, a video (which
-                begins again at its end), a colour (RGB, 0..255), or "transparent".
+            background: What to put behind the person instead of the photo's own place: an image, a video, a colour
+                (RGB, 0..255), or "transparent".
             further: How many more frames of a video to keep for :meth:`personalize`.
+            background_end: At its end a video as background begins again ("loop"), or stands still ("hold").
 
         Returns:
             The prepared person.
@@ -163,12 +165,12 @@ class LiquidWarper:
         """
         paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
         if any(path.suffix == PERSON_SUFFIX for path in paths):
-            return self._read_person(paths, background)
+            return self._read_person(paths, background, background_end)
         photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress, further)
         for note in photos.recovery.notes:
             _log.info("Source: %s", note)
         height, width = photos.pictures[0].shape[:2]
-        backdrop = self._backdrop(background, (width, height))
+        backdrop = self._backdrop(background, (width, height), background_end)
         with tqdm(total=1, desc="Preparing", disable=not self.progress, leave=False) as bar:
 
             def show(text: str, done: int, total: int) -> None:
@@ -184,6 +186,7 @@ class LiquidWarper:
         self,
         paths: Sequence[Path],
         background: Background | None,
+        ending: Literal["loop", "hold"],
     ) -> SourceBank:
         if len(paths) > 1:
             raise SettingError(f"source: {PERSON_SUFFIX} files stand alone, got {len(paths)} inputs.")
@@ -191,7 +194,7 @@ class LiquidWarper:
         size = person.images.shape[-1]
         if size != self.config.size:
             _log.info("Size: %d px, with which %s was made.", size, paths[0].name)
-        backdrop = self._backdrop(background, person.size)
+        backdrop = self._backdrop(background, person.size, ending)
         return person if backdrop is None else replace(person, backdrop=backdrop)
 
     def personalize(
@@ -228,9 +231,9 @@ class LiquidWarper:
         return replace(self.config, size=int(person.images.shape[-1]))
 
     @staticmethod
-    def _backdrop(given: Background | None, size: tuple[int, int]) -> Backdrop | None:
+    def _backdrop(given: Background | None, size: tuple[int, int], ending: Literal["loop", "hold"]) -> Backdrop | None:
         """What stands behind a person in a picture of ``size`` (width, height); None: the photo's own place."""
-        if given is None or isinstance(given, (Film, Nothing, Still)):
+        if given is None:
             return given
         if isinstance(given, tuple):
             return Still(np.broadcast_to(np.array(given, np.uint8), (size[1], size[0], 3)).copy())
@@ -242,7 +245,7 @@ class LiquidWarper:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             return Still(fit_picture(read_image(path).rgb, size), SHADE)
         open_frames(path)  # refused now rather than after the work
-        return Film(path, size)
+        return Film(path, size, ending)
 
     def imitate(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from liquidwarp.effects import Effects
-from liquidwarp.errors import MediaError
+from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.files import check_target
 from liquidwarp.media import IMAGE_SUFFIXES, check_output, find_images, open_frames, read_image
 
@@ -118,18 +118,42 @@ def explain_shape() -> str:
     return "\n".join(f"{name:17}{given}" for name, given in shape_table(AnnyBody.load()))
 
 
-def check_result(path: Path, still: bool) -> None:
+def check_backdrop(background: object, ending: str) -> None:
+    """Check that what shall stand behind the person can be read.
+
+    Args:
+        background: From :func:`liquidwarp.options.parse_background`.
+        ending: What a video does at its end.
+
+    Raises:
+        MediaError: it cannot be read.
+        SettingError: an ending without a video.
+    """
+    film = isinstance(background, Path) and background.suffix.lower() not in IMAGE_SUFFIXES
+    if ending != "loop" and not film:
+        raise SettingError("background_end: only a video as background has an end. Leave this option away.")
+    if isinstance(background, Path):
+        if film:
+            open_frames(background)
+        else:
+            read_image(background)
+
+
+def check_result(path: Path, still: bool, alpha: bool = False) -> None:
     """Check that the result can be written before it is made.
 
     Args:
         path: An image's name, a video's, or a folder's.
         still: Whether the result is a single picture.
+        alpha: Whether it is transparent.
 
     Raises:
-        MediaError: the place cannot be written, or several frames shall go into one image.
+        MediaError: the place cannot be written, it cannot hold transparency, or several frames shall go into one image.
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        check_output(path)
+        check_output(path, alpha)
+    elif still and alpha and path.suffix.lower() not in (".png", ".webp", ".tif", ".tiff"):
+        raise MediaError(f"{path}: '{path.suffix}' cannot hold transparency. Choose .png.")
     elif still:
         check_target(path)
     else:

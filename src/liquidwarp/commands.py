@@ -6,10 +6,11 @@ from typing import Literal
 
 import tyro
 
-from liquidwarp.config import ViewConfig
+from liquidwarp.config import SynthesisConfig, ViewConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.options import (
     Device,
+    Ending,
     Quality,
     Size,
     check_inputs,
@@ -62,7 +63,12 @@ class Imitate:
     driving_person: str = "largest"
     """Who moves, if there are several people in the driving: as for --person."""
     background: str | None = None
-    """Another background: an image, or a colour like "#00b140"."""
+    """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
+    is a .mov, a .webm, or a folder)."""
+    background_end: Ending = "loop"
+    """A video as background begins again at its end (loop), or stands still (hold)."""
+    shadow: bool = True
+    """Paint a soft shadow where the feet touch the ground."""
     personalize: bool = False
     """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
     quality: Quality = "good"
@@ -80,7 +86,7 @@ class Imitate:
         effects = parse_effects(self.views, self.bullet_time)
         person = parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
-        from liquidwarp.arguments import check_driving, check_shape, check_source, explain_shape
+        from liquidwarp.arguments import check_backdrop, check_driving, check_shape, check_source, explain_shape
         from liquidwarp.media import check_output
 
         if self.shape == "help":
@@ -90,18 +96,25 @@ class Imitate:
         background = parse_background(self.background)
         check_inputs("source", self.source)
         check_inputs("driving", (self.driving,))
-        check_output(self.out)
+        check_backdrop(background, self.background_end)
+        check_output(self.out, alpha=background == "transparent")
         check_shape(self.shape)
         check_driving(self.driving, self.fps, self.frames, effects)
         check_source("source", self.source)
         from liquidwarp.api import LiquidWarper
 
         warper = LiquidWarper.from_pretrained(
-            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+            device=self.device,
+            size=self.size,
+            renderer=self.renderer,
+            cache=self.cache,
+            config=SynthesisConfig(shadow=self.shadow),
         )
         tuning = PersonalizeConfig(quality=self.quality)
         further = tuning.further if self.personalize else 0
-        prepared = warper.prepare(list(self.source), person=person, background=background, further=further)
+        prepared = warper.prepare(
+            list(self.source), person=person, background=background, further=further, background_end=self.background_end
+        )
         if self.personalize:
             prepared = warper.personalize(prepared, tuning)
         if self.shape is not None:
@@ -156,7 +169,12 @@ class Transfer:
     driving_person: str = "largest"
     """Who moves, if there are several people in the driving: as for --person."""
     background: str | None = None
-    """Another background: an image, or a colour like "#00b140"."""
+    """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
+    is a .mov, a .webm, or a folder)."""
+    background_end: Ending = "loop"
+    """A video as background begins again at its end (loop), or stands still (hold)."""
+    shadow: bool = True
+    """Paint a soft shadow where the feet touch the ground."""
     personalize: bool = False
     """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
     quality: Quality = "good"
@@ -170,7 +188,14 @@ class Transfer:
 
     def run(self) -> None:
         """Make the picture or the video."""
-        from liquidwarp.arguments import check_driving, check_result, check_shape, check_source, explain_shape
+        from liquidwarp.arguments import (
+            check_backdrop,
+            check_driving,
+            check_result,
+            check_shape,
+            check_source,
+            explain_shape,
+        )
 
         if self.shape == "help":
             print(explain_shape())
@@ -191,7 +216,8 @@ class Transfer:
         from liquidwarp.tasks.transfer import check_wear
 
         check_wear([part for _, part in wear])
-        check_result(self.out, still=self.driving is None)
+        check_backdrop(background, self.background_end)
+        check_result(self.out, self.driving is None, alpha=background == "transparent")
         check_shape(self.shape)
         if self.driving is not None:
             check_driving(self.driving, self.fps, self.frames, effects)
@@ -201,11 +227,17 @@ class Transfer:
         from liquidwarp.api import LiquidWarper
 
         warper = LiquidWarper.from_pretrained(
-            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+            device=self.device,
+            size=self.size,
+            renderer=self.renderer,
+            cache=self.cache,
+            config=SynthesisConfig(shadow=self.shadow),
         )
         tuning = PersonalizeConfig(quality=self.quality)
         further = tuning.further if self.personalize else 0
-        prepared = warper.prepare(list(self.source), person=person, background=background, further=further)
+        prepared = warper.prepare(
+            list(self.source), person=person, background=background, further=further, background_end=self.background_end
+        )
         givers = {
             giver: warper.prepare(list(giver.paths), person=giver.person, background=(0, 0, 0), further=further)
             for giver in dict(wear)
@@ -258,7 +290,12 @@ class View:
     """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
     one choice for all photos, or one for each."""
     background: str | None = None
-    """Another background: an image, or a colour like "#00b140"."""
+    """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
+    is a .mov, a .webm, or a folder)."""
+    background_end: Ending = "loop"
+    """A video as background begins again at its end (loop), or stands still (hold)."""
+    shadow: bool = True
+    """Paint a soft shadow where the feet touch the ground."""
     personalize: bool = False
     """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
     quality: Quality = "good"
@@ -272,7 +309,14 @@ class View:
 
     def run(self) -> None:
         """Make the video or the picture."""
-        from liquidwarp.arguments import check_driving, check_result, check_shape, check_source, explain_shape
+        from liquidwarp.arguments import (
+            check_backdrop,
+            check_driving,
+            check_result,
+            check_shape,
+            check_source,
+            explain_shape,
+        )
 
         if self.shape == "help":
             print(explain_shape())
@@ -285,17 +329,24 @@ class View:
             if not Path(self.pose).exists():
                 raise SettingError(f"pose: expected own, t, a, or a file that moves, got {self.pose!r}.")
             check_driving(Path(self.pose))
-        check_result(self.out, still=self.angle is not None)
+        check_backdrop(background, self.background_end)
+        check_result(self.out, self.angle is not None, alpha=background == "transparent")
         check_shape(self.shape)
         check_source("source", self.source)
         from liquidwarp.api import LiquidWarper
 
         warper = LiquidWarper.from_pretrained(
-            device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
+            device=self.device,
+            size=self.size,
+            renderer=self.renderer,
+            cache=self.cache,
+            config=SynthesisConfig(shadow=self.shadow),
         )
         tuning = PersonalizeConfig(quality=self.quality)
         further = tuning.further if self.personalize else 0
-        prepared = warper.prepare(list(self.source), person=person, background=background, further=further)
+        prepared = warper.prepare(
+            list(self.source), person=person, background=background, further=further, background_end=self.background_end
+        )
         if self.personalize:
             prepared = warper.personalize(prepared, tuning)
         if self.shape is not None:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from PIL import ImageColor
+
 from liquidwarp.effects import Effects
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.recover.choice import PersonChoice, parse_choice
 
 __all__ = [
     "Device",
+    "Ending",
     "Giver",
     "Quality",
     "Size",
@@ -25,28 +28,39 @@ __all__ = [
 
 Device = str
 Size = Literal[256, 512, 1024]
+Ending = Literal["loop", "hold"]
 Quality = Literal["draft", "good", "best"]
 
 
-def parse_background(text: str | None) -> tuple[int, int, int] | Path | None:
-    """A colour or an image.
+def parse_background(text: str | None) -> tuple[int, int, int] | Path | Literal["transparent"] | None:
+    """A colour, "transparent", or a file.
 
     Example:
-        >>> parse_background("#00b140")
-        (0, 177, 64)
+        >>> parse_background("#00b140"), parse_background("navy")
+        ((0, 177, 64), (0, 0, 128))
 
     Raises:
         SettingError: a broken colour.
-        MediaError: no such image.
+        MediaError: neither a colour nor a file.
     """
     if text is None:
         return None
-    if not text.startswith("#"):
-        check_inputs("background", [Path(text)])
-        return Path(text)
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        raise SettingError(f'background: expected a colour such as "#00b140" or an image, got "{text}".')
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+    if text == "transparent":
+        return "transparent"
+    if text.startswith("#"):
+        if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+            raise SettingError(f'background: expected a colour such as "#00b140", got "{text}".')
+        return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+    if not Path(text).exists() and text.isalpha():
+        try:
+            red, green, blue = ImageColor.getrgb(text)[:3]
+        except ValueError as error:
+            raise SettingError(
+                f"background: expected a file, transparent, or a colour such as white or #00b140, got {text!r}."
+            ) from error
+        return red, green, blue
+    check_inputs("background", [Path(text)])
+    return Path(text)
 
 
 def parse_people(texts: Sequence[str]) -> list[PersonChoice]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 __all__ = ["dilate", "erode", "grow_colours"]
 
-_CERTAIN = 0.1
+_CERTAIN = 0.03
 """Where less than this of a picture covers a pixel, its colour comes partly from around."""
 _BEYOND = 24
 """How far colours go on beyond the edge [px]."""

@@ -111,7 +111,7 @@ class Imitation(Rendering):
         """The driving's; none if time stands still."""
         return self.driving.sound if len(self) == len(self.driving.motion) else None
 
-    def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    def frames(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "H W C"]]:
         """The frames from ``start`` on, one at a time."""
         results = super().frames(start)
         if self.config.layout == "clean":
@@ -123,7 +123,10 @@ class Imitation(Rendering):
         for index, result in enumerate(results, start):
             while pictures is not None and read <= self.shown[index]:
                 picture, read = next(pictures, None), read + 1
-            yield np.concatenate([source, self._driving_panel(index, picture), result], 1)
+            panels = [source, self._driving_panel(index, picture)]
+            if result.shape[-1] == 4:
+                panels = [np.dstack([panel, np.full(panel.shape[:2], 255, np.uint8)]) for panel in panels]
+            yield np.concatenate([*panels, result], 1)
 
     def _source_panel(self) -> UInt8[np.ndarray, "H W 3"]:
         return self.bank.picture
