@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from liquidwarp.backdrop import Still
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import Motion, motion_of
 from liquidwarp.body.turntable import frozen_turns, orbit
@@ -203,3 +204,17 @@ def test_another_body_imitates_and_is_dressed(bank, driving):
     torch.testing.assert_close(moved.betas, other.body.betas)
     dressed = transfer(other, {"upper": prepared_alike(bank)}, None, None, SYNTHESIS).targets
     torch.testing.assert_close(dressed.betas, other.body.betas)
+
+
+def test_who_stands_before_the_person_stays_before(bank):
+    """The backdrop says what of it is in front: there the frame is the backdrop, elsewhere nothing changes."""
+    front = np.zeros((256, 192), np.uint8)
+    front[:, 80:110] = 255
+    front[:, 110] = 128
+    plain = next(render_frames(bank, bank.body, SYNTHESIS)).astype(int)
+    shade = bank.backdrop.shade
+    hidden = replace(bank, backdrop=Still(bank.background, shade, front=front))
+    frame = next(render_frames(hidden, bank.body, SYNTHESIS)).astype(int)
+    np.testing.assert_array_equal(frame[:, 80:110], bank.background[:, 80:110])
+    np.testing.assert_array_equal(frame[:, :80], plain[:, :80])
+    assert np.abs(frame[:, 110] - (plain[:, 110] + bank.background[:, 110]) / 2).max() <= 2

@@ -1,5 +1,7 @@
 """People of one colour each lend each other parts: whose colour is where is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.config import GeneratorConfig, SynthesisConfig
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.compose import compose_flow
+from liquidwarp.flow.given import label_photo
 from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
@@ -187,13 +190,21 @@ def test_halos_come_from_the_wearer_of_the_part(anny):
     before = np.abs(alone - GREY).max(-1) > 40
     knee = 180
     assert drawn[knee:].sum() > 0.97 * before[knee:].sum(), "the legs keep their cloth"
-    part = [PARTS.index(name) for name in (*ARMS, "left_hand", "right_hand")]
     dressed = dress(wide, {"arms": tight}, config).sources
-    giver = dressed.extension.owner[dressed.extension.faces[:, 0]]
-    on_arms = torch.isin(dressed.extension.part, torch.tensor(part[:4]))
-    assert not (on_arms & (giver == 0)).any()
-    assert not (~on_arms & (giver == 1)).any()
-    assert (giver == 0).any()
+    owner = dressed.extension.owner[dressed.extension.faces[:, 0]]
+    assert (owner == 0).any()
+    for source, (bank, own, others) in enumerate(((wide, LEGS, ARMS), (tight, ARMS, LEGS))):
+        parts = label_photo(anny, bank.bodies, (256, 256)).part
+        beside = [np.isin(parts, [GARMENT_PARTS.index(name) for name in names]) for names in (own, others)]
+        given = dressed.fringes[0, source, 0].numpy()
+        lower = np.isin(
+            parts,
+            [GARMENT_PARTS.index(f"{side}_lower_{limb}") for side in ("left", "right") for limb in ("arm", "leg")],
+        )
+        before = bank.sources.fringes[0, 0, 0].numpy()
+        assert np.quantile(given[beside[1] & lower], 0.95) < 0.1, "but softly where parts meet"
+        assert given[beside[1] & lower].mean() < 0.02
+        assert given[beside[0] & lower].sum() > 0.9 * before[beside[0] & lower].sum()
 
 
 def test_driven(red, green, anny, regions):
@@ -268,3 +279,32 @@ def test_somebody_must_give_every_part(red):
         keep_parts(red.sources, weights, torch.zeros(1, dtype=torch.long))
     with pytest.raises(ShapeError, match="expected 1 sources, got 2"):
         keep_parts(red.sources, torch.ones(2, len(GARMENT_PARTS)), torch.zeros(2, dtype=torch.long))
+
+
+def painted(anny, skin, cloth):
+    """Somebody in a T-shirt: face, lower arms and hands are bare."""
+
+    plain = person(anny, cloth)
+    bare = ("face", "left_lower_arm", "right_lower_arm", "left_hand", "right_hand")
+    parts = label_photo(anny, plain.recovery.body, (256, 192))
+    picture = plain.pictures[0].copy()
+    picture[np.isin(parts.part, [GARMENT_PARTS.index(name) for name in bare]) & (plain.mattes[0] > 0)] = skin
+    background = np.full((256, 192, 3), 120, np.uint8)
+    return prepare_bank(replace(plain, pictures=(picture,)), anny, SYNTHESIS, background=background)
+
+
+def test_bare_arms_have_the_wearers_skin(anny, regions):
+    """A pale giver's T-shirt on somebody dark: the sleeves are the shirt's, the arms below are dark."""
+    light, dark = (225, 180, 155), (120, 75, 50)
+    wearer, giver = painted(anny, dark, RED), painted(anny, light, GREEN)
+    frame = next(iter(transfer(wearer, {"upper": giver}, synthesis=SYNTHESIS)))
+    parts = label_photo(anny, wearer.body, (256, 192))
+
+    def shown(*names):
+        return np.median(frame[np.isin(parts.part, [GARMENT_PARTS.index(n) for n in names]) & parts.body], 0)
+
+    assert np.abs(shown("left_upper_arm", "right_upper_arm") - GREEN).max() < 12
+    arms = shown("left_lower_arm", "right_lower_arm")
+    assert np.abs(arms - dark).max() < 25
+    assert np.abs(arms - light).max() > 70
+    assert is_colour(frame, regions, RED, *LEGS)

@@ -17,8 +17,9 @@ from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.extension import Extension, smooth_on_mesh
 from liquidwarp.flow.sources import FlowSources
+from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["GARMENT_PARTS", "garment_parts", "keep_parts", "shown_parts"]
+__all__ = ["GARMENT_PARTS", "garment_parts", "keep_parts", "shown_parts", "vertex_parts"]
 
 GARMENT_PARTS = (*PARTS, "hips")
 """The parts that people lend each other. Trousers and skirts begin at the waist: the torso ends there, and what is
@@ -34,13 +35,19 @@ _TRACE = 0.02
 _SEEN = 0.2
 
 
-def keep_parts(sources: FlowSources, weights: Float[Tensor, "S Q"], person: Int64[Tensor, "S"]) -> FlowSources:
+def keep_parts(
+    sources: FlowSources,
+    weights: Float[Tensor, "S Q"],
+    person: Int64[Tensor, "S"],
+    shares: Float[Tensor, "S 1 H W"] | None = None,
+) -> FlowSources:
     """Let each source give only some parts, with soft seams on the body between them.
 
     Args:
         sources: Photos of several people (G = 1).
         weights: 1 where the source may give the part (of :data:`GARMENT_PARTS`), else 0; each part has a giver.
         person: Whose photo each source is.
+        shares: How much of each pixel beside the body the source gives; None: the halos' faces are cut at the parts.
 
     Returns:
         The same sources, which do not see what they do not give; halos of other parts are gone.
@@ -54,7 +61,7 @@ def keep_parts(sources: FlowSources, weights: Float[Tensor, "S Q"], person: Int6
     missing = [GARMENT_PARTS[p] for p in (weights.amax(0) <= 0).nonzero()[:, 0].tolist()]
     if missing:
         raise ShapeError(f"weights: expected a source for each part, got none for {', '.join(missing)}.")
-    allowed = weights.index_select(1, _vertex_parts(model))  # S V
+    allowed = weights.index_select(1, vertex_parts(model))  # S V
     soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM)[..., 0]
     share = soft / soft.amax(0).clamp(min=1e-6)
     share = share * (share > _TRACE)
@@ -63,9 +70,19 @@ def keep_parts(sources: FlowSources, weights: Float[Tensor, "S Q"], person: Int6
     extension = sources.extension
     anybody = extension.owner < 0
     around[..., 2] *= torch.where(anybody, share.index_select(1, extension.anchor), 1.0)
-    return replace(
-        sources, body=body, around=around, clear=clear, extension=_own_halos(model, extension, weights), person=person
-    )
+    if shares is None:
+        kept, fringes = _own_halos(model, extension, weights), sources.fringes
+    else:
+        kept, fringes = _given_halos(extension, around[0], shares), sources.fringes * shares[None]
+    return replace(sources, body=body, around=around, clear=clear, extension=kept, fringes=fringes, person=person)
+
+
+def _given_halos(extension: Extension, around: Float[Tensor, "S E 4"], shares: Float[Tensor, "S 1 H W"]) -> Extension:
+    """Without the faces that lie where their photo gives nothing."""
+    given = sample_at(shares, around[..., :2].contiguous())[:, 0]  # S E
+    point = given.gather(0, extension.owner.clamp(min=0)[None])[0]
+    kept = (extension.owner[extension.faces[:, 0]] < 0) | (point[extension.faces].amax(1) > _TRACE)
+    return replace(extension, faces=extension.faces[kept], part=extension.part[kept], max_edge=extension.max_edge[kept])
 
 
 def garment_parts(name: str) -> tuple[str, ...]:
@@ -83,7 +100,8 @@ def garment_parts(name: str) -> tuple[str, ...]:
     return (*parts_of(name), "hips") if name in ("lower", "body", "all") else parts_of(name)
 
 
-def _vertex_parts(model: BodyModel) -> Int64[Tensor, "V"]:
+def vertex_parts(model: BodyModel) -> Int64[Tensor, "V"]:
+    """Index into :data:`GARMENT_PARTS` of each vertex."""
     rest = model.rest(model.lbs_weights.new_zeros(1, len(model.beta_names)))
     below = rest.vertices[0, :, 1] > rest.joints[0, list(model.roles.upper_leg), 1].mean() - _BELT
     hips = below & (model.vertex_part == PARTS.index("torso"))
@@ -93,7 +111,7 @@ def _vertex_parts(model: BodyModel) -> Int64[Tensor, "V"]:
 def _own_halos(model: BodyModel, extension: Extension, weights: Float[Tensor, "S Q"]) -> Extension:
     """Without the faces on parts that their photo does not give."""
     first = extension.faces[:, 0]
-    owner, anchored = extension.owner[first], _vertex_parts(model)[extension.anchor[first]]
+    owner, anchored = extension.owner[first], vertex_parts(model)[extension.anchor[first]]
     on_torso = extension.part == PARTS.index("torso")
     part = torch.where(on_torso & (anchored == GARMENT_PARTS.index("hips")), anchored, extension.part)
     kept = (owner < 0) | (weights[owner.clamp(min=0), part] > 0)
@@ -111,6 +129,6 @@ def shown_parts(sources: FlowSources, least: float = 0.03) -> tuple[str, ...]:
     seen = (sources.body[0, :, :, 2].amax(0) > _SEEN).to(torch.float32)
     used = torch.zeros_like(seen).index_fill_(0, model.faces.reshape(-1), 1)
     totals = torch.zeros(2, len(GARMENT_PARTS), device=seen.device)
-    totals.index_add_(1, _vertex_parts(model), torch.stack([seen * used, used]))
+    totals.index_add_(1, vertex_parts(model), torch.stack([seen * used, used]))
     shown = totals[0] > least * totals[1]
     return tuple(part for part, there in zip(GARMENT_PARTS, shown.tolist(), strict=True) if there)

@@ -7,16 +7,17 @@ Paper:
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from liquidwarp.body.model import BodyParams
+from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
+from liquidwarp.flow.given import PhotoParts, label_photo, match_skin, skin_tone
 from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
 from liquidwarp.flow.sources import FlowSources, prepare_sources
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
@@ -86,17 +87,17 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
         _check_giver(name, bank, people[number])
         for part in parts:
             weights[:, GARMENT_PARTS.index(part)] = torch.eye(len(people))[number]
-    sources = _joined(people, weights, config, isinstance(bank.renderer, NetworkRenderer))
-    renderer: Renderer
+    photos = _Photos.of(people)
+    warp = TextureRenderer.of(_joined(photos, bank.model, weights, config, network=False)).to(bank.device)
+    renderer: Renderer = warp
+    sources = warp.sources
     if isinstance(bank.renderer, NetworkRenderer):
-        sources, own = sources.to(bank.device), bank.renderer
-        views = [source_views(p.sources, p.images, p.bodies) for p in people]
+        own = bank.renderer
+        sources = _joined(photos, bank.model, weights, config, network=True).to(bank.device)
+        pieces = photos.images.to(bank.device).split([len(p.images) for p in people])
+        views = [source_views(p.sources, images, p.bodies) for p, images in zip(people, pieces, strict=True)]
         together = SourceViews(*(torch.cat([getattr(v, n) for v in views]) for n in ("images", "mattes", "conditions")))
-        warp = TextureRenderer.of(_joined(people, weights, config, network=False)).to(bank.device)
         renderer = NetworkRenderer.of(sources, together, own.generator, warp, own.half, own.keeps_photos)
-    else:
-        renderer = TextureRenderer.of(sources).to(bank.device)
-        sources = renderer.sources
     notes = tuple(dict.fromkeys(note for person in people for note in person.notes))
     return replace(bank, sources=sources, renderer=renderer, notes=notes)
 
@@ -135,18 +136,52 @@ def _check_giver(name: str, bank: SourceBank, giver: SourceBank) -> None:
         _log.info("Wear: the photos of %s do not show %s; made up.", giver.name, ", ".join(hidden))
 
 
+@dataclass(frozen=True)
+class _Photos:
+    """The S photos of all people, on the CPU."""
+
+    bodies: tuple[BodyParams, ...]
+    """Each one's own fitted body, cameras in the crops' pixels."""
+    images: Float[Tensor, "S 3 H W"]
+    """The crops; bare skin of others has the wearer's tone."""
+    mattes: Float[Tensor, "S 1 H W"]
+    person: Int64[Tensor, "S"]
+    """Whose photo each is; 0: the wearer's."""
+    parts: tuple[PhotoParts, ...]
+
+    @staticmethod
+    def of(people: Sequence[SourceBank]) -> "_Photos":
+        """The wearer first."""
+        bodies: list[BodyParams] = []
+        for person in people:
+            own = person.bodies.to("cpu")
+            bodies += [own[slice(s, s + 1)] for s in range(len(own))]
+        images = torch.cat([person.images.cpu() for person in people])
+        mattes = torch.cat([person.sources.mattes[0].cpu() for person in people])
+        index = torch.repeat_interleave(torch.arange(len(people)), torch.tensor([len(p.images) for p in people]))
+        rows = list(zip(bodies, images, mattes, strict=True))
+        size = (images.shape[-2], images.shape[-1])
+        parts = tuple(label_photo(people[0].model, body, size) for body in bodies)
+        tones = [skin_tone(image, matte, part) for (_, image, matte), part in zip(rows, parts, strict=True)]
+        of_person = [
+            next((t for t, i in zip(tones, index.tolist(), strict=True) if t is not None and i == n), None)
+            for n in range(len(people))
+        ]
+        wanted, toned = of_person[0], []
+        for (_, image, _), part, tone, n in zip(rows, parts, tones, index.tolist(), strict=True):
+            own_tone = tone if tone is not None else of_person[n]
+            if n > 0 and wanted is not None and own_tone is not None:
+                image = match_skin(image, part, own_tone, wanted)
+            toned.append(image)
+        return _Photos(tuple(bodies), torch.stack(toned), mattes, index, parts)
+
+
 def _joined(
-    people: Sequence[SourceBank], weights: Float[Tensor, "N Q"], config: SynthesisConfig, network: bool
+    photos: _Photos, model: BodyModel, weights: Float[Tensor, "N Q"], config: SynthesisConfig, network: bool
 ) -> FlowSources:
     """The photos of all, each on its own fitted body; only those that give something."""
-    model = people[0].model
-    bodies: list[BodyParams] = []
-    for person in people:
-        own = person.bodies.to("cpu")
-        bodies += [own[slice(s, s + 1)] for s in range(len(own))]
-    images = torch.cat([person.images.cpu() for person in people])
-    mattes = torch.cat([person.sources.mattes[0].cpu() for person in people])
-    extension = build_extension(config.extension, model, bodies, mattes, network)
-    sources = prepare_sources(model, extension, bodies, images, mattes)
-    index = torch.repeat_interleave(torch.arange(len(people)), torch.tensor([len(p.images) for p in people]))
-    return keep_parts(sources, weights[index], index)
+    extension = build_extension(config.extension, model, photos.bodies, photos.mattes, network)
+    sources = prepare_sources(model, extension, photos.bodies, photos.images, photos.mattes)
+    given = weights[photos.person]
+    shares = torch.stack([part.share(row) for part, row in zip(photos.parts, given, strict=True)])
+    return keep_parts(sources, given, photos.person, shares)
