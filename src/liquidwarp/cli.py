@@ -279,6 +279,26 @@ class EvaluateSynthetic:
 
 
 @dataclass(frozen=True)
+class EvaluateFlicker:
+    """How much results change beyond their motion, beside the driving video's own figure."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """The result, and what to compare it with: the driving video, other results. All are read at its frame rate."""
+    out: Path | None = None
+    """A folder for the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("path", self.path)
+        check_numbers(None, self.frames)
+        from liquidwarp.evaluate.flicker import evaluate_flicker
+
+        print(evaluate_flicker(self.path, self.out, self.frames))
+
+
+@dataclass(frozen=True)
 class EvaluateSelf:
     """Everything together: frames of your own videos, synthesized from other frames of the same video."""
 
@@ -317,6 +337,7 @@ class Evaluate:
         Annotated[EvaluateRecover, tyro.conf.subcommand("recover", prefix_name=False)]
         | Annotated[EvaluateTruth, tyro.conf.subcommand("truth", prefix_name=False)]
         | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
+        | Annotated[EvaluateFlicker, tyro.conf.subcommand("flicker", prefix_name=False)]
         | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
     )
 
@@ -410,6 +431,7 @@ The second line goes on with the first one's run, at the size of the product. Th
   liquidwarp evaluate recover --empty landscapes
   liquidwarp evaluate truth .lab/wardrobe --people 24
   liquidwarp evaluate synthetic .lab/wardrobe --models texture runs/mine/weights --people 8 --out evaluation
+  liquidwarp evaluate flicker out.mp4 dance.mp4
   liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation
 
 docs/results.md says what is measured and how to read the tables.""",
