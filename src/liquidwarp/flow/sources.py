@@ -14,6 +14,7 @@ from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.contamination import own_colours
 from liquidwarp.flow.extension import Extension, smooth_on_mesh
+from liquidwarp.flow.light import even_light
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
 from liquidwarp.flow.texture import grow_colours
@@ -109,7 +110,11 @@ def prepare_sources(
     prepared = prepare_source_batch(
         model, extension, surface, images[None], mattes[None], None if trust is None else trust[None]
     )
-    return _without_strange_colours(prepared, surface, images, mattes)
+    cleaned = _without_strange_colours(prepared, surface, images, mattes)
+    if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
+        return cleaned
+    raster = rasterize(surface.body, model.faces, *images.shape[-2:])
+    return replace(cleaned, colours=even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None])
 
 
 def _without_strange_colours(
