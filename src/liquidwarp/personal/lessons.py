@@ -17,6 +17,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.body.turntable import orbit
 from liquidwarp.config import BodyNoise, SynthesisConfig
+from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.sources import FlowSources, prepare_sources
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
@@ -37,6 +38,8 @@ _HIDE = 0.25
 _TURN = (math.radians(20), math.radians(75))
 _HEAD_SHARE = 0.35
 _LARGEST_ZOOM = 1.6
+_ATLAS, _LARGEST_ATLAS = 2, 1024
+"""Side of the atlas, relative to the working size, and at most [px]."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def prepare_set(
         hidden = torch.rand(len(views), len(_HIDDEN), generator=generator) < _HIDE
         made = [_without_parts(sources, hidden) for sources in made]
     seen = source_views(made[0], images, bodies)
-    return SourceSet(made[0], TextureRenderer.of(made[1]), SourceBatch.of(seen), tuple(targets), weight)
+    return SourceSet(made[0], _warp(made[1], config.size), SourceBatch.of(seen), tuple(targets), weight)
 
 
 def turned_set(
@@ -133,7 +136,7 @@ def turned_set(
     image = (colour * opacity + behind * (1 - opacity)).clamp(0, 1)
     made = [_flow_sources(model, config, body, image, opacity, network) for network in (True, False)]
     seen = source_views(made[0], image, body)
-    return SourceSet(made[0], TextureRenderer.of(made[1]), SourceBatch.of(seen), tuple(targets), weight)
+    return SourceSet(made[0], _warp(made[1], config.size), SourceBatch.of(seen), tuple(targets), weight)
 
 
 def _flow_sources(
@@ -146,6 +149,12 @@ def _flow_sources(
 ) -> FlowSources:
     extension = build_extension(config.extension, model, bodies, mattes, network)
     return prepare_sources(model, extension, bodies, images, mattes)
+
+
+def _warp(sources: FlowSources, size: int) -> TextureRenderer:
+    """Texture warping with an atlas that is fine enough for the working size, which takes a fraction of the time."""
+    atlas = merge_texture(sources, min(_ATLAS * size, _LARGEST_ATLAS))
+    return TextureRenderer(sources, fill_atlas(sources.model, atlas))
 
 
 def _bodies(views: Sequence[View], size: int) -> BodyParams:

@@ -1,0 +1,124 @@
+"""Cost of personalisation: preparation, one step, one exam, and what a quality costs altogether; peak memory.
+
+Usage: python benchmarks/personalize.py [--presets lite] [--sizes 256] [--tuned transfer] [--device cpu] [--threads 2]
+
+The demo's two photos, with known bodies, and untrained networks of the preset: time does not depend on the weights.
+"seconds" are wall time and "cpu" the process's time over all threads; memory is the process's peak on a CPU and the
+peak of allocated memory on CUDA. The reference takes 100 steps of 69 ms at 512 px on an H100, with VGG19.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyParams
+from liquidwarp.config import GeneratorConfig, SynthesisConfig
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.losses import PerceptualDistance
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.learn.players import Judges
+from liquidwarp.personal.exam import Exam
+from liquidwarp.personal.lessons import draw_lesson
+from liquidwarp.personal.material import PLANS, prepare_material
+from liquidwarp.personal.tuner import Tuner
+from liquidwarp.personal_config import PersonalizeConfig
+from liquidwarp.recover.digitize import Recovery
+from liquidwarp.recover.photos import SourcePhotos, silhouette
+from liquidwarp.weights import asset, load_tensors
+
+T = TypeVar("T")
+
+
+def demo_photos(model: AnnyBody) -> SourcePhotos:
+    """The demo's front and back with true bodies and mattes."""
+    pictures = tuple(np.array(Image.open(asset(f"demo/{side}.jpg"))) for side in ("front", "back"))
+    mattes = tuple(np.array(Image.open(asset(f"demo/{side}_matte.png"))) for side in ("front", "back"))
+    truth, _ = load_tensors(asset("demo/truth.safetensors"))
+    camera = WeakPerspective(truth["scale"], truth["translation"])
+    body = BodyParams(truth["betas"], truth["rel_rotmats"], camera)
+    everything = torch.ones(2, dtype=torch.bool)
+    recovery = Recovery(body, (), everything, everything[:, None].expand(2, len(model.parents)), 0.0, ())
+    size = pictures[0].shape[:2]
+    shapes = tuple(silhouette(model, body[slice(i, i + 1)], (size[0], size[1])) for i in range(2))
+    return SourcePhotos("demo", pictures, (None, None), recovery, mattes, shapes)
+
+
+def timed(work: Callable[[], T], device: str) -> tuple[T, float, float]:
+    """What it returns, wall time and the process's time [s]."""
+    wall, own = time.monotonic(), time.process_time()
+    result = work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return result, time.monotonic() - wall, time.process_time() - own
+
+
+def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, object]:
+    """One row."""
+    device, config = args.device, PersonalizeConfig(quality=args.quality, tuned=args.tuned)
+    generator = LiquidWarpingGenerator(GeneratorConfig.preset(preset)).to(device).eval()
+    model, plan = AnnyBody.load(), PLANS[args.quality]
+    synthesis = SynthesisConfig(size=size)
+    photos = demo_photos(model)
+    person, wall, own = timed(lambda: prepare_material(photos, model, synthesis, config, device=device), device)
+    row: dict[str, object] = {"preset": preset, "size": size, "tuned": args.tuned, "quality": args.quality}
+    row |= {"prepare s": round(wall, 2), "prepare cpu": round(own, 2)}
+    tuner = Tuner(generator, config, Judges(config.loss, torch.device(device), mixed_precision=True), 1)
+    window = 8 * round(plan.window * size / 8)
+    costs = []
+    for number in range(args.repeat + 2):
+        chance = torch.Generator().manual_seed(number)
+
+        def step(number: int = number, chance: torch.Generator = chance) -> None:
+            tuner.step(draw_lesson(person.sets, person.views, size, window, chance), number)
+
+        costs.append(timed(step, device)[1:])
+    wall, own = (sum(cost[k] for cost in costs[2:]) / args.repeat for k in (0, 1))
+    exam = Exam(person.exam, PerceptualDistance.load(config.loss).to(device), frozen_sources=True)
+    exam.both_marks(generator)
+    _, exam_wall, exam_own = timed(lambda: exam.both_marks(generator), device)
+    checks = plan.steps // plan.check_every
+    row |= {"step s": round(wall, 3), "step cpu": round(own, 3), "exam s": round(exam_wall, 2), "steps": plan.steps}
+    prepare = float(str(row["prepare s"]))
+    row["altogether s"] = round(prepare + plan.steps * wall + checks * exam_wall)
+    row["altogether cpu"] = round(float(str(row["prepare cpu"])) + plan.steps * own + checks * exam_own)
+    cuda = device == "cuda"
+    peak = (
+        torch.cuda.max_memory_allocated() / 2**20 if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    )
+    row["peak MiB"] = round(peak)
+    return row
+
+
+def main() -> None:
+    """Print one row per preset and size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--presets", nargs="+", default=["lite"])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[256])
+    parser.add_argument("--tuned", default=PersonalizeConfig.tuned)
+    parser.add_argument("--quality", default="draft")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=5)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if len(args.presets) * len(args.sizes) == 1:
+        print(json.dumps(measure(args.presets[0], args.sizes[0], args)))
+        return
+    rest = [f"--{name}={getattr(args, name)}" for name in ("tuned", "quality", "device", "threads", "repeat")]
+    for preset in args.presets:
+        for size in args.sizes:  # each in a process of its own, for its peak of memory
+            subprocess.run([sys.executable, __file__, "--presets", preset, "--sizes", str(size), *rest], check=True)
+
+
+if __name__ == "__main__":
+    main()
