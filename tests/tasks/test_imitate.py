@@ -133,3 +133,43 @@ def test_other_settings_do_not_continue_a_run(bank, driving, waving):
 def test_motion_file(anny):
     driving = load_driving(asset("demo/motion.bvh"), anny, fps=10.0, max_frames=7)
     assert (len(driving.motion), driving.motion.fps, driving.sound) == (7, 10, None)
+
+
+def test_fingers_and_head_follow_the_driving(bank):
+    """A pointing hand and a turned head; the other hand, of which the driving says the same, closes as far."""
+    model, body = bank.model, bank.body
+    still = motion_of(body, model, 25.0)
+    rotations = still.rel_rotmats.clone()
+    bent = [joint for finger in model.roles.fingers[0][2:] for joint in finger]
+    rotations[:, bent] = rotvec_to_matrix(torch.tensor([0.0, 0.0, 1.0])) @ rotations[:, bent]
+    head = model.roles.neck[-1]
+    rotations[:, head] = rotvec_to_matrix(torch.tensor([0.0, 0.5, 0.0])) @ rotations[:, head]
+    pointing = Motion(rotations, still.translation, still.zoom, 25.0, still.leg_length)
+    targets = imitate(bank, plain(pointing), ImitateConfig(camera="fixed"), SYNTHESIS).targets
+    torch.testing.assert_close(targets.rel_rotmats[:, [*bent, head]], rotations[:, [*bent, head]])
+    rest = model.rest(body.betas[None])
+    before, after = (model.pose(rest, r).vertices[0] for r in (body.rel_rotmats, targets.rel_rotmats))
+    moved = (after - before).norm(dim=-1)
+    weight = model.lbs_weights[:, bent].sum(1)
+    assert float(moved[weight > 0.9].mean()) > 0.02, "the middle finger's flesh"
+    index = list(model.roles.fingers[0][1])
+    assert float(moved[model.lbs_weights[:, index].sum(1) > 0.99].max()) < 0.01, "the index finger points on"
+
+
+def test_a_driving_that_says_nothing_of_fingers_leaves_them(bank):
+    model, body = bank.model, bank.body
+    still = motion_of(body, model, 25.0)
+    fingers = [joint for side in model.roles.fingers for finger in side for joint in finger]
+    rotations = still.rel_rotmats.clone()
+    rotations[:, fingers] = torch.eye(3)
+    silent = Motion(rotations, still.translation, still.zoom, 25.0, still.leg_length)
+    targets = imitate(bank, plain(silent), None, SYNTHESIS).targets
+    torch.testing.assert_close(targets.rel_rotmats[:, fingers], body.rel_rotmats[:, fingers])
+
+
+def test_a_motion_of_one_frame_becomes_a_picture(bank, waving, tmp_path):
+    result = imitate(bank, plain(waving[slice(0, 1)]), None, SYNTHESIS)
+    result.save(tmp_path / "pose.png", progress=False)
+    result.save(tmp_path / "pose.mp4", progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pose.mp4", "pose.png"]
+    assert len(open_frames(tmp_path / "pose.mp4")) == 1
