@@ -9,19 +9,19 @@ import io
 import logging
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
 
 from liquidwarp.commands import Imitate, Transfer, View
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
 from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_background, parse_people
 from liquidwarp.personal_commands import Personalize
 from liquidwarp.recover.choice import parse_choice
-from liquidwarp.training_commands import Prepare
+from liquidwarp.training_commands import Prepare, Train
 
 __all__ = [
     "COMMANDS",
@@ -129,66 +129,6 @@ class Recover:
         masks = (part.masks[index] for part in recovery.parts for index in range(len(part)))
         for written in export_recovery(recovery.body, model, pictures, files, recovery.fps, masks, texture):
             print(f"Written: {written}")
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train the generator on people rendered on the fly. The same command goes on where it was left."""
-
-    wardrobe: tyro.conf.Positional[Path]
-    """The folder that scripts/build_wardrobe.py made."""
-    out: Path = TrainConfig.output
-    """Folder for checkpoints, log, contact sheets, scores and the weights."""
-    preset: Literal["lite", "base", "paper", "custom"] = TrainConfig.preset
-    """Size of the generator. lite: for CPUs. paper: the published widths. custom: see --settings generator.*."""
-    minutes: float = TrainConfig.minutes
-    """Training time over all resumed parts [min]; loading does not count."""
-    part_minutes: float = TrainConfig.part_minutes
-    """Leave with a checkpoint after this time [min]; 0: stay to the end."""
-    size: int = TrainConfig.size
-    """Side of the training pictures [px], a multiple of 8. A resumed part may have another one."""
-    people: int = TrainConfig.people
-    """People per step; what fits into the GPU's memory and keeps it busy."""
-    init: Path | None = None
-    """Weights to start from: the weights/ folder of another run."""
-    device: Device = TrainConfig.device
-    """auto, cpu, cuda."""
-    settings: tuple[str, ...] = ()
-    """Any other setting as NAME=VALUE, such as loss.face=0.3 or learning_rate=1e-4: those of
-    liquidwarp.config.TrainConfig, listed in docs/training.md."""
-
-    def config(self) -> TrainConfig:
-        """All settings together.
-
-        Raises:
-            SettingError: an unknown name or a forbidden value.
-        """
-        from liquidwarp.learn.settings import read_overrides
-
-        plain = TrainConfig(
-            output=self.out,
-            preset=self.preset,
-            minutes=self.minutes,
-            part_minutes=self.part_minutes,
-            size=self.size,
-            people=self.people,
-            init=self.init,
-            device=self.device,
-            data_folder=self.wardrobe,
-        )
-        return read_overrides(plain, self.settings)
-
-    def run(self) -> None:
-        """Train, then print the scores."""
-        config = self.config()
-        check_inputs("wardrobe", [self.wardrobe])
-        from liquidwarp.learn.train import train
-
-        result = train(config)
-        for name, scores in result.scores.items():
-            figures = {key: value for key, value in asdict(scores).items() if value is not None}
-            print(f"{name:8}", "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
-        print(f"{'Finished' if result.finished else 'To go on'} after {result.position.step} steps: {result.folder}")
 
 
 @dataclass(frozen=True)
@@ -330,6 +270,38 @@ class EvaluateSelf:
 
 
 @dataclass(frozen=True)
+class EvaluatePersonalize:
+    """What carries personalisation: one thing changed at a time, on frames of your own videos."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """Videos of one person each."""
+    settings: SelfEvaluation = field(default_factory=lambda: SelfEvaluation(models=("lite",)))
+    variants: tuple[str, ...] = ()
+    """default, as-reference, own-sources, not-harder, no-discriminator, no-face, all-weights, decoder, low-rank,
+    whole-change, or settings such as steps=120,loss.face=1; all of the named ones if none is given."""
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    cache: bool = True
+    """Keep what was found in the videos for the next run."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("path", self.path)
+        check_numbers(None, self.frames)
+        from liquidwarp.api import choose_device
+        from liquidwarp.cache import Cache
+        from liquidwarp.evaluate.personalize import VARIANTS, evaluate_personalize
+
+        device, cache = choose_device(self.device), Cache(enabled=self.cache)
+        variants = self.variants or tuple(VARIANTS)
+        print(evaluate_personalize(list(self.path), self.settings, variants, self.out, self.frames, device, cache))
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Measure how good the result is, or one stage of it."""
 
@@ -339,6 +311,7 @@ class Evaluate:
         | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
         | Annotated[EvaluateFlicker, tyro.conf.subcommand("flicker", prefix_name=False)]
         | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
+        | Annotated[EvaluatePersonalize, tyro.conf.subcommand("personalize", prefix_name=False)]
     )
 
     def run(self) -> None:
@@ -420,6 +393,7 @@ docs/training.md tells more.""",
   liquidwarp train .lab/wardrobe --out runs/mine --preset lite --minutes 60
   liquidwarp train .lab/wardrobe --out runs/mine --preset lite --minutes 90 --size 512 --people 2
   liquidwarp train .lab/wardrobe --out runs/try --minutes 2 --settings loss.adversarial=0 num_sources=3
+  liquidwarp train .lab/wardrobe --videos people --config configs/videos.toml --out runs/mine
 
 The second line goes on with the first one's run, at the size of the product. The weights are then used by
 --renderer runs/mine/weights of the other commands. docs/training.md is the recipe, also for several GPUs.""",
@@ -433,6 +407,8 @@ The second line goes on with the first one's run, at the size of the product. Th
   liquidwarp evaluate synthetic .lab/wardrobe --models texture runs/mine/weights --people 8 --out evaluation
   liquidwarp evaluate flicker out.mp4 dance.mp4
   liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation
+  liquidwarp evaluate self clip.mp4 --sources 4 --models lite --personalize --out evaluation
+  liquidwarp evaluate personalize clip.mp4 --models lite --variants default low-rank steps=200
 
 docs/results.md says what is measured and how to read the tables.""",
     ),

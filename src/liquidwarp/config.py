@@ -452,8 +452,15 @@ class TrainConfig:
     """"auto", "cpu" or "cuda"."""
     mixed_precision: bool = True
     """bfloat16 on CUDA; positions stay in float32."""
-    data: Literal["synthetic", "boxes"] = "synthetic"
-    """"synthetic" renders people; "boxes" moves coloured boxes, to try the loop out."""
+    data: Literal["synthetic", "videos", "synthetic+videos", "boxes"] = "synthetic"
+    """"synthetic" renders people; "videos" are your own; "synthetic+videos" is both in turn; "boxes" moves coloured
+    boxes, to try the loop out."""
+    video_folder: Path | None = None
+    """Folder that "liquidwarp prepare" made."""
+    video_share: float = 0.3
+    """Share of the batches of "synthetic+videos" that are filmed people."""
+    video_gap: int = 8
+    """Least distance between two frames of a video that are shown together [frames]."""
     fill_texture: bool = True
     """Give the network what texture warping draws, with made-up colours where no source sees the body, as the product
     does; otherwise the bare warp with its holes."""
@@ -493,14 +500,14 @@ class TrainConfig:
                 f"train.size: a discriminator of {self.discriminator.num_layers} layers sees {smallest} px and needs "
                 f"{2 ** (self.discriminator.num_layers + 1)}; train at a larger size or with fewer layers."
             )
-        for name in ("people", "num_sources", "num_targets", "reuse", "log_every"):
+        for name in ("people", "num_sources", "num_targets", "reuse", "log_every", "video_gap"):
             if getattr(self, name) < 1:
                 raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")
         if not self.shell_scales or min(self.shell_scales) <= 0:
             raise SettingError(f"train.shell_scales: expected numbers above 0, got {self.shell_scales}.")
         if self.steps == 0 and self.minutes <= 0:
             raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
-        for name in ("adversarial_start", "single_source_share", "carried_outlines", "ema_decay"):
+        for name in ("adversarial_start", "single_source_share", "carried_outlines", "ema_decay", "video_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
 
@@ -551,6 +558,10 @@ class SelfEvaluation:
     """Least distance between a target and every source [frames]; 2 leaves out the sources' neighbours."""
     size: Literal[256, 512, 1024] = 512
     """Side of the square around the person that is synthesized and compared [px]."""
+    personalize: bool = False
+    """Also tune each network to the person by the photos alone, and compare."""
+    quality: Literal["draft", "good", "best"] = "good"
+    """Of personalisation."""
 
     def __post_init__(self) -> None:
         _check_models(self.models)
@@ -559,6 +570,8 @@ class SelfEvaluation:
                 raise SettingError(f"{name}: expected at least {least}, got {getattr(self, name)}.")
         if self.size not in (256, 512, 1024):
             raise SettingError(f"size: expected 256, 512 or 1024, got {self.size}.")
+        if self.quality not in ("draft", "good", "best"):
+            raise SettingError(f"quality: expected draft, good or best, got {self.quality!r}.")
 
 
 def _check_models(models: tuple[str, ...]) -> None:

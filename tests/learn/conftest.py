@@ -10,6 +10,7 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
+from liquidwarp.dataset_config import PrepareConfig
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn import prepare
 from liquidwarp.media import ImageSequenceWriter, open_frames
@@ -62,7 +63,21 @@ def filmed_once(tmp_path_factory: pytest.TempPathFactory, anny: AnnyBody) -> Fil
 @pytest.fixture
 def filmed(filmed_once: Filmed, anny: AnnyBody, monkeypatch: pytest.MonkeyPatch) -> Filmed:
     """Recovery and detection answer at once, and truly."""
-    known = replace(filmed_once, cut_out=0, stop_at=-1)
+    return answering(replace(filmed_once, cut_out=0, stop_at=-1), anny, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def dataset(filmed_once: Filmed, anny: AnnyBody, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared clip "walk", 128 px."""
+    out = tmp_path_factory.mktemp("people")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        answering(replace(filmed_once), anny, monkeypatch)
+        config = PrepareConfig(size=128, frames=FRAMES, folders="frames", held_out=0)
+        return prepare.prepare_clips([filmed_once.folder], out, config, progress=False).folder
+
+
+def answering(known: Filmed, anny: AnnyBody, monkeypatch: pytest.MonkeyPatch) -> Filmed:
+    """Put detectors in place that know the answer."""
 
     class Knowing(PersonDetector):
         def __init__(self, config: object) -> None:
@@ -79,9 +94,9 @@ def filmed(filmed_once: Filmed, anny: AnnyBody, monkeypatch: pytest.MonkeyPatch)
     def blurred(rgb: np.ndarray, seen: object, coarse: CoarseMask, body_mask: np.ndarray) -> np.ndarray:
         return coarse.probability
 
+    frames = torch.arange(FRAMES)
     monkeypatch.setattr(prepare, "matte", blurred)  # has tests of its own, and takes seconds
     monkeypatch.setattr(prepare, "PersonDetector", Knowing)
     monkeypatch.setattr(prepare, "recover_video", lambda *_, **__: known.recovery)
-    frames = torch.arange(FRAMES)
     monkeypatch.setattr(prepare, "recover_photos", lambda files, *_, **__: known.recovery.select(frames[: len(files)]))
     return known

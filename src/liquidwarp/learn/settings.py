@@ -1,16 +1,52 @@
-"""Settings as ``name=value``, for machines on which only torch is installed; elsewhere the command line has options."""
+"""Settings from TOML files and as ``name=value``: machines on which only torch is installed have no command line."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from liquidwarp.errors import SettingError
 
-__all__ = ["read_overrides"]
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found]
+
+__all__ = ["read_file", "read_overrides"]
 
 ConfigT = TypeVar("ConfigT")
+
+
+def read_file(config: ConfigT, path: Path) -> ConfigT:
+    """A copy of a settings dataclass with the fields that a TOML file names; its tables are nested dataclasses.
+
+    Args:
+        config: A frozen dataclass.
+        path: Such as ``configs/h100_25min.toml``.
+
+    Raises:
+        SettingError: no such file, not TOML, a name is not known or a value is not allowed.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"config: {path}: cannot be read ({error}). Check the spelling.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"config: {path}: expected TOML such as 'minutes = 25' ({error}).") from error
+    try:
+        return read_overrides(config, list(_flat(values)))
+    except SettingError as error:
+        raise SettingError(f"config: {path}: {error}") from error
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}={value if isinstance(value, str) else json.dumps(value, default=str)}"
 
 
 def read_overrides(config: ConfigT, arguments: Sequence[str]) -> ConfigT:
@@ -18,7 +54,8 @@ def read_overrides(config: ConfigT, arguments: Sequence[str]) -> ConfigT:
 
     Args:
         config: A frozen dataclass; fields may be dataclasses.
-        arguments: Such as ``minutes=25`` or ``loss.perceptual=2``; lists as ``generator.channels=[32,64,96]``.
+        arguments: Such as ``minutes=25`` or ``loss.perceptual=2``; lists as ``generator.channels=[32,64,96]``;
+            ``config=FILE`` stands for what is in the file.
 
     Raises:
         SettingError: a name is not known or a value is not allowed.
@@ -32,6 +69,9 @@ def read_overrides(config: ConfigT, arguments: Sequence[str]) -> ConfigT:
         name, equals, text = argument.partition("=")
         if not equals:
             raise SettingError(f"{argument!r}: expected name=value.")
+        if name == "config":
+            config = read_file(config, Path(text))
+            continue
         config = _changed(config, name.split("."), text, name)
     return config
 
@@ -47,6 +87,9 @@ def _changed(config: ConfigT, path: list[str], text: str, name: str) -> ConfigT:
         new: object = _changed(old, path[1:], text, name)
     else:
         new = _parsed(text, old, name)
+        choices = get_args(get_type_hints(type(config))[path[0]])
+        if choices and all(isinstance(choice, str) for choice in choices) and new not in choices:
+            raise SettingError(f"setting {name}: expected one of {', '.join(choices)}, got {text!r}.")
     return replace(config, **{path[0]: new})  # type: ignore[type-var]
 
 

@@ -7,6 +7,7 @@ judged by the true picture: so it learns to mend both.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,7 +32,7 @@ from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
 from liquidwarp.synthetic.scene import Camera
 from liquidwarp.types import TargetFlow
 
-__all__ = ["SyntheticData", "find_faces"]
+__all__ = ["People", "SyntheticData", "find_faces"]
 
 _FACE_LANDMARKS = ("left_eye_outer", "left_eye_inner", "right_eye_outer", "right_eye_inner", "nose")
 _HEAD_HALF = 0.17
@@ -73,10 +74,22 @@ def _thickness(scale: float) -> dict[str, float]:
     }
 
 
+@runtime_checkable
+class People(Protocol):
+    """Who is shown, from all sides."""
+
+    model: BodyModel
+    seed: int
+
+    def sample(self, batch: int, views: int, size: int, index: int | None = None) -> SyntheticBatch:
+        """One batch."""
+        ...
+
+
 class SyntheticData:
     """Samples of :class:`SyntheticPeople`; see :class:`liquidwarp.learn.datasets.TrainingData`."""
 
-    def __init__(self, config: TrainConfig, people: SyntheticPeople) -> None:
+    def __init__(self, config: TrainConfig, people: People) -> None:
         """Take numbers of people and views from ``config``; ``people`` render on their own device."""
         self.config, self.people = config, people
         self.model = people.model
@@ -140,7 +153,11 @@ class SyntheticData:
         conditions = surface_condition(self.model, shell, surface, (config.size, config.size))
         conditions = torch.unflatten(conditions, 0, (config.people, num_views))
         found = degrade_mattes(rendered.mattes.flatten(0, 1), generator).view_as(rendered.mattes)
-        return _Views(rendered, found, shell, surface, conditions, find_faces(self.model, rendered)), generator
+        return _Views(rendered, found, shell, surface, conditions, self._faces(rendered)), generator
+
+    def _faces(self, rendered: SyntheticBatch) -> Faces:
+        """Where the faces are; films know it better than their bodies."""
+        return find_faces(self.model, rendered)
 
     def _pair(
         self,

@@ -22,11 +22,11 @@ from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator, reset_gate
 from liquidwarp.gan.pretrained import load_discriminators, load_generator, save_discriminators, save_generator
 from liquidwarp.learn import distributed
-from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint, save_checkpoint
 from liquidwarp.learn.datasets import TrainingData, TrainingSample
 from liquidwarp.learn.feed import Feed, Places
 from liquidwarp.learn.gate import measure_gate
+from liquidwarp.learn.mixture import load_data
 from liquidwarp.learn.players import Judges, Pace, Players
 from liquidwarp.learn.report import contact_sheet, evaluate_generator, write_png
 from liquidwarp.learn.scores import Scorer, Scores
@@ -121,7 +121,7 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
     entered = time.monotonic()
     device = distributed.join(config.device)
     torch.manual_seed(config.seed)
-    make_data = make_data or partial(_make_data, config, device)
+    make_data = make_data or partial(load_data, config, device)
     judges = Judges(config.loss, device, config.mixed_precision)
     players = Players(config.generator_config(), config.discriminator, judges, device, config.mixed_precision)
     position = _begin(config, players)
@@ -133,16 +133,6 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
         scores = _report(config, players, make_data("test"), position, finished)
     distributed.finish()
     return TrainResult(config.output, position, finished, tuple(losses), scores)
-
-
-def _make_data(config: TrainConfig, device: torch.device, split: str) -> TrainingData:
-    if config.data == "boxes":
-        seed = config.seed + (10_007 if split == "test" else 0)
-        views = (config.people, config.num_sources, config.num_targets, config.size)
-        return MovingBoxes(*views, reuse=config.reuse, seed=seed)
-    from liquidwarp.learn.synthetic import SyntheticData
-
-    return SyntheticData.load(config, device, split)
 
 
 def _begin(config: TrainConfig, players: Players) -> Position:
