@@ -109,3 +109,21 @@ def test_a_gap_is_bridged_by_slerp() -> None:
     expected[0], expected[11] = angles[1], angles[10]
     torch.testing.assert_close(matrix_to_rotvec(bridged.rel_rotmats)[:, 1, 1], expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(bridged.camera.translation[:, 0], expected * 10, atol=1e-3, rtol=0)
+
+
+def test_steps_of_a_steady_hand_are_noise_if_told_so() -> None:
+    t = np.arange(120) / 24
+    values = np.stack([np.sin(2 * np.pi * 3 * t), np.zeros(120)], 1) * 0.002
+    kept = smooth_series(values, 24.0)
+    told = smooth_series(values, 24.0, least_noise=0.003)
+    assert told.std() < 0.7 * kept.std()
+
+
+@pytest.mark.parametrize("fps", [24.0, 48.0])
+def test_the_frame_rate_does_not_decide_how_much_is_smoothed(fps: float) -> None:
+    t = np.arange(round(5 * fps)) / fps
+    rng = np.random.default_rng(0)
+    values = np.stack([np.sin(2 * np.pi * 0.7 * t), np.cos(2 * np.pi * 0.7 * t)], 1)
+    smoothed = smooth_series(values + 0.02 * rng.normal(size=values.shape), fps)
+    inner = slice(round(0.3 * fps), -round(0.3 * fps))
+    assert np.linalg.norm(smoothed - values, axis=1)[inner].mean() < 0.025

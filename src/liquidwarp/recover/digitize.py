@@ -36,8 +36,8 @@ _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
-_RECOVERY = "recovery-7"
-_VIDEO_RECOVERY = "recovery-7"
+_RECOVERY = "recovery-8"
+_VIDEO_RECOVERY = "recovery-8"
 
 logger = logging.getLogger(__name__)
 

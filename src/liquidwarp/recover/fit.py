@@ -34,6 +34,8 @@ __all__ = ["BodyFit", "fit_body", "landmark_terms", "shape_weights"]
 
 IMAGE_SIGMA = 0.012
 """Trusted accuracy of image landmarks, on the body [m]."""
+_IMAGE_SIGMA_WITH_OUTLINE = 0.008
+"""The same in a fit with outlines, which weigh much: they lie on clothes, and would pull limbs to them."""
 WORLD_SIGMA = (0.09, 0.09, 0.048)
 """The same of world landmarks per axis [m]: x and y are known better from the image."""
 _WIDE = 15.0
@@ -66,11 +68,13 @@ def shape_weights(model: BodyModel) -> Float[Tensor, "K"]:
     return torch.tensor([0.2 if name.startswith(("pc", "beta")) else 0.3 for name in model.beta_names])
 
 
-def landmark_terms(observation: Observation, model: BodyModel, skeleton: Skeleton, cutoff: float = 3.0) -> list[Term]:
-    """Landmarks of the body and of the palms, in the image and in space; ``cutoff`` is of the image's."""
+def landmark_terms(
+    observation: Observation, model: BodyModel, skeleton: Skeleton, cutoff: float = 3.0, sigma: float = IMAGE_SIGMA
+) -> list[Term]:
+    """Landmarks of the body and of the palms, in the image and in space; ``cutoff`` and ``sigma`` are the image's."""
     body = skeleton.landmark_points(model.landmarks["body"])
     terms: list[Term] = [
-        ImageLandmarks(body, observation.image, observation.weight, IMAGE_SIGMA, cutoff),
+        ImageLandmarks(body, observation.image, observation.weight, sigma, cutoff),
         WorldLandmarks(
             body, observation.world, observation.place_weight, torch.tensor(WORLD_SIGMA), observation.anchors
         ),
@@ -83,7 +87,7 @@ def landmark_terms(observation: Observation, model: BodyModel, skeleton: Skeleto
             continue
         palm = skeleton.landmark_points(model.landmarks[name]).select(PALM)
         weight = _PALM_WEIGHT * observation.hand_weight[:, side, None].expand(-1, len(PALM))
-        terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, IMAGE_SIGMA, cutoff))
+        terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, sigma, cutoff))
         terms.append(_shape_in_space(palm, observation.hand_world[:, side, list(PALM)], weight, _PALM_SIGMA))
     return terms
 
@@ -130,7 +134,8 @@ def fit_body(
     observation = Observation.joined([observe(part) for part in present])
     trust = torch.cat([joint_trust(part, model, skeleton) for part in present])
     surface = Surface.of(model, skeleton, relaxed_fingers(model))
-    task = _Task(model, skeleton, surface, observation, MaskOutlines.of(present, observation))
+    sigma = _IMAGE_SIGMA_WITH_OUTLINE if max(config.outline_rounds, config.frame_outline_rounds) else IMAGE_SIGMA
+    task = _Task(model, skeleton, surface, observation, MaskOutlines.of(present, observation), sigma)
     state = _first_state(observation, model, skeleton, trust > 0)
     if shared_betas is None:
         keys = key_frames(observation, config.key_frames)
@@ -168,6 +173,8 @@ class _Task:
     surface: Surface
     observation: Observation
     outlines: MaskOutlines
+    image_sigma: float
+    """Trusted accuracy of image landmarks [m]."""
 
     def frames(self, index: Tensor | slice) -> "_Task":
         return replace(self, observation=self.observation.frames(index), outlines=self.outlines.frames(index))
@@ -175,7 +182,7 @@ class _Task:
     def adjusted(self, state: FitState, stage: _Pass) -> FitState:
         """Some Levenberg-Marquardt steps; the outline, if wanted, is drawn and matched once before."""
         terms: list[Term] = [
-            *landmark_terms(self.observation, self.model, self.skeleton, stage.cutoff),
+            *landmark_terms(self.observation, self.model, self.skeleton, stage.cutoff, self.image_sigma),
             PosePrior.of(self.model, self.skeleton),
         ]
         if stage.with_outline:

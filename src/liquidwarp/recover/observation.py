@@ -36,6 +36,8 @@ _HAND_REACH = 0.1
 """A hand whose wrist is farther than this from the body's wrist is somebody else's, or wrong [m]."""
 _DEPTH_NOISE = 4.0
 """How much more a landmark's depth is smoothed than its place in the picture."""
+_LEAST_NOISE = 0.003
+"""Landmarks are not surer than this, however smooth they look [m]."""
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
@@ -165,11 +167,16 @@ def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float
     xy, world = detections.xy.clone(), detections.world.clone()
     trust = 0.3 + 0.7 * detections.visibility.clamp(0, 1)
     depth_strength = _DEPTH_NOISE * strength
+    least_pixels = _LEAST_NOISE * float(_pixels_per_metre(detections, trust).median())
     for run in runs(frames):
         for landmark in range(xy.shape[1]):
             weight = trust[run, landmark].numpy()
-            for values, strong in ((xy, strength), (world[..., :2], strength), (world[..., 2:], depth_strength)):
-                smoothed = smooth_series(values[run, landmark].numpy(), detections.fps, strong, weight)
+            for values, strong, least in (
+                (xy, strength, least_pixels),
+                (world[..., :2], strength, _LEAST_NOISE),
+                (world[..., 2:], depth_strength, _LEAST_NOISE),
+            ):
+                smoothed = smooth_series(values[run, landmark].numpy(), detections.fps, strong, weight, least)
                 values[run, landmark] = torch.from_numpy(smoothed)
     hands_xy, hands_world = detections.hands_xy.clone(), detections.hands_world.clone()
     for side in (0, 1):

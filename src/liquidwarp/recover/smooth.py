@@ -1,11 +1,13 @@
 """Temporal smoothing without lag, and bridges over frames in which nobody was seen.
 
 Method: penalised least squares (Whittaker 1923): minimise ``sum w_t |x_t - y_t|^2 + sum l_t |x_(t-1) - 2 x_t +
-x_(t+1)|^2``, a symmetric banded system, so the filter has zero phase. Both weights are estimated: ``w_t`` drops for
-outliers, and ``l_t`` is the variance of the noise over the local variance of the acceleration, so that a resting
-limb is held still while a fast one keeps its motion. Rotations are smoothed as matrices and projected back, in the
-camera's frame: the landmarks see how a forearm lies in the picture, not how it is turned against the upper arm, and
-errors that cancel along a limb (a wrong twist above, its opposite below) must not be smoothed apart.
+x_(t+1)|^2``, a symmetric banded system, so the filter has zero phase. Both weights are found by reweighting: ``w_t``
+makes the first sum one of Huber's, so that outliers pull little, and ``l_t`` falls with the local acceleration to the
+power of -1.5, between trend filtering (Kim et al., "l1 trend filtering", 2009: power -1) and a filter that follows
+the local variance (-2), so that a resting limb is held still while a fast one keeps its motion. Rotations are smoothed
+as matrices and projected back, in the camera's frame: the landmarks see how a forearm lies in the picture, not how it
+is turned against the upper arm, and errors that cancel along a limb (a wrong twist above, its opposite below) must not
+be smoothed apart.
 """
 
 from collections.abc import Sequence
@@ -27,10 +29,19 @@ _SLOWEST = 1.5
 """Even a resting limb keeps what is slower than this [Hz]."""
 _FASTEST = 7.0
 """Even a fast limb loses what is faster than this [Hz]."""
-_OUTLIER = 4.0
-"""Residuals beyond this many times what is usual there and then hardly count."""
-_WINDOW = 0.15
+_OUTLIER = 2.0
+"""Residuals beyond this many times what is usual there count linearly."""
+_WINDOW = 0.04
 """Width (one sigma) of the window that measures local motion [s]."""
+_AROUND = 0.3
+"""Reach of the window that says which residuals are usual there [s]."""
+_POWER = 1.5
+"""Of the noise over the acceleration in the penalty."""
+_STIFFNESS = 4.0
+"""The penalty of rest, where the acceleration is far below the noise, at the usual rate."""
+_USUAL_RATE = 24.0
+"""Frames per second at which the acceleration per frame and the noise are compared."""
+_ROUNDS = 8
 
 
 def smooth_series(
@@ -38,6 +49,7 @@ def smooth_series(
     fps: float,
     strength: float = 1.0,
     trust: Float[np.ndarray, "T"] | None = None,
+    least_noise: float = 0.0,
 ) -> Float[np.ndarray, "T C"]:
     """Smooth C channels that belong together (one joint's rotation, one position).
 
@@ -46,6 +58,7 @@ def smooth_series(
         fps: Frames per second.
         strength: 1 is what the noise asks for; 0 leaves the values as they are.
         trust: Weight of each frame [0, 1]; 0 fills the frame from its neighbours.
+        least_noise: What may be smoothed away even if the values are steadier than that, in the values' unit.
 
     Returns:
         Smoothed values, not moved in time.
@@ -56,21 +69,20 @@ def smooth_series(
     trust = np.ones(frames) if trust is None else np.maximum(trust.astype(np.float64), 1e-3)
     raw = values.astype(np.float64)
     lightest, heaviest = (_penalty(min(hz, 0.4 * fps), fps) for hz in (_FASTEST, _SLOWEST))
-    weight = trust
-    smoothed = _solve(raw, weight, np.full(frames - 2, lightest))
-    for _ in range(2):
+    pace = (fps / _USUAL_RATE) ** 2
+    stiffness = _STIFFNESS * strength * pace**2
+    smoothed = _solve(raw, trust, np.full(frames - 2, lightest))
+    noise = np.median(np.linalg.norm(raw - smoothed, axis=1)[trust > 0.01]) + 1e-9
+    noise = max(float(noise), least_noise)
+    for _ in range(_ROUNDS):
         residual = np.linalg.norm(raw - smoothed, axis=1)
-        noise = 3.0 * np.median(residual[trust > 0.01]) + 1e-9
-        usual = np.maximum(
-            noise, scipy.ndimage.median_filter(residual, 2 * round(2 * _WINDOW * fps) + 1, mode="nearest")
-        )
-        weight = trust / (1 + (residual / (_OUTLIER * usual)) ** 2) ** 2
-        light = _solve(raw, weight, np.full(frames - 2, lightest))
-        acceleration = np.sum(np.diff(light, 2, axis=0) ** 2, axis=1)
+        around = scipy.ndimage.median_filter(residual, 2 * round(_AROUND * fps) + 1, mode="nearest")
+        usual = np.sqrt(noise * np.maximum(noise, around))  # fast motion is neither noise alone nor all meant
+        weight = trust / np.sqrt(1 + (residual / (_OUTLIER * usual)) ** 2)
+        acceleration = np.sum(np.diff(smoothed, 2, axis=0) ** 2, axis=1)
         local = scipy.ndimage.gaussian_filter1d(acceleration, _WINDOW * fps, mode="nearest")
-        wanted = (strength * noise) ** 2 / np.maximum(local, 1e-18)
-        penalty = np.clip(wanted, lightest, heaviest)
-        smoothed = _solve(raw, weight, penalty)
+        penalty = stiffness * (noise**2 / (pace**2 * local + noise**2)) ** (_POWER / 2)
+        smoothed = _solve(raw, weight, np.clip(penalty, lightest, heaviest))
     return smoothed.astype(values.dtype)
 
 
