@@ -283,3 +283,20 @@ def test_reading_the_command_line_needs_no_torch():
         "import sys, liquidwarp.cli as c; c.parse(['doctor']); sys.exit('torch' in sys.modules or 'av' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_a_single_pose_may_become_a_picture(tmp_path):
+    """A driving photo, or one frame of a motion: the result may be an image; a motion may not."""
+    from liquidwarp.arguments import check_driving
+    from liquidwarp.effects import Effects
+
+    motion = asset("demo/motion.bvh")
+    assert check_driving(asset("demo/front.jpg")) == 1
+    assert check_driving(motion, frames=1) == 1
+    assert check_driving(motion, frames=7, effects=Effects(bullet_time=((6, 10),))) == 7 + 9
+    with pytest.raises(SettingError, match="from 0 to 6"):
+        check_driving(motion, frames=7, effects=Effects(bullet_time=((7, 10),)))
+    line = f"imitate --source {asset('demo/front.jpg')} --driving {motion} --out {tmp_path}/out.png"
+    with pytest.raises(MediaError, match="several frames"):
+        parse(line.split()).run()
+    assert not list(tmp_path.iterdir())

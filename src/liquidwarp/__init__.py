@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from liquidwarp.api import LiquidWarper
+    from liquidwarp.effects import Effects
 
-__all__ = ["LiquidWarper"]
+__all__ = ["Effects", "LiquidWarper"]
 
-_HOMES = {"LiquidWarper": "liquidwarp.api"}
+_HOMES = {"Effects": "liquidwarp.effects", "LiquidWarper": "liquidwarp.api"}
 
 
 def __getattr__(name: str) -> Any:

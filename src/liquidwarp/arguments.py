@@ -9,7 +9,16 @@ from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.files import check_target
 from liquidwarp.media import IMAGE_SUFFIXES, check_output, find_images, open_frames, read_image
 
-__all__ = ["check_driving", "check_result", "check_shape", "check_source", "explain_mistake", "explain_shape"]
+__all__ = [
+    "check_backdrop",
+    "check_driving",
+    "check_result",
+    "check_shape",
+    "check_source",
+    "explain_mistake",
+    "explain_shape",
+    "is_single_pose",
+]
 
 _MOTION_SUFFIXES = (".bvh", ".npz")
 
@@ -70,7 +79,7 @@ def check_source(name: str, paths: Sequence[Path]) -> None:
 
 def check_driving(
     path: Path, fps: float | int | None = None, frames: int | None = None, effects: Effects | None = None
-) -> None:
+) -> int:
     """Check that a motion file, a photo, a video or a folder of frames can be read, and has the frames for effects.
 
     Args:
@@ -78,6 +87,9 @@ def check_driving(
         fps: Frames per second at which it will be read.
         frames: Only the first frames matter.
         effects: What shall be done with it.
+
+    Returns:
+        How many frames the result has.
 
     Raises:
         MediaError: it cannot be read.
@@ -91,10 +103,19 @@ def check_driving(
         count = len(load_motion(path, AnnyBody.load(), fps))
     else:
         count = open_frames(path, fps, frames).num_frames
-    if effects is not None and effects.bullet_time:
-        from liquidwarp.tasks.imitate import check_effects
+    count = min(count, frames or count)
+    if effects is None or not effects.bullet_time:
+        return count
+    from liquidwarp.tasks.imitate import check_effects
 
-        check_effects(effects, min(count, frames or count))
+    check_effects(effects, count)
+    return count + sum(still - 1 for _, still in effects.bullet_time)
+
+
+def is_single_pose(driving: Path | None, frames: int | None, effects: Effects) -> bool:
+    """Whether a driving gives but one picture: none at all, a photo, or the first frame of anything."""
+    one = driving is None or frames == 1 or (driving.suffix.lower() in IMAGE_SUFFIXES and not driving.is_dir())
+    return one and not effects.bullet_time
 
 
 def check_shape(text: str | None) -> None:

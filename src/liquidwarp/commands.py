@@ -35,7 +35,7 @@ class Imitate:
     driving: Path
     """What moves: a video, a folder of frames, a photo, or a motion file (.bvh, .npz)."""
     out: Path
-    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files."""
+    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files; of a single pose: an image."""
     layout: Literal["clean", "strip"] = "clean"
     """clean: the result alone, in the first photo's frame. strip: source, driving and result side by side."""
     camera: Literal["natural", "follow", "fixed"] = "natural"
@@ -86,8 +86,15 @@ class Imitate:
         effects = parse_effects(self.views, self.bullet_time)
         person = parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
-        from liquidwarp.arguments import check_backdrop, check_driving, check_shape, check_source, explain_shape
-        from liquidwarp.media import check_output
+        from liquidwarp.arguments import (
+            check_backdrop,
+            check_driving,
+            check_result,
+            check_shape,
+            check_source,
+            explain_shape,
+            is_single_pose,
+        )
 
         if self.shape == "help":
             print(explain_shape())
@@ -97,7 +104,7 @@ class Imitate:
         check_inputs("source", self.source)
         check_inputs("driving", (self.driving,))
         check_backdrop(background, self.background_end)
-        check_output(self.out, alpha=background == "transparent")
+        check_result(self.out, is_single_pose(self.driving, self.frames, effects), alpha=background == "transparent")
         check_shape(self.shape)
         check_driving(self.driving, self.fps, self.frames, effects)
         check_source("source", self.source)
@@ -195,6 +202,7 @@ class Transfer:
             check_shape,
             check_source,
             explain_shape,
+            is_single_pose,
         )
 
         if self.shape == "help":
@@ -217,7 +225,7 @@ class Transfer:
 
         check_wear([part for _, part in wear])
         check_backdrop(background, self.background_end)
-        check_result(self.out, self.driving is None, alpha=background == "transparent")
+        check_result(self.out, is_single_pose(self.driving, self.frames, effects), alpha=background == "transparent")
         check_shape(self.shape)
         if self.driving is not None:
             check_driving(self.driving, self.fps, self.frames, effects)
