@@ -4,6 +4,7 @@ The model card names the data, the credits that their licences ask for, the figu
 credits come from the wardrobe that the run was trained on, so they cannot be forgotten.
 
 Usage: python scripts/install_generator.py runs/base base --wardrobe .lab/wardrobe
+           [--figures evaluation/synthetic.json] [--before "Continued from weights of 10 000 steps."]
 """
 
 import argparse
@@ -33,9 +34,10 @@ Licence of the weights: Apache-2.0. Nothing of the data below is contained in th
 
 ## Training
 
-{steps} steps in {minutes:.0f} minutes on one GPU, pictures of {sizes} px. No photo or video of a real person was used:
-all people were rendered on the fly by `liquidwarp.synthetic`, on bodies of Anny, with clothes, skins and hair bound to
-them, in poses of motion capture, before photographed places.
+{before}{steps} steps in {minutes:.0f} minutes on one GPU, pictures of {sizes} px.
+
+No photo or video of a real person was used: all people were rendered on the fly by `liquidwarp.synthetic`, on bodies of
+Anny, with clothes, skins and hair bound to them, in poses of motion capture, before photographed places.
 
 {scores}
 
@@ -86,7 +88,20 @@ def score_table(report: dict[str, Any]) -> str:
     )
 
 
-def model_card(run: Path, name: str, wardrobe: Path, sizes: str) -> str:
+def evaluation_table(figures: Path, name: str) -> str:
+    """Figures of ``liquidwarp evaluate synthetic``: one network against texture warping, by number of sources."""
+    rows = [row for row in json.loads(figures.read_text(encoding="utf-8"))["rows"] if row["model"] in (name, "texture")]
+    columns = [key for key in rows[0] if isinstance(rows[0][key], float)]
+    lines = [f"| sources | | {' | '.join(columns)} |", "|---|---|" + "---|" * len(columns)]
+    for row in sorted(rows, key=lambda row: (int(row["sources"]), row["model"] == "texture")):
+        values = ("-" if row.get(key) is None else f"{row[key]:.3f}" for key in columns)
+        lines.append(f"| {row['sources']} | {row['model']} | {' | '.join(values)} |")
+    return "Rendered people whom the training never showed (other clothes, skins, places, motions):\n\n" + "\n".join(
+        lines
+    )
+
+
+def model_card(run: Path, name: str, wardrobe: Path, sizes: str, figures: Path | None, before: str) -> str:
     """The text of MODEL_CARD.md."""
     report = json.loads((run / "report.json").read_text(encoding="utf-8"))
     with safe_open(wardrobe / "wardrobe.safetensors", framework="pt") as file:
@@ -99,13 +114,22 @@ def model_card(run: Path, name: str, wardrobe: Path, sizes: str) -> str:
         steps=report["position"]["step"],
         minutes=report["position"]["seconds"] / 60,
         sizes=sizes or report["config"]["size"],
-        scores=score_table(report),
+        scores=score_table(report) if figures is None else evaluation_table(figures, name),
+        before=f"{before.strip()} " if before else "",
         garments=sum(item["kind"] in clothes for item in items),
         credits=credit_table(items),
     )
 
 
-def install(run: Path, name: str, wardrobe: Path, sizes: str = "", target: Path = TARGET) -> Path:
+def install(
+    run: Path,
+    name: str,
+    wardrobe: Path,
+    sizes: str = "",
+    target: Path = TARGET,
+    figures: Path | None = None,
+    before: str = "",
+) -> Path:
     """Copy the weights and write the card.
 
     Args:
@@ -114,10 +138,12 @@ def install(run: Path, name: str, wardrobe: Path, sizes: str = "", target: Path 
         wardrobe: The folder that the run was trained on.
         sizes: Sizes of the training pictures, if there were several, such as "256 and then 512".
         target: Where generators lie in the package.
+        figures: Of ``liquidwarp evaluate synthetic`` with this network's name; None takes the run's own.
+        before: What the weights had learned before this run.
     """
     folder = target / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "MODEL_CARD.md").write_text(model_card(run, name, wardrobe, sizes), encoding="utf-8")
+    (folder / "MODEL_CARD.md").write_text(model_card(run, name, wardrobe, sizes, figures, before), encoding="utf-8")
     for file in ("model.safetensors", "config.json"):
         shutil.copyfile(run / "weights" / file, folder / file)
     return folder
@@ -130,8 +156,11 @@ def main() -> None:
     parser.add_argument("name", choices=BUNDLED)
     parser.add_argument("--wardrobe", type=Path, required=True, help="the folder that the run was trained on")
     parser.add_argument("--sizes", default="", help='sizes of the pictures, such as "256 and then 512"')
+    parser.add_argument("--figures", type=Path, help="synthetic.json of liquidwarp evaluate synthetic")
+    parser.add_argument("--before", default="", help="what the weights had learned before this run")
     options = parser.parse_args()
-    print(install(options.run, options.name, options.wardrobe, options.sizes))
+    known = {key: value for key, value in vars(options).items() if value is not None}
+    print(install(**known))
     subprocess.run([sys.executable, str(Path(__file__).with_name("manifest.py"))], check=True)
 
 
