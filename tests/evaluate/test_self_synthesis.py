@@ -10,8 +10,9 @@ from PIL import Image
 from liquidwarp.cache import Cache
 from liquidwarp.config import SelfEvaluation, SynthesisConfig
 from liquidwarp.errors import SettingError
-from liquidwarp.evaluate import self_synthesis
-from liquidwarp.evaluate.self_synthesis import evaluate_self, held_out_pairs, over_all
+from liquidwarp.evaluate import held_out, self_synthesis
+from liquidwarp.evaluate.held_out import held_out_pairs
+from liquidwarp.evaluate.self_synthesis import evaluate_self, over_all
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row
 from liquidwarp.flow.condition import condition_maps
@@ -72,9 +73,9 @@ def known(video, monkeypatch):
     """Nothing is detected: what would be found is known."""
 
     def cut_out(pictures, alphas, recovery, silhouettes, *_):
-        return tuple(s.astype(np.uint8) * 255 for s in silhouettes)
+        return [{"matte": torch.from_numpy(s.astype(np.uint8) * 255)} for s in silhouettes]
 
-    monkeypatch.setattr(self_synthesis, "recover_video", lambda *_, **__: video[1])
+    monkeypatch.setattr(held_out, "recover_video", lambda *_, **__: video[1])
     monkeypatch.setattr(photos, "_cut_out", cut_out)
     monkeypatch.setattr(self_synthesis, "SynthesisConfig", lambda size: SynthesisConfig(size, background="draft"))
     return video[0]
