@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,3 +242,38 @@ def test_settings_by_name():
     for wrong in ("speed=3", "minutes=fast", "steps", "size.x=3"):
         with pytest.raises(SettingError):
             read_overrides(TrainConfig(), [wrong])
+
+
+def test_hinge_loss_and_spectral_norm_learn_and_resume(tmp_path):
+    changes = {
+        "loss": replace(PLAIN, adversarial_kind="hinge", feature_matching=0.5),
+        "discriminator": DiscriminatorConfig(channels=8, num_layers=2, face_size=32, norm="spectral"),
+        "adversarial_start": 0.0,
+        "steps": 6,
+    }
+    whole = train(tiny_run(tmp_path / "whole", **changes))
+    rows = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert len(rows) == 6
+    assert all(row["discriminator"] > 0 for row in rows)
+    first = train(tiny_run(tmp_path / "parts", part_minutes=1e-9, **changes))
+    rest = train(tiny_run(tmp_path / "parts", **changes))
+    assert first.losses + rest.losses == whole.losses  # the norm's own vectors go on too
+
+
+def test_tensorboard_gets_losses_and_pictures(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(tiny_run(tmp_path, steps=3, tensorboard=True))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("total")] == [1, 2, 3]
+    (picture,) = events.Images("people")
+    assert picture.step == 3
+    assert picture.encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_missing_tensorboard_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(SettingError, match="pip install tensorboard"):
+        train(tiny_run(tmp_path, tensorboard=True))

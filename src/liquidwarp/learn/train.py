@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -203,20 +204,28 @@ def _pace(config: TrainConfig, step: int, progress: float) -> Pace:
     )
 
 
+def _open_board(config: TrainConfig) -> Any:
+    """TensorBoard's writer, or None where it is not wanted."""
+    if not config.tensorboard:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise SettingError("train.tensorboard: TensorBoard is missing; run 'pip install tensorboard'.") from error
+    return SummaryWriter(str(config.output / "tensorboard"))
+
+
 class _Log:
     """JSON lines in ``log.jsonl``, and TensorBoard events where wanted."""
 
     def __init__(self, config: TrainConfig, is_first: bool) -> None:
         self._path = config.output / "log.jsonl" if is_first else None
-        self._board = None
+        self._board: Any = None
         self._last: tuple[int, float, float] | None = None
         self._every, self._written = config.log_every, -math.inf
         if is_first:
             config.output.mkdir(parents=True, exist_ok=True)
-            if config.tensorboard:
-                from torch.utils.tensorboard import SummaryWriter
-
-                self._board = SummaryWriter(str(config.output / "tensorboard"))
+            self._board = _open_board(config)
 
     def is_due(self, step: int, seconds: float) -> bool:
         """At a part's first step, then every so many steps and at least every ten seconds."""
@@ -246,6 +255,7 @@ class _Log:
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
+            self._board.flush()
         return values["total"]
 
 
@@ -263,6 +273,9 @@ def _report(
     samples = [data.samples(index)[0] for index in range(max(count, 1))]
     sheet = contact_sheet(averaged, samples, mixed_precision=config.mixed_precision)
     write_png(config.output / f"people_{position.step:07d}.png", sheet)
+    if (board := _open_board(config)) is not None:
+        board.add_image("people", sheet.clamp(0, 1).cpu(), position.step)
+        board.close()
     scores: dict[str, Scores] = {}
     if finished:
         scores = evaluate_generator(averaged, samples, Scorer(players.judges.perceptual), config.mixed_precision)
