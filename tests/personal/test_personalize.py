@@ -1,5 +1,6 @@
 """Learning helps, never harms, can be repeated, stopped and gone on with."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,11 +9,11 @@ import torch
 from liquidwarp.errors import WeightsCorruptError
 from liquidwarp.geometry.crop import Crop
 from liquidwarp.learn.players import Judges
-from liquidwarp.personal.lessons import make_lesson
+from liquidwarp.personal.lessons import make_lesson, prepare_set
 from liquidwarp.personal.personalize import Moment, estimate_seconds, personalise
 from liquidwarp.personal.tuner import Tuner
 
-from .conftest import CONFIG
+from .conftest import CONFIG, SYNTHESIS
 
 SIZE = 256
 
@@ -121,3 +122,35 @@ def test_times_are_told_for_every_quality(person, plain_network):
     times = estimate_seconds([person], plain_network, SIZE, CONFIG)
     assert set(times) == {"draft", "good", "best"}
     assert all(time > 0 for time in times.values())
+
+
+def test_a_print_that_the_network_blurs_comes_back(person, plain_network, anny):
+    """Red beside blue on the chest, and a network that takes nothing over from the warped photo: before, it is grey."""
+    view = person.views[0]
+    middle, top = int(view.head[[0, 2]].mean()), int(view.head[3]) + 12
+    image = view.image.clone()
+    image[:, top : top + 30, middle - 18 : middle] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
+    image[:, top : top + 30, middle : middle + 18] = torch.tensor([0.1, 0.1, 0.9])[:, None, None]
+    printed = replace(view, image=image, judged=torch.ones_like(view.judged))
+    sources = prepare_set([printed], anny, SYNTHESIS, [0], torch.Generator().manual_seed(2))
+    lesson = make_lesson(sources, printed, Crop(middle - 48, top - 32, 96, 96))
+    blurring = copy.deepcopy(plain_network)
+    blurring.transfer_net.heads.bias[4] = -12.0  # the gate to the warped texture is shut
+
+    def redness(picture):
+        """How much redder the left half is than the right one, on the front of the chest."""
+        red = (picture[0, 0] - picture[0, 2])[36:58]
+        return float(red[:, 32:46].mean() - red[:, 50:64].mean())
+
+    tuner = Tuner(blurring, replace(CONFIG, learning_rate=5e-3), Judges(CONFIG.loss, torch.device("cpu")), steps=60)
+
+    def drawn():
+        with torch.no_grad():
+            return redness(tuner.judge(lesson, 0, listens=False)[2])
+
+    true, before = redness(lesson.images[0]), drawn()
+    assert true > 1.2
+    assert before < 0.2 * true
+    for number in range(60):
+        tuner.step(lesson, number)
+    assert drawn() > 0.6 * true
