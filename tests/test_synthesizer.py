@@ -80,7 +80,7 @@ def test_in_the_own_pose_the_photo_comes_back(kind, demo_photos, scenery, reques
 
 
 def test_a_network_keeps_what_the_photos_show(demo_photos, anny, scenery):
-    """Untrained, its own colours are grey: what looks like the photo is the photo's."""
+    """Untrained, its own colours are grey: half of the photo's halve their error, which is 6 dB."""
     torch.manual_seed(0)
     generator = LiquidWarpingGenerator(replace(TINY, copy_gate=False)).eval()
     seen = {}
@@ -88,8 +88,8 @@ def test_a_network_keeps_what_the_photos_show(demo_photos, anny, scenery):
         person = prepare_bank(demo_photos, anny, replace(CONFIG, keep=keep), generator, scenery)
         (frame,) = render_frames(person, person.body, CONFIG)
         seen[keep] = psnr(frame, demo_photos.pictures[0], inner(demo_photos))
-    assert seen["photos"] > 24
     assert seen["nothing"] < 18
+    assert seen["photos"] == pytest.approx(seen["nothing"] + 6, abs=1)
 
 
 def test_the_person_moves_with_the_camera(bank):

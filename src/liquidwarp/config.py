@@ -248,8 +248,8 @@ class SynthesisConfig:
     """What carries hair and clothes outside of the body. halo: made from each photo. shell: an inflated skin. auto:
     both for networks, halo for texture."""
     keep: Literal["photos", "nothing"] = "photos"
-    """What a network must keep. photos: the photos' own pixels where one shows the place, and half of their outline;
-    the network makes the rest. nothing: all is the network's, which is faster and softer."""
+    """What a network must keep. photos: half of the photos' own pixels where one shows the place, and half of their
+    outline; the network makes the rest. nothing: all is the network's, which has the cleaner outline."""
     background: Literal["good", "draft"] = "good"
     """How the background behind the person is invented. good: by patches of the photo (seconds). draft: smeared."""
     shadow: bool = True

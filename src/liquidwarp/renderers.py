@@ -140,7 +140,7 @@ class NetworkRenderer:
 def keep_photos(
     flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"]
 ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
-    """Put the photos' own pixels, as texture warping draws them, over the network's where one shows the place.
+    """Mix half of the photos' own pixels, as texture warping draws them, into the network's where one shows the place.
 
     Args:
         flow: From :func:`drawn_flow`.
@@ -149,9 +149,8 @@ def keep_photos(
     """
     shown, outline = flow.texture, flow.texture_matte
     seen = seen_weight(flow.visible.amax(1, keepdim=True))
-    # Where no photo shows the place both make it up, and both outlines err, in different ways: the mean is nearer to
-    # the truth than either (docs/results.md).
-    kept = (outline / _FAINT).clamp(0, 1) * (1 + seen) / 2
+    # Colours and outlines err in different ways: the mean is nearer to the truth than either (docs/results.md).
+    kept = (outline / _FAINT).clamp(0, 1) * seen / 2
     return colour + kept * (shown - colour), (opacity + outline) / 2
 
 
