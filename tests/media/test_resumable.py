@@ -8,13 +8,18 @@ from liquidwarp.media import open_frames, resumable
 from liquidwarp.media.resumable import ResumableWriter
 
 
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "_SEGMENT", 4)
+
+
 def frame(index: int) -> np.ndarray:
     return np.full((48, 64, 3), 10 * index, np.uint8)
 
 
 def write(path: Path, start: int, stop: int, key: str = "a") -> int:
     """Write frames start..stop of 10; fewer than 10 is an interruption. Gives the frames that were there before."""
-    with ResumableWriter(path, fps=30000 / 1001, size=(64, 48), key=key, segment=4) as video:
+    with ResumableWriter(path, fps=30000 / 1001, size=(64, 48), key=key) as video:
         done = video.done
         for index in range(max(start, done), 10):
             if index == stop:
@@ -59,7 +64,7 @@ def test_resume_can_be_refused(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         write(path, 0, 6)
-    assert ResumableWriter(path, fps=30000 / 1001, size=(64, 48), key="a", segment=4, resume=False).done == 0
+    assert ResumableWriter(path, fps=30000 / 1001, size=(64, 48), key="a", resume=False).done == 0
 
 
 def test_an_early_interruption_leaves_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from liquidwarp.errors import MediaError, ShapeError
-from liquidwarp.media import VideoWriter, check_output, open_frames, open_writer
+from liquidwarp.media import VideoWriter, check_output, open_frames, open_writer, resumable
 from liquidwarp.media.resumable import ResumableWriter
 
 from .conftest import write_video
@@ -89,10 +89,11 @@ def write_until_killed(video):
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".webm"])
-def test_an_interrupted_run_goes_on_with_the_sound(tmp_path, suffix):
+def test_an_interrupted_run_goes_on_with_the_sound(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(resumable, "_SEGMENT", 4)
     sound = write_video(tmp_path / "sound.mp4", [picture()[..., :3].copy()] * 10, audio=("aac", 0.4))
     path = tmp_path / f"out{suffix}"
-    options = {"audio_from": sound, "segment": 4, "frames": 10, "alpha": True}
+    options = {"audio_from": sound, "frames": 10, "alpha": True}
     with pytest.raises(KeyboardInterrupt):
         write_until_killed(ResumableWriter(path, 25, SIZE, "key", **options))
     with ResumableWriter(path, 25, SIZE, "key", **options) as video:

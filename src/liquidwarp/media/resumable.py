@@ -30,6 +30,8 @@ _VIDEO_BYTES = 0.05
 """Per pixel and frame, for pictures with much detail; most need less than half."""
 _STILL_BYTES = 2.0
 """The same for a PNG file."""
+_SEGMENT = 48
+"""Frames."""
 _SLOW = 0.2
 """Frames that take longer on the average of their segment [s] are kept one by one."""
 _TRANSPARENT_BYTES = 0.7
@@ -59,7 +61,6 @@ class ResumableWriter:
         size: tuple[int, int],
         key: str,
         audio_from: str | Path | None = None,
-        segment: int = 48,
         resume: bool = True,
         frames: int | None = None,
         alpha: bool = False,
@@ -72,7 +73,6 @@ class ResumableWriter:
             size: (width, height) of the frames [px].
             key: Names what is being made; segments of another key are thrown away.
             audio_from: Take the sound of this video.
-            segment: Frames per segment.
             resume: False throws an earlier run's segments away.
             frames: How many there will be: the disk must have room for them.
             alpha: Frames have a fourth channel, their opacity.
@@ -88,10 +88,10 @@ class ResumableWriter:
         else:
             VideoWriter(self.path, fps, size, alpha=alpha)
         self._alpha = alpha
-        self._fps, self._size, self._audio_from, self._segment = fps, size, audio_from, segment
+        self._fps, self._size, self._audio_from, self._segment = fps, size, audio_from, _SEGMENT
         self._folder = self.path.with_name(f".{self.path.name}.parts")
         shape = {"size": list(size), "alpha": alpha}
-        self._key = {"key": key, "fps": float(fps), **shape, "segment": segment, "stills": self._stills}
+        self._key = {"key": key, "fps": float(fps), **shape, "segment": self._segment, "stills": self._stills}
         self._current: VideoWriter | None = None
         self._began = 0.0  # when the first frame of this segment was asked for
         self.done = self._find_earlier(resume)
