@@ -18,8 +18,10 @@ from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.draw import seen_weight
 from liquidwarp.flow.extension import inflated_shell
+from liquidwarp.flow.masks import dilate
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import FlowSources
+from liquidwarp.flow.texture import grow_colours
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceBatch, SourceFeatures, TargetBatch
 from liquidwarp.gan.pretrained import BUNDLED, load_generator
@@ -39,6 +41,13 @@ __all__ = [
 
 _FAINT = 0.3
 """Below this opacity the warp's colour counts less."""
+_WAY = 2
+"""Raised when the same network draws otherwise."""
+_SOLID = 0.6
+_RIM = 10 / 512
+"""How far the warp's colours go on beyond its outline, relative to the picture's height."""
+_DECISION = 1.6
+"""How much steeper than their mean the common outline is."""
 
 
 @runtime_checkable
@@ -124,7 +133,7 @@ class NetworkRenderer:
 
     def fingerprint(self) -> str:
         """The network's weights, as personalisation changes them."""
-        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}-{self.keeps_photos}"
+        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}-{self.keeps_photos}-{_WAY}"
 
     def render(
         self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
@@ -151,7 +160,13 @@ def keep_photos(
     seen = seen_weight(flow.visible.amax(1, keepdim=True))
     # Colours and outlines err in different ways: the mean is nearer to the truth than either (docs/results.md).
     kept = (outline / _FAINT).clamp(0, 1) * seen / 2
-    return colour + kept * (shown - colour), (opacity + outline) / 2
+    colour = colour + kept * (shown - colour)
+    solid = (outline > _SOLID).to(colour.dtype)
+    rim = dilate(solid, round(_RIM * outline.shape[-2])) - solid
+    # Just beyond the warp's outline cloth goes on; the network's own colours stray there.
+    colour = colour + rim * (grow_colours(shown, solid) - colour)
+    # Where only one of them sees the person the mean is a ghost.
+    return colour, (((opacity + outline) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)
 
 
 def drawn_flow(
