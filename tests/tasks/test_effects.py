@@ -179,6 +179,19 @@ def test_another_body_stands_on_the_same_ground(bank, edits):
     assert other.body.camera.translation[0, 0] == bank.body.camera.translation[0, 0]
 
 
+def test_a_head_does_not_leave_the_picture(bank):
+    """In a photo that ends just above the head, somebody taller is drawn smaller, still on the same ground."""
+    vertices = bank.model.pose(bank.model.rest(bank.body.betas[None]), bank.body.rel_rotmats).vertices
+    top = float(bank.body.camera.project(vertices)[..., 1].min())
+    up = WeakPerspective(bank.body.camera.scale, bank.body.camera.translation - torch.tensor([[0.0, top - 8]]))
+    tight = replace(bank, body=replace(bank.body, camera=up))
+    tall = reshape(tight, "height=+10cm").body
+    vertices = bank.model.pose(bank.model.rest(tall.betas[None]), tall.rel_rotmats).vertices
+    assert float(tall.camera.project(vertices)[..., 1].min()) == pytest.approx(0.02 * 256, abs=0.1)
+    assert lowest_pixel(bank, tall) == pytest.approx(lowest_pixel(bank, tight.body), abs=0.05)
+    assert 0.85 < float(tall.camera.scale / up.scale) < 0.99
+
+
 def person_rows(bank, frame):
     """Rows and area of what differs from the background."""
     there = np.abs(frame.astype(int) - bank.background).sum(-1) > 60

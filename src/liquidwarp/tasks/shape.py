@@ -13,13 +13,18 @@ from liquidwarp.synthesizer import SourceBank
 
 __all__ = ["reshape"]
 
+_FREE = 0.02
+"""Free border above the head, as a share of the picture's height; less where the photo has less."""
+_SMALLEST = 0.85
+"""The person is not made smaller than this to stay in the picture."""
+
 
 def reshape(bank: SourceBank, edits: str) -> SourceBank:
     """The person with another body: a person like every other, who can imitate, be seen from other sides, be dressed.
 
     The photos stay on the body that was fitted to them; only the targets have the new one. So colours move with the
     skin below them, and a garment is stretched to the new body. The person stands on the same spot of the picture at
-    the same scale.
+    the same scale, unless the head would leave the picture: then a little smaller.
 
     Args:
         bank: The person.
@@ -30,12 +35,20 @@ def reshape(bank: SourceBank, edits: str) -> SourceBank:
     """
     model, body = bank.model, bank.body
     betas = edit_shape(model, body.betas, parse_shape(edits, model))
-    sunk = _lowest(model, body.rel_rotmats, betas) - _lowest(model, body.rel_rotmats, body.betas)
-    shift = torch.stack([torch.zeros_like(sunk), body.camera.scale * sunk], 1)
-    camera = WeakPerspective(body.camera.scale, body.camera.translation - shift)
+    top, bottom = _reach(model, body.rel_rotmats, body.betas)
+    new_top, new_bottom = _reach(model, body.rel_rotmats, betas)
+    scale, x, y = body.camera.scale[0], body.camera.translation[0, 0], body.camera.translation[0, 1]
+    ground = y + scale * bottom
+    free = torch.minimum(y + scale * top, ground.new_tensor(_FREE * bank.size[1]))
+    room = (ground - free) / (scale * (new_bottom - new_top))
+    scale = scale * room.clamp(_SMALLEST, 1)
+    camera = WeakPerspective(scale[None], torch.stack([x, ground - scale * new_bottom])[None])
     return replace(bank, body=BodyParams(betas, body.rel_rotmats, camera))
 
 
-def _lowest(model: BodyModel, rel_rotmats: Float[Tensor, "1 J 3 3"], betas: Float[Tensor, "K"]) -> Float[Tensor, "1"]:
-    """How far below the root joint the body's lowest point is [m]."""
-    return model.pose(model.rest(betas[None]), rel_rotmats).vertices[..., 1].amax(1)
+def _reach(
+    model: BodyModel, rel_rotmats: Float[Tensor, "1 J 3 3"], betas: Float[Tensor, "K"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Height of the highest and of the lowest point over the root joint, y down [m]."""
+    height = model.pose(model.rest(betas[None]), rel_rotmats).vertices[0, :, 1]
+    return height.amin(), height.amax()
