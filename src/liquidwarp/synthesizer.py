@@ -22,6 +22,7 @@ from liquidwarp.flow.contact import contact_light, ground_lines
 from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions, no_extension
 from liquidwarp.flow.halo import halo
 from liquidwarp.flow.masks import grow_colours
+from liquidwarp.flow.shoes import put_on_shoes, wears_shoes
 from liquidwarp.flow.sources import FlowSources, prepare_sources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
@@ -152,6 +153,7 @@ def prepare_bank(
         crops.append(crop)
         images.append(crop.take(_to_tensor(photo)))
         mattes.append(crop.take(_to_tensor(opacity[..., None]), outside="zero"))
+    photos = _shod(photos, model, crops, torch.cat(images), torch.cat(mattes))
     backdrop: Backdrop
     if background is None:
         backdrop = OwnPlace(photos, config.background, cache or Cache(enabled=False))
@@ -171,6 +173,20 @@ def prepare_bank(
         notes=photos.recovery.notes,
     )
     return replace(equip_bank(person, model, config, generator, device), photos=photos)
+
+
+def _shod(
+    photos: SourcePhotos,
+    model: BodyModel,
+    crops: Sequence[Crop],
+    images: Float[Tensor, "S 3 H W"],
+    mattes: Float[Tensor, "S 1 H W"],
+) -> SourcePhotos:
+    """The same photos; feet that look like shoes are shaped like shoes."""
+    body = photos.recovery.body
+    if not wears_shoes(model, _in_crops(body, crops), images, mattes):
+        return photos
+    return replace(photos, recovery=replace(photos.recovery, body=put_on_shoes(model, body)))
 
 
 def equip_bank(
