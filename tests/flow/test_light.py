@@ -63,3 +63,11 @@ def test_another_thing_in_one_photo_is_not_taken_for_light(box_body):
     sources = prepare_source_batch(box_body, no_extension(box_body), surface, images[None], mattes[None])
     evened = even_light(box_body, sources.colours[0], sources.body[0], raster)
     assert (evened - sources.colours[0]).abs().max() < 0.05
+
+
+def test_another_shirt_is_not_taken_for_light(box_body):
+    lights = torch.tensor([[1.0, 1.0, 1.0], [0.3, 1.8, 0.3]])
+    _, surface, raster, images, mattes = photos(box_body, box_params(scale=60.0, at=(48.0, 48.0)), lights)
+    sources = prepare_source_batch(box_body, no_extension(box_body), surface, images[None], mattes[None])
+    evened = even_light(box_body, sources.colours[0], sources.body[0], raster)
+    assert (evened - sources.colours[0]).abs().max() < 0.05

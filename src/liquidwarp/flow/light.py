@@ -20,9 +20,9 @@ _SEEN = 0.3
 _DARK = 0.03
 _LEAST = 40
 """Fewer places that two photos share say nothing."""
-_ALIKE = 0.9
+_ALIKE = 0.4
 """Places whose colours differ more [logarithm] are not the same thing."""
-_STRONGEST = 0.5
+_STRONGEST = 0.4
 """A photo is changed by this factor at most [logarithm]."""
 _ROUNDS = 40
 """How widely differences are smoothed [edges of the mesh]."""
