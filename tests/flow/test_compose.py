@@ -133,7 +133,7 @@ class TestVisibility:
         source = anny_params(anny, 0.25, 192, upperarm01_L=(0, 0, -0.35), upperarm01_R=(0, 0, 0.35))
         target = anny_params(anny, yaw, 192, upperarm01_L=(0, 0, 1.0), lowerarm01_R=(-1.0, 0, 0))
         mattes = coverage(anny, source, size)
-        sources = prepare_sources(anny, no_extension(anny), source, torch.rand(1, 3, *size), mattes)
+        sources = prepare_sources(anny, no_extension(anny), source, torch.full((1, 3, *size), 0.5), mattes)
         found = compose_flow(sources, target, size).visible[0] > 0.5
         surface = project_bodies(anny, no_extension(anny), source)
         shown = rasterize(project_bodies(anny, no_extension(anny), target).body, anny.faces, *size)
@@ -187,17 +187,6 @@ class TestManySources:
             for name in ("grid", "valid", "visible", "condition", "texture", "texture_matte"):
                 rows = getattr(joint, name)[3 * g : 3 * g + 3]
                 assert torch.allclose(rows.float(), getattr(single, name).float(), atol=1e-5), name
-
-    def test_trusted_source_gives_the_colour(self, box_body):
-        bodies = [box_params(), box_params()]
-        images = torch.tensor([[1.0, 0, 0], [0, 1, 0]])[:, :, None, None].expand(-1, -1, *SIZE).contiguous()
-        mattes = torch.cat([coverage(box_body, body) for body in bodies])
-        trust = torch.tensor([0.6, 1.0])
-        sources = prepare_sources(box_body, no_extension(box_body), bodies, images, mattes, trust)
-        flow = compose_flow(sources, bodies[0], SIZE)
-        seen = flow.visible[0].amin(0) > 0.5
-        assert flow.texture[0, 1][seen].min() > 0.95
-        assert flow.visible[0, 0][seen].min() > 0.5
 
     def test_part_choice(self, box_body):
         bodies = [box_params(), box_params(size=0.1)]

@@ -26,7 +26,7 @@ _NEIGHBOURS = 40
 _LIKE = 3
 """So many of the neighbours must have a colour: single ones may be wrong themselves."""
 _FEW = 40
-_REACH, _REACH_OF_HAND = 80 / 512, 28 / 512
+_REACH, _REACH_OF_HAND = 120 / 512, 28 / 512
 """How far away in the picture the other part may be, relative to its height: all of an arm is bare or covered."""
 _HEIGHT_WEIGHT = 4.0
 """Own colours are those at the same height rather than those beside: clothes have hems."""

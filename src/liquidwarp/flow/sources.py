@@ -86,7 +86,6 @@ def prepare_sources(
     bodies: BodyParams | Sequence[BodyParams],
     images: Float[Tensor, "S 3 H W"],
     mattes: Float[Tensor, "S 1 H W"],
-    trust: Float[Tensor, "S"] | None = None,
 ) -> FlowSources:
     """Prepare the photos of one person, or of several people that lend each other parts.
 
@@ -96,8 +95,6 @@ def prepare_sources(
         bodies: The S fitted bodies, cameras in these images' pixels; a list where shapes differ.
         images: RGB in [0, 1].
         mattes: Opacity of the person, 1 = person.
-        trust: How well each photo's body fits and how sharp it is (0, 1]: where two photos show the same place, the
-            more trusted one gives its colour; None: all alike.
 
     Raises:
         ShapeError: the numbers of bodies, images and mattes differ.
@@ -107,9 +104,7 @@ def prepare_sources(
     surface = project_bodies(model, extension, bodies)
     if len(surface) != sizes["S"]:
         raise ShapeError(f"bodies: expected one per image, {sizes['S']}, got {len(surface)}.")
-    prepared = prepare_source_batch(
-        model, extension, surface, images[None], mattes[None], None if trust is None else trust[None]
-    )
+    prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None])
     cleaned = _without_strange_colours(prepared, surface, images, mattes)
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
@@ -162,7 +157,6 @@ def prepare_source_batch(
     surface: ProjectedSurface,
     images: Float[Tensor, "G S 3 H W"],
     mattes: Float[Tensor, "G S 1 H W"],
-    trust: Float[Tensor, "G S"] | None = None,
 ) -> FlowSources:
     """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s."""
     people, sources, _, height, width = images.shape
@@ -178,8 +172,6 @@ def prepare_source_batch(
     around_seen = extension_visibility(points, normals, extension.owner, source, nearest)
     clear = clear_of_limbs(surface.body, raster, model, round(_CLEARANCE * height))
     preference = _preference(model, seen, surface)
-    if trust is not None:
-        preference = preference * trust.reshape(-1, 1)
     body = _columns(surface.body, seen, preference, height, width)
     around = _columns(points, around_seen, preference.index_select(1, extension.anchor), height, width)
     margin = max(1, round(_ERODE * height))
