@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,19 @@ def test_only_who_is_found_in_a_second_look_is_a_person():
     picture = draw(SIZE, LARGE)
     assert len(detector(Discs()).detect_people(picture)) == 1
     assert detector(Fanciful()).detect_people(picture) == []
+
+
+def test_a_place_means_who_is_there_not_whose_box_is_nearer(monkeypatch):
+    """The smaller one stretches an arm far out: the middle of her landmarks is farther away than the larger one's."""
+    large, small = (100.0, 80.0, 40.0), (158.0, 80.0, 17.0)
+    finder = detector()
+    first, second = finder.detect_people(draw(SIZE, large, small))
+    stretched = second.xy.copy()
+    stretched[15] = (236.0, 80.0)
+    people = [first, replace(second, xy=stretched)]
+    monkeypatch.setattr(finder, "detect_people", lambda rgb, everybody=True: people)
+    assert finder.find(draw(SIZE, large, small), (143.0, 80.0)) is people[1]
+    assert finder.find(draw(SIZE, large, small), (130.0, 80.0)) is people[0]
 
 
 class Shy(Discs):

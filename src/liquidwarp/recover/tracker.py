@@ -265,7 +265,12 @@ class PersonDetector:
             NoPersonFoundError: see :func:`choose_person`.
         """
         people = self.detect_people(rgb, everybody=False) if choice is None else []
-        return choose_person(people or self.detect_people(rgb), choice, self.config.min_height)
+        people = people or self.detect_people(rgb)
+        if isinstance(choice, tuple):  # boxes of people who stand close overlap, their masks do not
+            x, y = int(choice[0]), int(choice[1])
+            inside = 0 <= x < rgb.shape[1] and 0 <= y < rgb.shape[0]
+            people = [pose for pose in people if inside and self._mask(pose, rgb)[y, x]] or people
+        return choose_person(people, choice, self.config.min_height)
 
     def _sight(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose, hands: tuple[Hand | None, Hand | None]) -> Sighting:
         size = (rgb.shape[1], rgb.shape[0])
