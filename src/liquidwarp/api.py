@@ -1,7 +1,7 @@
 """The public door: :class:`LiquidWarper`."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -21,16 +21,19 @@ from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
+from liquidwarp.media.newest import NewestFrames
 from liquidwarp.personal.person import PersonalBank, personalise_banks
 from liquidwarp.personal.person_file import PERSON_SUFFIX, load_person
 from liquidwarp.personal.personalize import Watcher
 from liquidwarp.personal.watch import ProgressBar
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.recover.live import LiveBody
 from liquidwarp.recover.photos import load_sources
 from liquidwarp.renderers import load_network
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.tasks.imitate import Driving, Imitation, imitate, load_driving
+from liquidwarp.tasks.live import LiveResult, imitate_live
 from liquidwarp.tasks.rendering import Rendering
 from liquidwarp.tasks.shape import reshape
 from liquidwarp.tasks.transfer import transfer
@@ -353,6 +356,31 @@ class LiquidWarper:
             return view(person, str(pose), config, self._synthesis(person))
         motion = self._driving(pose, None, 1 if angle is not None else frames)
         return view(person, motion.motion, config, self._synthesis(person))
+
+    def live(
+        self,
+        person: SourceBank,
+        frames: NewestFrames,
+        camera: Literal["fixed", "follow"] = "fixed",
+        driving_person: PersonChoice = None,
+    ) -> Iterator[LiveResult]:
+        """Live imitation: let the person do what a camera sees, newest frame first.
+
+        Args:
+            person: From :meth:`prepare`; a small size and texture warping are the fastest.
+            frames: The camera, or a video played at its own speed, opened by ``with``.
+            camera: "fixed" keeps the person in place; "follow" takes size and place from the camera.
+            driving_person: Who moves, if several people are in view.
+
+        Returns:
+            Pictures as they are made, with the frame rate.
+
+        Example:
+            with NewestFrames("0") as camera:
+                for result in warper.live(person, camera):
+                    show(result.picture)
+        """
+        return imitate_live(person, frames, LiveBody(self.model, driving_person), camera, self._synthesis(person))
 
     def _driving(self, path: Source, fps: float | None, frames: int | None, person: PersonChoice = None) -> Driving:
         driving = load_driving(path, self.model, fps, frames, person, self.cache)

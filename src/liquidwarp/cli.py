@@ -18,6 +18,7 @@ import tyro
 from liquidwarp.commands import Imitate, Transfer, View
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
+from liquidwarp.live_command import Live
 from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_background, parse_people
 from liquidwarp.personal_commands import Personalize
 from liquidwarp.recover.choice import parse_choice
@@ -29,6 +30,7 @@ __all__ = [
     "Doctor",
     "Evaluate",
     "Imitate",
+    "Live",
     "Personalize",
     "Prepare",
     "Recover",
@@ -319,7 +321,7 @@ class Evaluate:
         self.protocol.run()
 
 
-Command = Imitate | Transfer | View | Personalize | Demo | Recover | Prepare | Train | Evaluate | Doctor
+Command = Imitate | Transfer | View | Live | Personalize | Demo | Recover | Prepare | Train | Evaluate | Doctor
 
 COMMANDS: dict[str, tuple[type[Command], str]] = {
     "imitate": (
@@ -361,6 +363,15 @@ The picture behind the person stays as it is: only the person is seen from other
 
 imitate, transfer and view take the file: --source alice.liquid. The time that each quality needs is printed first.
 Ctrl-C keeps the best so far. docs/personalize.md tells more.""",
+    ),
+    "live": (
+        Live,
+        """
+  liquidwarp live --source front.jpg
+  liquidwarp live --source front.jpg --driving 1 --background white
+  liquidwarp live --source front.jpg --driving dance.mp4 --out live.mp4 --seconds 10
+
+docs/live.md says how fast it is, and what it cannot do.""",
     ),
     "demo": (
         Demo,
