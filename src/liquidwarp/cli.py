@@ -18,7 +18,7 @@ import tyro
 from liquidwarp.commands import Imitate, Transfer, View
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
-from liquidwarp.live_command import Live
+from liquidwarp.live_commands import Live
 from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_background, parse_people
 from liquidwarp.personal_commands import Personalize
 from liquidwarp.recover.choice import parse_choice

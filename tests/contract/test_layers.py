@@ -27,7 +27,7 @@ FLOORS = (
     ("evaluate",),
     ("api",),
     ("arguments", "doctor", "options"),
-    ("commands", "live_command", "personal_commands", "training_commands"),
+    ("commands", "live_commands", "personal_commands", "training_commands"),
     ("cli", "web"),
 )
 """Lowest first; rooms of one floor do not import each other."""
