@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from liquidwarp.body.model import BodyParams
+from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import digest_of_tensors
 from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
 from liquidwarp.flow.compose import Choice, compose_flow
@@ -21,6 +23,7 @@ from liquidwarp.flow.extension import inflated_shell
 from liquidwarp.flow.masks import dilate
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import FlowSources
+from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.texture import grow_colours
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceBatch, SourceFeatures, TargetBatch
@@ -33,6 +36,8 @@ __all__ = [
     "Renderer",
     "TextureRenderer",
     "drawn_flow",
+    "head_mask",
+    "keep_head",
     "keep_photos",
     "load_network",
     "source_views",
@@ -41,6 +46,10 @@ __all__ = [
 
 _FAINT = 0.3
 """Below this opacity the warp's colour counts less."""
+_NEAR = 0.005
+"""Surface points this little outside of the head belong to it, in rest coordinates."""
+_SOFT = 2 / 256
+"""Width of the head's soft edge, as a share of the picture."""
 _WAY = 2
 """Raised when the same network draws otherwise."""
 _SOLID = 0.6
@@ -115,6 +124,8 @@ class NetworkRenderer:
     """Compute in half precision where the device is an NVIDIA GPU."""
     keeps_photos: bool = True
     """Show the photos' own pixels where one shows the place; else all is the network's."""
+    keeps_head: bool = False
+    """Show the photos' own pixels on the head at least: who it is depends on few of them."""
 
     @staticmethod
     @torch.no_grad()
@@ -125,11 +136,12 @@ class NetworkRenderer:
         warp: TextureRenderer,
         half: bool = False,
         keeps_photos: bool = True,
+        keeps_head: bool = False,
     ) -> "NetworkRenderer":
         """Encode the sources; everything on one device."""
         with _precision(views.images.device, half):
             features = generator.encode(SourceBatch.of(views))
-        return NetworkRenderer(sources, generator, features, warp, half, keeps_photos)
+        return NetworkRenderer(sources, generator, features, warp, half, keeps_photos, keeps_head)
 
     def fingerprint(self) -> str:
         """The network's weights, as personalisation changes them."""
@@ -143,7 +155,11 @@ class NetworkRenderer:
         with _precision(flow.grid.device, self.half):
             synthesis = self.generator.transfer(self.features, TargetBatch.of(flow))
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
-        return keep_photos(flow, colour, opacity) if self.keeps_photos else (colour, opacity)
+        if self.keeps_photos:
+            return keep_photos(flow, colour, opacity)
+        if self.keeps_head:
+            return keep_head(self.sources.model, flow, colour, opacity)
+        return colour, opacity
 
 
 def keep_photos(
@@ -167,6 +183,32 @@ def keep_photos(
     colour = colour + rim * (grow_colours(shown, solid) - colour)
     # Where only one of them sees the person the mean is a ghost.
     return colour, (((opacity + outline) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)
+
+
+def keep_head(
+    model: BodyModel, flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"]
+) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+    """Put the photos' own pixels over the network's on the head, where a photo shows it.
+
+    Args:
+        model: The body.
+        flow: From :func:`drawn_flow`.
+        colour: The network's.
+        opacity: The network's.
+    """
+    kept = head_mask(model, flow) * seen_weight(flow.visible.amax(1, keepdim=True))
+    return colour + kept * (flow.texture - colour), opacity + kept * (flow.texture_matte - opacity)
+
+
+def head_mask(model: BodyModel, flow: TargetFlow) -> Float[Tensor, "T 1 H W"]:
+    """Where the targets show the head and its hair, by the names of surface points; with soft edges."""
+    head = (model.vertex_part == PARTS.index("head")) | (model.vertex_part == PARTS.index("face"))
+    points = rest_coordinates(model)[head].to(flow.condition.device)
+    low, high = (edge[:, None, None] for edge in (points.amin(0), points.amax(0)))
+    named, shown = flow.condition[:, :3], flow.condition[:, 6:8].amax(1, keepdim=True) > 0
+    inside = ((named >= low - _NEAR) & (named <= high + _NEAR)).all(1, keepdim=True) & shown
+    radius = max(1, round(_SOFT * inside.shape[-1]))
+    return F.avg_pool2d(inside.float(), 2 * radius + 1, 1, radius, count_include_pad=False)
 
 
 def drawn_flow(

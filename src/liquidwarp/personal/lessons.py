@@ -25,7 +25,7 @@ from liquidwarp.geometry.crop import Crop
 from liquidwarp.geometry.warp import resize
 from liquidwarp.learn.datasets import Faces
 from liquidwarp.personal.views import View
-from liquidwarp.renderers import TextureRenderer, drawn_flow, source_views
+from liquidwarp.renderers import TextureRenderer, drawn_flow, head_mask, source_views
 from liquidwarp.synthesizer import build_extension
 from liquidwarp.synthetic.dataset import Bodies, perturb
 
@@ -239,6 +239,9 @@ def make_lesson(sources: SourceSet, view: View, window: Crop) -> Lesson:
     )
     pictures = (seen.image, seen.matte, seen.scenery, seen.judged)
     image, matte, scenery, judged = (part[None, None].to(device) for part in pictures)
+    # A face that no source shows would only teach to blur faces.
+    hidden = (flow.visible * flow.valid).amax(1, keepdim=True) <= 0
+    judged = judged * ~(hidden & (head_mask(sources.sources.model, flow) > 0))[None]
     return Lesson(sources.batch, TargetBatch.of(flow), image, matte, scenery, judged, faces)
 
 

@@ -91,7 +91,7 @@ def with_tuning(bank: SourceBank, tuning: Tuning, pretrained: LiquidWarpingGener
     own = bank.renderer
     views = source_views(bank.sources, bank.images, bank.bodies)
     tuned = changed_copy(pretrained, tuning.change)
-    renderer = NetworkRenderer.of(bank.sources, views, tuned, own.warp, own.half, tuning.keeps_photos)
+    renderer = NetworkRenderer.of(bank.sources, views, tuned, own.warp, own.half, tuning.keeps_photos, keeps_head=True)
     names = SourceBank.__dataclass_fields__
     return PersonalBank(**{name: getattr(bank, name) for name in names} | {"renderer": renderer, "tuning": tuning})
 

@@ -97,7 +97,9 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
         pieces = photos.images.to(bank.device).split([len(p.images) for p in people])
         views = [source_views(p.sources, images, p.bodies) for p, images in zip(people, pieces, strict=True)]
         together = SourceViews(*(torch.cat([getattr(v, n) for v in views]) for n in ("images", "mattes", "conditions")))
-        renderer = NetworkRenderer.of(sources, together, own.generator, warp, own.half, own.keeps_photos)
+        renderer = NetworkRenderer.of(
+            sources, together, own.generator, warp, own.half, own.keeps_photos, own.keeps_head
+        )
     notes = tuple(dict.fromkeys(note for person in people for note in person.notes))
     return replace(bank, sources=sources, renderer=renderer, notes=notes)
 
