@@ -18,6 +18,7 @@ from liquidwarp.learn.clips import Clip, find_clips
 from liquidwarp.learn.prepare import prepare_clips
 from liquidwarp.media import save_image
 from liquidwarp.recover.photos import silhouette
+from liquidwarp.weights import load_tensors
 
 from .conftest import FRAMES, Filmed
 
@@ -69,7 +70,13 @@ def test_a_stopped_run_goes_on(filmed: Filmed, tmp_path: Path) -> None:
     assert filmed.cut_out == 4  # two and two
     run(filmed, tmp_path / "whole")
     for file in sorted((tmp_path / "whole").rglob("*.*")):
-        assert file.read_bytes() == (tmp_path / "parts" / file.relative_to(tmp_path / "whole")).read_bytes(), file
+        other = tmp_path / "parts" / file.relative_to(tmp_path / "whole")
+        if file.suffix == ".safetensors":  # the header's order is chance
+            (known, _), (found, _) = load_tensors(file), load_tensors(other)
+            assert known.keys() == found.keys()
+            assert all(torch.equal(known[name], found[name]) for name in known)
+        else:
+            assert file.read_bytes() == other.read_bytes(), file
     assert run(filmed, tmp_path / "parts").kept == ("walk",)
     assert filmed.cut_out == 8
 
