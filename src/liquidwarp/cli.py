@@ -279,7 +279,7 @@ class EvaluatePersonalize:
     """Videos of one person each."""
     settings: SelfEvaluation = field(default_factory=lambda: SelfEvaluation(models=("lite",)))
     variants: tuple[str, ...] = ()
-    """default, as-reference, own-sources, not-harder, no-discriminator, no-face, all-weights, decoder, low-rank,
+    """default, as-reference, own-sources, not-harder, no-discriminator, no-face, all-weights, decoder, transfer,
     whole-change, or settings such as steps=120,loss.face=1; all of the named ones if none is given."""
     out: Path | None = None
     """A folder for contact sheets and the figures as JSON."""
@@ -419,7 +419,7 @@ The second line goes on with the first one's run, at the size of the product. Th
   liquidwarp evaluate flicker out.mp4 dance.mp4
   liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation
   liquidwarp evaluate self clip.mp4 --sources 4 --models lite --personalize --out evaluation
-  liquidwarp evaluate personalize clip.mp4 --models lite --variants default low-rank steps=200
+  liquidwarp evaluate personalize clip.mp4 --models lite --variants default transfer steps=200
 
 docs/results.md says what is measured and how to read the tables.""",
     ),

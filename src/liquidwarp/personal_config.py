@@ -17,9 +17,9 @@ class PersonalizeConfig:
     """How long it may take. draft: minutes on a laptop. good: the usual. best: until nothing gets better."""
     steps: int = 0
     """Most steps; 0: by quality."""
-    tuned: Literal["transfer", "all", "decoder", "low-rank"] = "transfer"
-    """Which weights change. transfer: the network that draws. all: also the one that looks at the photos. decoder:
-    only what draws its last layers. low-rank: a thin addition to each convolution that draws."""
+    tuned: Literal["low-rank", "transfer", "all", "decoder"] = "low-rank"
+    """Which weights change. low-rank: a thin addition to each convolution that draws. transfer: the network that draws.
+    all: also the one that looks at the photos. decoder: only what draws its last layers."""
     rank: int = 16
     """Rank of what is kept of each layer's change, and of low-rank tuning; 0 keeps the whole change."""
     learning_rate: float = 3e-4

@@ -48,10 +48,10 @@ def test_rows_compare_variants_with_before(known, weights, tmp_path, monkeypatch
     monkeypatch.setattr(personalize, "prepare_material", lambda *_, **__: "lessons")
     folder = str(weights / "attention" / "weights")
     settings = SelfEvaluation((folder,), sources=2, targets=4, size=256)
-    report = evaluate_personalize([known], settings, ("default", "rank=0"), tmp_path)
+    report = evaluate_personalize([known], settings, ("default", "tuned=transfer,rank=0"), tmp_path)
     assert [config.rank for config in asked] == [PersonalizeConfig().rank, 0]
     rows = {row.model: row for row in report.rows}
-    assert set(rows) == {BEFORE, "default", "rank=0"}
+    assert set(rows) == {BEFORE, "default", "tuned=transfer,rank=0"}
     assert rows["default"].scores != rows[BEFORE].scores
     assert rows["default"].facts[:2] == ("4", "0")
     assert rows[BEFORE].more == (1.0,)

@@ -23,6 +23,7 @@ TINY = GeneratorConfig(
 SYNTHESIS = SynthesisConfig(size=256, background="draft")
 CONFIG = PersonalizeConfig(
     quality="draft",
+    tuned="transfer",
     steps=4,
     learning_rate=2e-3,
     loss=LossConfig(adversarial=0.2, perceptual=0.0, perceptual_features="efficientnet", face=0.0, face_detail=0.0),

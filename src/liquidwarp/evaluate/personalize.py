@@ -42,8 +42,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no-face": ("loss.face=0", "loss.face_detail=0"),
     "all-weights": ("tuned=all",),
     "decoder": ("tuned=decoder",),
-    "low-rank": ("tuned=low-rank",),
-    "whole-change": ("rank=0",),
+    "transfer": ("tuned=transfer",),
+    "whole-change": ("tuned=transfer", "rank=0"),
 }
 """Name: settings that differ from the default ones."""
 
