@@ -295,7 +295,7 @@ def moving(demo_photos, monkeypatch):
     """
     state = SimpleNamespace(frames=[], stop={})
 
-    def render(bank, targets, config, start=0):
+    def render(bank, targets, config, start=0, fps=0.0):
         for index in range(start, len(targets)):
             if index in state.stop:
                 raise state.stop[index]
@@ -364,7 +364,7 @@ def test_longer_than_the_disk_can_hold(moving, capsys, monkeypatch, tmp_path):
 
 
 def test_interrupted_detection_goes_on(given, seen, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(digitize, "_PIECE", 4)
+    monkeypatch.setattr(digitize, "_SECONDS", 0.0)  # every frame is kept
     path = given / "discs.mp4"
     with VideoWriter(path, 25, (160, 120)) as video:
         for t in range(10):
@@ -384,9 +384,9 @@ def test_interrupted_detection_goes_on(given, seen, capsys, monkeypatch, tmp_pat
     assert nothing_is_left(tmp_path)
     monkeypatch.setattr(PersonDetector, "_sight", lambda self, *given: (looks.append(2), sight(self, *given))[1])
     refused(["recover", path, "--out", "out"], capsys)
-    assert looks.count(2) == 10 - 4, "the first piece was kept"
+    assert looks.count(2) == 10 - 6, "what had been seen was kept"
     refused(["recover", path, "--out", "out"], capsys)
-    assert looks.count(2) == 10 - 4, "all were kept"
+    assert looks.count(2) == 10 - 6, "all were kept"
 
 
 def save_odd(folder, kind):

@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from liquidwarp.media import VideoWriter
+from liquidwarp.recover import digitize
 from liquidwarp.weights import ASSETS
 
 FRAMES = 8
+KIND = digitize._VIDEO_DETECTIONS
 RUN = """
 from liquidwarp import cli
 from liquidwarp.media import resumable
@@ -55,14 +57,14 @@ def kill_when(process: "subprocess.Popen[str]", pattern: str, folder: Path) -> N
 @pytest.mark.slow
 def test_killed_at_every_stage_and_repeated(start: Callable[..., "subprocess.Popen[str]"], tmp_path: Path) -> None:
     cache, parts = tmp_path / "cache", tmp_path / ".out.mp4.parts"
-    kill_when(start("cache"), "detections-3-*-00002.safetensors", cache)  # amid detection
+    kill_when(start("cache"), f"{KIND}-*-00002.safetensors", cache)  # amid detection
     assert not (tmp_path / "out.mp4").exists()
-    kept = sorted(cache.glob("detections-3-*-0000?.safetensors"))
+    kept = sorted(cache.glob(f"{KIND}-*-0000?.safetensors"))
     written = [path.stat().st_mtime_ns for path in kept]
-    kill_when(start("cache"), "detections-3-*-00006.safetensors", cache)
+    kill_when(start("cache"), f"{KIND}-*-00006.safetensors", cache)
     assert [path.stat().st_mtime_ns for path in kept] == written  # what was found is not looked for again
     kill_when(start("cache"), "frame000003.png", parts)  # amid rendering
-    assert list(cache.glob("detections-3-*-0*")) == []  # one file for the whole video
+    assert list(cache.glob(f"{KIND}-*-0*")) == []  # one file for the whole video
     assert not (tmp_path / "out.mp4").exists()
     assert start("cache").wait() == 0
     assert not parts.exists()
