@@ -50,6 +50,8 @@ farthest that leaves enough of them."""
 _ENOUGH, _SHARE = 60, 0.4
 """Vertices of such a part that must be left at the least distance, and share at a greater one."""
 _SEEN = 0.2
+_FACE_LOYALTY = 2
+"""How much more than other parts a head is taken from the one photo that shows most of it."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,9 @@ def _preference(model: BodyModel, seen: Float[Tensor, "N V"], surface: Projected
     totals = score.new_zeros(len(score) + 1, len(PARTS))
     totals.index_add_(1, model.vertex_part, torch.cat([score * used, used]))
     means = totals[:-1] / totals[-1:].clamp(min=1)
+    head = [PARTS.index(part) for part in ("head", "face")]
+    share = means[:, head] / means[:, head].amax(0).clamp(min=1e-6)
+    means[:, head] *= share**_FACE_LOYALTY
     return (score * (0.1 + 0.9 * means.index_select(1, model.vertex_part))).clamp(0, 1)
 
 
