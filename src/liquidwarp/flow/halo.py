@@ -138,9 +138,8 @@ def _grid_nodes(picture: _Picture) -> _Nodes:
     outside = (picture.matte > 0.5) & (picture.distance > 0) & (near | between_legs)
     count, label, stats, _ = cv2.connectedComponentsWithStats(outside.astype(np.uint8), connectivity=4)
     # Thin slivers along the silhouette are errors of the fit, not cloth.
-    farthest = np.zeros(count)
-    np.maximum.at(farthest, label.ravel(), picture.distance.ravel())
-    kept = (farthest > 3 * height / 512) & (stats[:, cv2.CC_STAT_AREA] >= 12 * (height / 512) ** 2)
+    reaching = np.bincount(label[picture.distance > 3 * height / 512], minlength=count) > 0
+    kept = reaching & (stats[:, cv2.CC_STAT_AREA] >= 12 * (height / 512) ** 2)
     kept[0] = False
     around = cv2.dilate(kept[label].astype(np.uint8), np.ones((2 * step + 1, 2 * step + 1), np.uint8)) > 0
     y, x = np.mgrid[0:height:step, 0:width:step]

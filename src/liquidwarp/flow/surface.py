@@ -12,7 +12,14 @@ from liquidwarp.flow.extension import Extension
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.mesh import vertex_normals
 
-__all__ = ["ProjectedSurface", "concatenate", "project_bodies", "project_posed", "rest_coordinates"]
+__all__ = [
+    "ProjectedSurface",
+    "concatenate",
+    "project_bodies",
+    "project_extension",
+    "project_posed",
+    "rest_coordinates",
+]
 
 
 @dataclass(frozen=True)
@@ -56,16 +63,34 @@ def project_posed(
         posed: N posed bodies.
         camera: N cameras.
     """
-    points = skin(extension.points(rest), extension.weights, posed.transforms)
-    pixels = camera.project(points)
-    pixels = torch.cat([pixels[..., :2], pixels[..., 2:] + extension.recess[:, None]], -1)
+    pixels, torn = project_extension(extension, rest, posed.transforms, camera)
     return ProjectedSurface(
         body=camera.project(posed.vertices),
         extension=pixels,
         normals=vertex_normals(posed.vertices, model.faces),
-        torn=_longest_edge(points, extension.faces) / extension.max_edge,
+        torn=torn,
         scale=camera.scale,
     )
+
+
+def project_extension(
+    extension: Extension, rest: RestBody, transforms: Float[Tensor, "N J 3 4"], camera: WeakPerspective
+) -> tuple[Float[Tensor, "N E 3"], Float[Tensor, "N M"]]:
+    """Project what moves with N posed bodies.
+
+    Args:
+        extension: What is around the bodies.
+        rest: The shaped bodies that were posed, B = 1 or N.
+        transforms: Of their joints; see :class:`liquidwarp.body.model.PosedBody`.
+        camera: N cameras.
+
+    Returns:
+        ``extension`` and ``torn`` of :class:`ProjectedSurface`.
+    """
+    points = skin(extension.points(rest), extension.weights, transforms)
+    pixels = camera.project(points)
+    pixels = torch.cat([pixels[..., :2], pixels[..., 2:] + extension.recess[:, None]], -1)
+    return pixels, _longest_edge(points, extension.faces) / extension.max_edge
 
 
 def _longest_edge(points: Float[Tensor, "N E 3"], faces: Int64[Tensor, "M 3"]) -> Float[Tensor, "N M"]:
