@@ -33,7 +33,12 @@ def instance_norm(features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"
 
 
 def initialise(module: nn.Module) -> None:
-    """He initialisation, weaker where a branch is added or modulates, so that signals keep their size at first."""
+    """He initialisation, weaker where a branch is added or modulates, so that signals keep their size at first.
+
+    Nothing is done to a module on the device "meta", which has no values: drawing them there takes torch seconds.
+    """
+    if any(parameter.is_meta for parameter in module.parameters()):
+        return
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             gain = _WEAK.get(name.rpartition(".")[2], 1.0)
