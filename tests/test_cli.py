@@ -145,7 +145,7 @@ def test_unknown_protocol_is_explained(capsys):
         ("evaluate synthetic nowhere", "wardrobe: nowhere: no such file"),
         ("evaluate self no.mp4", "path: no.mp4: no such file"),
         ("evaluate self . --frames 0", "frames: expected at least 1"),
-        ("evaluate self . --models typo", "models: expected texture, base, lite or a folder"),
+        ("evaluate self . --models typo", "models: expected warp, texture, base, lite or a folder"),
         ("imitate --source a --driving b --out o.mp4 --frames 0", "frames: expected at least 1"),
         ("recover . --fps 0", "fps: expected more than 0"),
         ("view --source no.jpg --out o.mp4", "source: no.jpg: no such file"),

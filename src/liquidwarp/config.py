@@ -520,8 +520,9 @@ class TrainConfig:
 class SyntheticEvaluation:
     """Networks and texture warping on synthetic people whom training never showed."""
 
-    models: tuple[str, ...] = ("texture", "base", "lite")
-    """texture: warping without a network. base, lite: the bundled networks. Or folders of trained weights."""
+    models: tuple[str, ...] = ("warp", "texture", "base", "lite")
+    """warp: the paper's texture warping, nothing made up. texture: the product's. base, lite: the bundled networks. Or
+    folders of trained weights."""
     sources: tuple[int, ...] = (1, 2, 4, 8)
     """Numbers of source pictures, each measured on the same people and targets."""
     people: int = 16
@@ -548,8 +549,9 @@ class SyntheticEvaluation:
 class SelfEvaluation:
     """Frames of a real video synthesized from other frames of it."""
 
-    models: tuple[str, ...] = ("texture", "base", "lite")
-    """texture: warping without a network. base, lite: the bundled networks. Or folders of trained weights."""
+    models: tuple[str, ...] = ("warp", "texture", "base", "lite")
+    """warp: the paper's texture warping, nothing made up. texture: the product's. base, lite: the bundled networks. Or
+    folders of trained weights."""
     sources: int = 4
     """Frames that serve as photos."""
     targets: int = 16

@@ -17,6 +17,7 @@ from liquidwarp.backdrop import Backdrop, OwnPlace, Still, fit_picture
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import SynthesisConfig
+from liquidwarp.errors import SettingError
 from liquidwarp.flow.compose import Choice
 from liquidwarp.flow.contact import contact_light, ground_lines
 from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions, no_extension
@@ -39,6 +40,7 @@ __all__ = [
     "person_extent",
     "prepare_bank",
     "render_frames",
+    "with_network",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -205,31 +207,44 @@ def equip_bank(
         generator: The network that renders, on ``device``; None renders by texture warping.
         device: Where frames will be rendered.
     """
-
-    def sources_for(network: bool) -> FlowSources:
-        extension = build_extension(config.extension, model, person.bodies, person.mattes, network)
-        return prepare_sources(model, extension, person.bodies, person.images, person.mattes)
-
-    warp = TextureRenderer.of(sources_for(network=False)).to(device)
-    images, bodies = person.images.to(device), person.bodies.to(device)
-    renderer: Renderer = warp
-    sources = warp.sources
-    if generator is not None:
-        sources = sources_for(network=True).to(device)
-        views = source_views(sources, images, bodies)
-        renderer = NetworkRenderer.of(sources, views, generator, warp, config.half, config.keep == "photos")
-    return SourceBank(
+    extension = build_extension(config.extension, model, person.bodies, person.mattes, network=False)
+    sources = prepare_sources(model, extension, person.bodies, person.images, person.mattes)
+    warp = TextureRenderer.of(sources).to(device)
+    bank = SourceBank(
         name=person.name,
         model=model,
-        sources=sources,
-        renderer=renderer,
-        images=images,
-        bodies=bodies,
+        sources=warp.sources,
+        renderer=warp,
+        images=person.images.to(device),
+        bodies=person.bodies.to(device),
         body=person.body,
         picture=person.picture,
         backdrop=person.backdrop,
         notes=person.notes,
     )
+    return bank if generator is None else with_network(bank, config, generator)
+
+
+def with_network(bank: SourceBank, config: SynthesisConfig, generator: LiquidWarpingGenerator) -> SourceBank:
+    """The same person, rendered by a network.
+
+    Args:
+        bank: Rendered by texture warping.
+        config: The settings that the bank was prepared with.
+        generator: On the bank's device.
+
+    Raises:
+        SettingError: the bank's renderer is a network already.
+    """
+    warp, model = bank.renderer, bank.model
+    if not isinstance(warp, TextureRenderer):
+        raise SettingError("renderer: expected a person who is rendered by texture warping, got a network's.")
+    mattes = bank.sources.mattes[0].cpu()
+    extension = build_extension(config.extension, model, bank.bodies.to("cpu"), mattes, network=True)
+    sources = prepare_sources(model, extension, bank.bodies.to("cpu"), bank.images.cpu(), mattes).to(bank.device)
+    views = source_views(sources, bank.images, bank.bodies)
+    renderer = NetworkRenderer.of(sources, views, generator, warp, config.half, config.keep == "photos")
+    return replace(bank, sources=sources, renderer=renderer)
 
 
 def _to_tensor(picture: UInt8[np.ndarray, "H W C"]) -> Float[Tensor, "1 C H W"]:

@@ -22,7 +22,7 @@ def test_equal_names_are_told_apart_by_their_whole_path(weights, tmp_path):
 
 
 def test_mistakes_are_told(tmp_path):
-    with pytest.raises(SettingError, match="models: expected texture, base, lite or a folder"):
+    with pytest.raises(SettingError, match="models: expected warp, texture, base, lite or a folder"):
         load_contenders(["typo"])
     with pytest.raises(WeightsNotFoundError, match="--models"):
         load_contenders([str(tmp_path)])

@@ -1,7 +1,7 @@
-"""What is compared: texture warping and any number of trained networks."""
+"""What is compared: two ways of texture warping and any number of trained networks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,10 +10,13 @@ from liquidwarp.errors import SettingError, WeightsNotFoundError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.pretrained import BUNDLED, load_generator
 
-__all__ = ["TEXTURE", "Contender", "load_contenders"]
+__all__ = ["TEXTURE", "WARP", "WITHOUT_NETWORK", "Contender", "load_contenders"]
 
+WARP = "warp"
+"""Name of the paper's texture warping: :class:`liquidwarp.evaluate.plain_warp.PlainWarp`."""
 TEXTURE = "texture"
-"""Name of texture warping, which has no network."""
+"""Name of the product's texture renderer, which carries hair and clothes along and makes up what no photo shows."""
+WITHOUT_NETWORK = (WARP, TEXTURE)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Contender:
     """For tables."""
     generator: LiquidWarpingGenerator | None
     """None warps the sources' texture."""
+    plain: bool = False
+    """Without a network: warp as the paper's baseline does, not as the product does."""
 
     @property
     def fusion(self) -> str:
@@ -43,7 +48,7 @@ def load_contenders(models: Sequence[str], device: torch.device | str = "cpu") -
     """Load all of them before any work, so that a missing one is told at once.
 
     Args:
-        models: "texture", "base", "lite", or folders of weights; a folder ``NAME/weights`` is called NAME.
+        models: "warp", "texture", "base", "lite", or folders of weights; a folder ``NAME/weights`` is called NAME.
         device: Where they shall work.
 
     Raises:
@@ -53,17 +58,17 @@ def load_contenders(models: Sequence[str], device: torch.device | str = "cpu") -
     """
     contenders = []
     for model in models:
-        known = model == TEXTURE or model in BUNDLED
+        known = model in WITHOUT_NETWORK or model in BUNDLED
         if not known and not Path(model).is_dir():
-            names = ", ".join((TEXTURE, *BUNDLED))
+            names = ", ".join((*WITHOUT_NETWORK, *BUNDLED))
             raise SettingError(f"models: expected {names} or a folder of trained weights, got {model!r}.")
         try:
-            generator = None if model == TEXTURE else load_generator(model, device)
+            generator = None if model in WITHOUT_NETWORK else load_generator(model, device)
         except WeightsNotFoundError as error:
             raise WeightsNotFoundError(f"models: {model}: {error} Choose others with --models.") from error
-        contenders.append(Contender(model if known else _short(Path(model)), generator))
+        contenders.append(Contender(model if known else _short(Path(model)), generator, model == WARP))
     if len({contender.name for contender in contenders}) < len(contenders):
-        return [Contender(model, each.generator) for model, each in zip(models, contenders, strict=True)]
+        return [replace(each, name=model) for model, each in zip(models, contenders, strict=True)]
     return contenders
 
 

@@ -8,7 +8,7 @@ recovered bodies and mattes included. The one thing that targets lend is their s
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from liquidwarp.cache import Cache
 from liquidwarp.config import SelfEvaluation, SynthesisConfig
 from liquidwarp.evaluate.contenders import Contender, load_contenders
 from liquidwarp.evaluate.held_out import HeldOutVideo, detail_boxes, hold_out
+from liquidwarp.evaluate.plain_warp import PlainWarp
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
 from liquidwarp.gan.crops import crop_boxes
@@ -29,7 +30,7 @@ from liquidwarp.media import save_image
 from liquidwarp.personal.person import personalise_banks
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.choice import PersonChoice
-from liquidwarp.synthesizer import SourceBank, prepare_bank
+from liquidwarp.synthesizer import SourceBank, prepare_bank, with_network
 
 __all__ = ["SelfReport", "VideoFacts", "contact_sheet_of", "evaluate_self", "over_all"]
 
@@ -104,10 +105,8 @@ def evaluate_self(
         truth = video.truth
         logger.info("%s: sources %s, targets %s", path.name, list(video.sources), list(video.targets[::2]))
         synthesis = SynthesisConfig(settings.size)
-        banks = [
-            (c.name, prepare_bank(video.photos, model, synthesis, c.generator, device=device, cache=cache))
-            for c in contenders
-        ]
+        bank = prepare_bank(video.photos, model, synthesis, device=device, cache=cache)
+        banks = [(c.name, _with_renderer(bank, c, synthesis)) for c in contenders]
         if settings.personalize:
             banks += _personal(contenders, banks, settings, synthesis, cache)
         results = {name: truth.synthesized(bank) for name, bank in banks}
@@ -123,6 +122,16 @@ def evaluate_self(
     if out is not None:
         _write(Path(out) / "self.json", report)
     return report
+
+
+def _with_renderer(bank: SourceBank, contender: Contender, synthesis: SynthesisConfig) -> SourceBank:
+    """The person, drawn by the contender; ``bank`` is rendered by texture warping."""
+    if contender.generator is not None:
+        return with_network(bank, synthesis, contender.generator)
+    if not contender.plain:
+        return bank
+    bodies, images, mattes = bank.bodies.to("cpu"), bank.images.cpu(), bank.sources.mattes[0].cpu()
+    return replace(bank, renderer=PlainWarp.of(bank.model, bodies, images, mattes).to(bank.device))
 
 
 def _personal(

@@ -15,14 +15,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from liquidwarp.body.model import BodyParams
 from liquidwarp.config import SyntheticConfig, SyntheticEvaluation, TrainConfig
 from liquidwarp.evaluate.contenders import Contender, load_contenders
+from liquidwarp.evaluate.plain_warp import PlainWarp, blend_by_visibility
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
+from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.learn.report import score_sample, synthesize_sample, texture_warped
 from liquidwarp.learn.scores import Scorer, Scores, mean_scores
+from liquidwarp.learn.synthetic import People, SyntheticData
+from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch
 
-__all__ = ["GrowingSamples", "SyntheticReport", "evaluate_synthetic"]
+__all__ = ["GrowingSamples", "RememberedPeople", "SyntheticReport", "evaluate_synthetic", "plain_warped"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +82,9 @@ def evaluate_synthetic(
     """
     settings = settings or SyntheticEvaluation()
     contenders = load_contenders(settings.models, device)
-    data = data or _held_out_people(Path(folder), settings, torch.device(device))
+    people: RememberedPeople | None = None
+    if data is None:
+        data, people = _held_out_people(Path(folder), settings, torch.device(device))
     scorer = Scorer.load(device)
     found: dict[tuple[str, int], list[Scores]] = {(c.name, n): [] for n in settings.sources for c in contenders}
     sheets: dict[int, list[list[Float[Tensor, "3 H W"]]]] = {count: [] for count in settings.sources}
@@ -86,7 +93,7 @@ def evaluate_synthetic(
         for count, sample in zip(settings.sources, data.growing(person, settings.sources), strict=True):
             pictures = []
             for contender in contenders:
-                made = _synthesize(contender, sample)
+                made = _synthesize(contender, sample, people)
                 found[contender.name, count] += score_sample(scorer, sample, made)
                 pictures.append(made[0][0, 0].float())
             if len(sheets[count]) < _SHEET_PEOPLE:
@@ -102,10 +109,10 @@ def evaluate_synthetic(
     return report
 
 
-def _held_out_people(folder: Path, settings: SyntheticEvaluation, device: torch.device) -> GrowingSamples:
+def _held_out_people(
+    folder: Path, settings: SyntheticEvaluation, device: torch.device
+) -> tuple[SyntheticData, "RememberedPeople"]:
     """People of the split "test", with clean pictures: noise in the truth is nobody's error."""
-    from liquidwarp.learn.synthetic import SyntheticData
-
     config = TrainConfig(
         data_folder=folder,
         size=settings.size,
@@ -114,15 +121,60 @@ def _held_out_people(folder: Path, settings: SyntheticEvaluation, device: torch.
         seed=settings.seed,
         synthetic=replace(SyntheticConfig(), degrade=0.0, similar_views=0.0),
     )
-    return SyntheticData.load(config, device, "test")
+    data = SyntheticData.load(config, device, "test")
+    data.people = people = RememberedPeople(data.people)
+    return data, people
+
+
+class RememberedPeople:
+    """Remembers the bodies of the last batch, as samples only hold the flows that were made of them."""
+
+    def __init__(self, people: People) -> None:
+        self._people, self.model, self.seed = people, people.model, people.seed
+        self._fitted: Bodies | None = None
+
+    def sample(self, batch: int, views: int, size: int, index: int | None = None) -> SyntheticBatch:
+        """One batch; see :class:`liquidwarp.learn.synthetic.People`."""
+        made = self._people.sample(batch, views, size, index)
+        self._fitted = made.fitted
+        return made
+
+    def fitted(self) -> BodyParams:
+        """The last batch's first person as fitted, in all views: those that may be sources, then the targets."""
+        if self._fitted is None:
+            raise RuntimeError("people: ask for a sample first.")
+        camera = WeakPerspective(self._fitted.scale[0], self._fitted.translation[0])
+        return BodyParams(self._fitted.betas[0], self._fitted.rel_rotmats[0], camera)
 
 
 def _synthesize(
-    contender: Contender, sample: TrainingSample
+    contender: Contender, sample: TrainingSample, people: RememberedPeople | None
 ) -> tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]:
-    if contender.generator is None:
+    if contender.generator is not None:
+        return synthesize_sample(contender.generator, sample)
+    if not contender.plain:
         return texture_warped(sample)
-    return synthesize_sample(contender.generator, sample)
+    colours, opacity = plain_warped(sample, people)
+    return colours * opacity + sample.backgrounds * (1 - opacity), opacity
+
+
+def plain_warped(
+    sample: TrainingSample, people: RememberedPeople | None
+) -> tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]:
+    """What :class:`PlainWarp` makes of the sample's sources.
+
+    Args:
+        sample: Of one person.
+        people: Know the bodies; None: the sample's flows are those of the body alone.
+    """
+    sources, targets = sample.sources, sample.targets
+    if people is None:
+        return blend_by_visibility(sources.images, targets.grid, targets.visible)
+    bodies, photos, made = people.fitted(), sources.images.shape[1], sample.images.shape[1]
+    warp = PlainWarp.of(people.model, bodies[slice(0, photos)], sources.images[0], sources.mattes[0])
+    size = (sample.images.shape[-2], sample.images.shape[-1])
+    colours, opacity = warp.render(bodies[slice(len(bodies) - made, len(bodies))], size)
+    return colours[None], opacity[None]
 
 
 def _write(out: Path, report: SyntheticReport, sheets: dict[int, list[list[Tensor]]], models: Sequence[str]) -> None:
