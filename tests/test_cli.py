@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,23 +6,11 @@ from pathlib import Path
 import pytest
 
 from liquidwarp import cli
-from liquidwarp.cli import (
-    COMMANDS,
-    Evaluate,
-    EvaluateRecover,
-    EvaluateSelf,
-    EvaluateSynthetic,
-    Imitate,
-    Train,
-    Transfer,
-    View,
-    main,
-    parse,
-    parse_background,
-)
+from liquidwarp.cli import COMMANDS, Evaluate, Imitate, Train, Transfer, View, main, parse
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import MediaError, SettingError
-from liquidwarp.options import Giver, parse_wear
+from liquidwarp.evaluation_commands import EvaluateRecover, EvaluateSelf, EvaluateSynthetic
+from liquidwarp.options import Giver, parse_background, parse_wear
 from liquidwarp.weights import asset
 
 
@@ -44,6 +33,43 @@ def test_examples_in_the_help_can_be_parsed(name):
     for line in lines:
         words = shlex.split(line.split("    ")[0])
         assert isinstance(parse(words[1:]), COMMANDS[name][0])
+
+
+def test_help_of_the_program_fits_on_a_screen(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 50
+    assert "liquidwarp demo" in shown
+
+
+def test_help_is_set_as_paragraphs(capsys, monkeypatch):
+    """No line of a longer text ends early, and no placeholder or default shows Python's None."""
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        main(["imitate", "--help"])
+    shown = capsys.readouterr().out
+    lines = [line.strip("\u2502 |") for line in shown.splitlines()]
+    begin = next(n for n, line in enumerate(lines) if line.startswith("FRAME:FRAMES"))
+    assert all(len(line) > 55 for line in lines[begin : begin + 2])
+    assert "--fps NUMBER" in shown
+    assert "None" not in shown
+
+
+def test_version(capsys):
+    from importlib.metadata import version
+
+    main(["--version"])
+    assert capsys.readouterr().out == f"liquidwarp {version('liquidwarp')}\n"
+
+
+def test_waiting_threads_leave_the_cores_to_others(monkeypatch, capsys):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    main(["--version"])
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE", "the user's own choice stays"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    main(["--version"])
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 def test_options_of_imitate():

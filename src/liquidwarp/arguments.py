@@ -1,6 +1,5 @@
 """What was typed on the command line: mistakes are told in one line, broken input is refused before any work."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,36 +14,11 @@ __all__ = [
     "check_result",
     "check_shape",
     "check_source",
-    "explain_mistake",
     "explain_shape",
     "is_single_pose",
 ]
 
 _MOTION_SUFFIXES = (".bvh", ".npz")
-
-
-def explain_mistake(box: str) -> str:
-    """The gist of the box that tyro draws about a typing mistake, in one line.
-
-    Args:
-        box: A title, the complaint, perhaps hints, and where to get help, separated by lines; in ASCII, or in Unicode
-            with a frame around them and the title in its upper edge.
-    """
-    plain = box.translate(str.maketrans("\u2500\u2502\u256d\u256e\u2570\u256f", "-     "))
-    parts = [part.strip() for part in re.split(r"(?m)^.*-{5,}\s*$", plain)[1:] if part.strip()]
-    if len(parts) < 2:
-        return " ".join(box.split())
-    hints = [part for part in parts[1:-1] if part.startswith(("Perhaps", "Available"))]
-    return ". ".join(_gist(part).rstrip(".:") for part in (parts[0], *hints, parts[-1])) + "."
-
-
-def _gist(text: str) -> str:
-    """Of a list of options their names only; of other text all to the first empty line."""
-    first, *lines = text.splitlines()
-    options = list(dict.fromkeys(line.split()[0] for line in lines if line.strip().startswith("--")))
-    if options:
-        return f"{first.strip()} {', '.join(options)}"
-    return " ".join(re.split(r"\n\s*\n", text)[0].split())
 
 
 def check_source(name: str, paths: Sequence[Path]) -> None:

@@ -4,24 +4,24 @@ Exit codes: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted
 with 1.
 """
 
-import contextlib
-import io
 import logging
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import tyro
 
 from liquidwarp.commands import Imitate, Transfer, View
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
-from liquidwarp.errors import LiquidWarpError, MediaError, SettingError
+from liquidwarp.errors import LiquidWarpError, MediaError
+from liquidwarp.evaluation_commands import Evaluate
 from liquidwarp.live_commands import Live
-from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_background, parse_people
+from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_people
+from liquidwarp.parsing import read_arguments
 from liquidwarp.personal_commands import Personalize
-from liquidwarp.recover.choice import parse_choice
 from liquidwarp.training_commands import Prepare, Train
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "View",
     "main",
     "parse",
-    "parse_background",
 ]
 
 
@@ -147,181 +146,14 @@ class Doctor:
             raise LiquidWarpError(f"{len(broken)} of these are broken: {', '.join(broken)}.")
 
 
-@dataclass(frozen=True)
-class EvaluateRecover:
-    """Body Mesh Recovery on your own files: landmark error, outline overlap, jitter, speed."""
-
-    path: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Videos and photos."""
-    out: Path | None = None
-    """A folder for contact sheets and the figures as JSON."""
-    frames: int | None = None
-    """Only the first frames of each video."""
-    empty: Path | None = None
-    """Instead of the rest: a folder of pictures without people; says in how many of them a person is claimed."""
-
-    def run(self) -> None:
-        """Evaluate and print a table."""
-        check_numbers(None, self.frames)
-        if self.empty is not None:
-            check_inputs("empty", [self.empty])
-            from liquidwarp.evaluate.empty import evaluate_empty
-
-            print(evaluate_empty(self.empty, self.frames))
-            return
-        check_inputs("path", self.path)
-        from liquidwarp.evaluate.recover import evaluate_recover
-
-        print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
-
-
-@dataclass(frozen=True)
-class EvaluateTruth:
-    """Body Mesh Recovery on rendered people whose body is known, beside the disturbed bodies of the training."""
-
-    wardrobe: tyro.conf.Positional[Path]
-    """The folder that scripts/build_wardrobe.py made."""
-    people: int = 24
-    """How many."""
-    views: int = 3
-    """Pictures of each."""
-    out: Path | None = None
-    """A folder for the figures as JSON."""
-
-    def run(self) -> None:
-        """Evaluate and print tables."""
-        check_inputs("wardrobe", [self.wardrobe])
-        for name in ("people", "views"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
-        from liquidwarp.evaluate.truth import evaluate_truth
-
-        print(evaluate_truth(self.wardrobe, self.people, self.views, out=self.out))
-
-
-@dataclass(frozen=True)
-class EvaluateSynthetic:
-    """Networks and texture warping on rendered people whom training never showed."""
-
-    wardrobe: tyro.conf.Positional[Path]
-    """The folder that scripts/build_wardrobe.py made."""
-    settings: SyntheticEvaluation = field(default_factory=SyntheticEvaluation)
-    out: Path | None = None
-    """A folder for contact sheets and the figures as JSON."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-
-    def run(self) -> None:
-        """Evaluate and print a table."""
-        check_inputs("wardrobe", [self.wardrobe])
-        from liquidwarp.api import choose_device
-        from liquidwarp.evaluate.synthetic import evaluate_synthetic
-
-        print(evaluate_synthetic(self.wardrobe, self.settings, self.out, choose_device(self.device)))
-
-
-@dataclass(frozen=True)
-class EvaluateFlicker:
-    """How much results change beyond their motion, beside the driving video's own figure."""
-
-    path: tyro.conf.Positional[tuple[Path, ...]]
-    """The result, and what to compare it with: the driving video, other results. All are read at its frame rate."""
-    out: Path | None = None
-    """A folder for the figures as JSON."""
-    frames: int | None = None
-    """Only the first frames of each video."""
-
-    def run(self) -> None:
-        """Evaluate and print a table."""
-        check_inputs("path", self.path)
-        check_numbers(None, self.frames)
-        from liquidwarp.evaluate.flicker import evaluate_flicker
-
-        print(evaluate_flicker(self.path, self.out, self.frames))
-
-
-@dataclass(frozen=True)
-class EvaluateSelf:
-    """Everything together: frames of your own videos, synthesized from other frames of the same video."""
-
-    path: tyro.conf.Positional[tuple[Path, ...]]
-    """Videos of one person each."""
-    settings: SelfEvaluation = field(default_factory=SelfEvaluation)
-    out: Path | None = None
-    """A folder for contact sheets and the figures as JSON."""
-    frames: int | None = None
-    """Only the first frames of each video."""
-    person: str = "largest"
-    """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    cache: bool = True
-    """Keep what was found in the videos for the next run."""
-
-    def run(self) -> None:
-        """Evaluate and print a table."""
-        check_inputs("path", self.path)
-        check_numbers(None, self.frames)
-        person = parse_choice(self.person)
-        from liquidwarp.api import choose_device
-        from liquidwarp.cache import Cache
-        from liquidwarp.evaluate.self_synthesis import evaluate_self
-
-        device, cache = choose_device(self.device), Cache(enabled=self.cache)
-        print(evaluate_self(list(self.path), self.settings, self.out, self.frames, person, device, cache))
-
-
-@dataclass(frozen=True)
-class EvaluatePersonalize:
-    """What carries personalisation: one thing changed at a time, on frames of your own videos."""
-
-    path: tyro.conf.Positional[tuple[Path, ...]]
-    """Videos of one person each."""
-    settings: SelfEvaluation = field(default_factory=lambda: SelfEvaluation(models=("lite",)))
-    variants: tuple[str, ...] = ()
-    """default, as-reference, own-sources, not-harder, no-discriminator, no-face, all-weights, decoder, transfer,
-    whole-change, or settings such as steps=120,loss.face=1; all of the named ones if none is given."""
-    out: Path | None = None
-    """A folder for contact sheets and the figures as JSON."""
-    frames: int | None = None
-    """Only the first frames of each video."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    cache: bool = True
-    """Keep what was found in the videos for the next run."""
-
-    def run(self) -> None:
-        """Evaluate and print a table."""
-        check_inputs("path", self.path)
-        check_numbers(None, self.frames)
-        from liquidwarp.api import choose_device
-        from liquidwarp.cache import Cache
-        from liquidwarp.evaluate.personalize import VARIANTS, evaluate_personalize
-
-        device, cache = choose_device(self.device), Cache(enabled=self.cache)
-        variants = self.variants or tuple(VARIANTS)
-        print(evaluate_personalize(list(self.path), self.settings, variants, self.out, self.frames, device, cache))
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Measure how good the result is, or one stage of it."""
-
-    protocol: (
-        Annotated[EvaluateRecover, tyro.conf.subcommand("recover", prefix_name=False)]
-        | Annotated[EvaluateTruth, tyro.conf.subcommand("truth", prefix_name=False)]
-        | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
-        | Annotated[EvaluateFlicker, tyro.conf.subcommand("flicker", prefix_name=False)]
-        | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
-        | Annotated[EvaluatePersonalize, tyro.conf.subcommand("personalize", prefix_name=False)]
-    )
-
-    def run(self) -> None:
-        """Evaluate and print a table."""
-        self.protocol.run()
-
-
 Command = Imitate | Transfer | View | Live | Personalize | Demo | Recover | Prepare | Train | Evaluate | Doctor
+
+_ABOUT = """From a few photos of a person, make a video of that person in new motion.
+
+examples:
+  liquidwarp demo
+  liquidwarp imitate --source front.jpg back.jpg --driving dance.mp4 --out out.mp4
+  liquidwarp imitate --help    (every command has a help with examples)"""
 
 COMMANDS: dict[str, tuple[type[Command], str]] = {
     "imitate": (
@@ -438,38 +270,33 @@ def parse(arguments: Sequence[str]) -> Command:
     Raises:
         SettingError: a typing mistake, with a hint.
     """
+    chosen = arguments[0] if arguments else ""
     choices = [
-        Annotated[
-            kind, tyro.conf.subcommand(name, description=f"{(kind.__doc__ or '').strip()}\n\nexamples:{examples}")
-        ]
+        Annotated[kind, tyro.conf.subcommand(name, description=_description(kind, examples if name == chosen else ""))]
         for name, (kind, examples) in COMMANDS.items()
     ]
     union: Any = Union[tuple(choices)]  # noqa: UP007 (made at run time)
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            command: Command = tyro.cli(
-                union,
-                prog="liquidwarp",
-                args=list(arguments),
-                description="From a few photos of a person, make a video of that person in new motion.\n\n"
-                "'liquidwarp COMMAND --help' explains each command with examples.",
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        from liquidwarp.arguments import explain_mistake
-
-        raise SettingError(explain_mistake(complaint.getvalue())) from None
+    command: Command = read_arguments(union, arguments, _ABOUT)
     return command
+
+
+def _description(kind: type[Command], examples: str) -> str:
+    """What a command does; with its examples only in its own help."""
+    about = (kind.__doc__ or "").strip()
+    return f"{about}\n\nexamples:{examples}" if examples else about
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``liquidwarp``."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Threads that spin while they wait are many times slower where other programs want the cores too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        parse(sys.argv[1:] if arguments is None else arguments).run()
+        if given == ["--version"]:
+            print(f"liquidwarp {version('liquidwarp')}")
+            return
+        parse(given).run()
     except LiquidWarpError as error:
         print(f"liquidwarp: {error}", file=sys.stderr)
         raise SystemExit(2) from None

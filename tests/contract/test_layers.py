@@ -26,8 +26,8 @@ FLOORS = (
     ("tasks",),
     ("evaluate",),
     ("api",),
-    ("arguments", "doctor", "options"),
-    ("commands", "live_commands", "personal_commands", "training_commands"),
+    ("arguments", "doctor", "options", "parsing"),
+    ("commands", "evaluation_commands", "live_commands", "personal_commands", "training_commands"),
     ("cli", "web"),
 )
 """Lowest first; rooms of one floor do not import each other."""

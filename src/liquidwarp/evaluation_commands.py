@@ -1,0 +1,196 @@
+"""The commands that measure. Reading this imports neither torch nor a network."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
+from liquidwarp.errors import SettingError
+from liquidwarp.options import Device, check_inputs, check_numbers
+from liquidwarp.recover.choice import parse_choice
+
+__all__ = [
+    "Evaluate",
+    "EvaluateFlicker",
+    "EvaluatePersonalize",
+    "EvaluateRecover",
+    "EvaluateSelf",
+    "EvaluateSynthetic",
+    "EvaluateTruth",
+]
+
+
+@dataclass(frozen=True)
+class EvaluateRecover:
+    """Body Mesh Recovery on your own files: landmark error, outline overlap, jitter, speed."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Videos and photos."""
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+    empty: Path | None = None
+    """Instead of the rest: a folder of pictures without people; says in how many of them a person is claimed."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_numbers(None, self.frames)
+        if self.empty is not None:
+            check_inputs("empty", [self.empty])
+            from liquidwarp.evaluate.empty import evaluate_empty
+
+            print(evaluate_empty(self.empty, self.frames))
+            return
+        check_inputs("path", self.path)
+        from liquidwarp.evaluate.recover import evaluate_recover
+
+        print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
+
+
+@dataclass(frozen=True)
+class EvaluateTruth:
+    """Body Mesh Recovery on rendered people whose body is known, beside the disturbed bodies of the training."""
+
+    wardrobe: tyro.conf.Positional[Path]
+    """The folder that scripts/build_wardrobe.py made."""
+    people: int = 24
+    """How many."""
+    views: int = 3
+    """Pictures of each."""
+    out: Path | None = None
+    """A folder for the figures as JSON."""
+
+    def run(self) -> None:
+        """Evaluate and print tables."""
+        check_inputs("wardrobe", [self.wardrobe])
+        for name in ("people", "views"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
+        from liquidwarp.evaluate.truth import evaluate_truth
+
+        print(evaluate_truth(self.wardrobe, self.people, self.views, out=self.out))
+
+
+@dataclass(frozen=True)
+class EvaluateSynthetic:
+    """Networks and texture warping on rendered people whom training never showed."""
+
+    wardrobe: tyro.conf.Positional[Path]
+    """The folder that scripts/build_wardrobe.py made."""
+    settings: SyntheticEvaluation = field(default_factory=SyntheticEvaluation)
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("wardrobe", [self.wardrobe])
+        from liquidwarp.api import choose_device
+        from liquidwarp.evaluate.synthetic import evaluate_synthetic
+
+        print(evaluate_synthetic(self.wardrobe, self.settings, self.out, choose_device(self.device)))
+
+
+@dataclass(frozen=True)
+class EvaluateFlicker:
+    """How much results change beyond their motion, beside the driving video's own figure."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """The result, and what to compare it with: the driving video, other results. All are read at its frame rate."""
+    out: Path | None = None
+    """A folder for the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("path", self.path)
+        check_numbers(None, self.frames)
+        from liquidwarp.evaluate.flicker import evaluate_flicker
+
+        print(evaluate_flicker(self.path, self.out, self.frames))
+
+
+@dataclass(frozen=True)
+class EvaluateSelf:
+    """Everything together: frames of your own videos, synthesized from other frames of the same video."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """Videos of one person each."""
+    settings: SelfEvaluation = field(default_factory=SelfEvaluation)
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+    person: str = "largest"
+    """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    cache: bool = True
+    """Keep what was found in the videos for the next run."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("path", self.path)
+        check_numbers(None, self.frames)
+        person = parse_choice(self.person)
+        from liquidwarp.api import choose_device
+        from liquidwarp.cache import Cache
+        from liquidwarp.evaluate.self_synthesis import evaluate_self
+
+        device, cache = choose_device(self.device), Cache(enabled=self.cache)
+        print(evaluate_self(list(self.path), self.settings, self.out, self.frames, person, device, cache))
+
+
+@dataclass(frozen=True)
+class EvaluatePersonalize:
+    """What carries personalisation: one thing changed at a time, on frames of your own videos."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """Videos of one person each."""
+    settings: SelfEvaluation = field(default_factory=lambda: SelfEvaluation(models=("lite",)))
+    variants: tuple[str, ...] = ()
+    """default, as-reference, own-sources, not-harder, no-discriminator, no-face, all-weights, decoder, transfer,
+    whole-change, or settings such as steps=120,loss.face=1; all of the named ones if none is given."""
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    frames: int | None = None
+    """Only the first frames of each video."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    cache: bool = True
+    """Keep what was found in the videos for the next run."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("path", self.path)
+        check_numbers(None, self.frames)
+        from liquidwarp.api import choose_device
+        from liquidwarp.cache import Cache
+        from liquidwarp.evaluate.personalize import VARIANTS, evaluate_personalize
+
+        device, cache = choose_device(self.device), Cache(enabled=self.cache)
+        variants = self.variants or tuple(VARIANTS)
+        print(evaluate_personalize(list(self.path), self.settings, variants, self.out, self.frames, device, cache))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure how good the result is, or one stage of it."""
+
+    protocol: (
+        Annotated[EvaluateRecover, tyro.conf.subcommand("recover", prefix_name=False)]
+        | Annotated[EvaluateTruth, tyro.conf.subcommand("truth", prefix_name=False)]
+        | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
+        | Annotated[EvaluateFlicker, tyro.conf.subcommand("flicker", prefix_name=False)]
+        | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
+        | Annotated[EvaluatePersonalize, tyro.conf.subcommand("personalize", prefix_name=False)]
+    )
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        self.protocol.run()
