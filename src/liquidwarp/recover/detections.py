@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 __all__ = ["BODY_LANDMARKS", "EYES_AND_NOSE", "Detections", "PackedMasks"]
@@ -49,6 +49,14 @@ class PackedMasks:
         flat = np.unpackbits(self.bits[frame], count=self.height * self.width)
         return flat.reshape(self.height, self.width).astype(bool)
 
+    def select(self, frames: Int64[np.ndarray, "M"]) -> "PackedMasks":
+        """Only these frames."""
+        return replace(self, bits=self.bits[frames])
+
+    def without(self, other: "PackedMasks") -> "PackedMasks":
+        """What is in these masks and not in as many others of the same size."""
+        return replace(self, bits=self.bits & ~other.bits)
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -73,7 +81,7 @@ class Detections:
     face_score: Float[Tensor, "T"]
     """[0, 1]; 0 = not seen."""
     masks: PackedMasks
-    """Person masks, the image shrunk so that its longer side is 256 px."""
+    """Person masks, the image shrunk so that its longer side is 384 px."""
     image_size: tuple[int, int]
     """(width, height) of the frames [px]."""
     fps: float
@@ -87,7 +95,7 @@ class Detections:
         changes: dict[str, object] = {
             f.name: value[frames] for f in fields(self) if isinstance(value := getattr(self, f.name), torch.Tensor)
         }
-        changes["masks"] = replace(self.masks, bits=self.masks.bits[frames.cpu().numpy()])
+        changes["masks"] = self.masks.select(frames.cpu().numpy())
         return replace(self, **changes)  # type: ignore[arg-type]
 
     @staticmethod

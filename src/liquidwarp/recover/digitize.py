@@ -81,7 +81,7 @@ class Recovery:
 
     @property
     def masks(self) -> list[Bool[np.ndarray, "h w"]]:
-        """The person mask of every picture, shrunk to 256 px."""
+        """The person mask of every picture, shrunk to 384 px."""
         return [part.masks[frame] for part in self.parts for frame in range(len(part))]
 
     def detection(self, index: int) -> Detections:

@@ -50,7 +50,7 @@ class CoarseMask:
 
     @staticmethod
     def of(detections: Detections, frame: int) -> "CoarseMask":
-        """The mask that the detections hold: one bit a pixel, the photo shrunk to 256 px."""
+        """The mask that the detections hold: one bit a pixel, the photo shrunk to 384 px."""
         mask = cv2.GaussianBlur(detections.masks[frame].astype(np.float32), (0, 0), 0.8)
         large = cv2.resize(mask, detections.image_size, interpolation=cv2.INTER_CUBIC)
         return CoarseMask(np.clip(large, 0, 1), detections.image_size[0] / mask.shape[1])
