@@ -52,8 +52,9 @@ def test_help_is_set_as_paragraphs(capsys, monkeypatch):
     lines = [line.strip("\u2502 |") for line in shown.splitlines()]
     begin = next(n for n, line in enumerate(lines) if line.startswith("FRAME:FRAMES"))
     assert all(len(line) > 55 for line in lines[begin : begin + 2])
-    assert "--fps NUMBER" in shown
+    assert "--fps FLOAT" in shown
     assert "None" not in shown
+    assert shown.index("--layout") < shown.index("--size {"), "a command's own options come before the shared ones"
 
 
 def test_version(capsys):
@@ -240,6 +241,16 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys):
         main(["doctor"])
     assert stop.value.code == 130
     assert "goes on from the last finished part" in capsys.readouterr().err
+
+
+def test_a_reader_who_had_enough_is_no_bug():
+    """As in ``liquidwarp imitate --help | head -1``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "from liquidwarp.cli import main; main(['imitate', '--help'])"
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_bug_keeps_its_traceback(monkeypatch):

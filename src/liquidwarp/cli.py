@@ -171,11 +171,16 @@ COMMANDS: dict[str, tuple[type[Command], str]] = {
   liquidwarp transfer --source alice.jpg --wear bob.jpg:upper --driving dance.mp4 --out alice.mp4
   liquidwarp transfer --source alice.jpg --wear bob/:whole_head --out alice.png
 
-Parts: head (hair, ears, neck), face, torso, hips, left_upper_arm, left_lower_arm, left_hand, left_upper_leg,
-left_lower_leg, left_foot, and the same with right_; left and right are the person's own.
-Groups: upper (torso, arms), lower (hips, legs), feet, hands, arms, legs, left_arm, right_arm, left_leg, right_leg,
-whole_head (head, face), body (upper, lower, feet), all. A long shirt or a dress: upper,hips.
-What is bare in the giver's photo is bare on the wearer, in the giver's skin. docs/tasks.md tells more.""",
+parts, left and right being the person's own:
+  head (hair, ears, neck), face, torso, hips,
+  left_upper_arm, left_lower_arm, left_hand, left_upper_leg, left_lower_leg, left_foot, the same with right_
+
+groups:
+  upper (torso, arms), lower (hips, legs), feet, hands, arms, legs, left_arm, right_arm, left_leg, right_leg,
+  whole_head (head, face), body (upper, lower, feet), all
+
+A long shirt or a dress: upper,hips. What is bare in the giver's photo is bare on the wearer, in the wearer's tone of
+skin. docs/tasks.md tells more.""",
     ),
     "view": (
         View,
@@ -286,20 +291,28 @@ def _description(kind: type[Command], examples: str) -> str:
     return f"{about}\n\nexamples:{examples}" if examples else about
 
 
+def _run(arguments: Sequence[str]) -> None:
+    try:
+        if list(arguments) == ["--version"]:
+            print(f"liquidwarp {version('liquidwarp')}")
+        else:
+            parse(arguments).run()
+    finally:
+        sys.stdout.flush()  # a reader who left is met here, not when Python ends
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``liquidwarp``."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # Threads that spin while they wait are many times slower where other programs want the cores too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if given == ["--version"]:
-            print(f"liquidwarp {version('liquidwarp')}")
-            return
-        parse(given).run()
+        _run(sys.argv[1:] if arguments is None else arguments)
     except LiquidWarpError as error:
         print(f"liquidwarp: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:  # who reads the output, such as "| head", has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from the last finished part.", file=sys.stderr)
         raise SystemExit(130) from None

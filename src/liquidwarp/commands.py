@@ -6,13 +6,10 @@ from typing import Literal
 
 import tyro
 
-from liquidwarp.config import SynthesisConfig, ViewConfig
+from liquidwarp.config import ViewConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.options import (
-    Device,
-    Ending,
-    Quality,
-    Size,
+    Making,
     check_inputs,
     check_numbers,
     parse_background,
@@ -20,14 +17,13 @@ from liquidwarp.options import (
     parse_people,
     parse_wear,
 )
-from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.choice import parse_choice
 
 __all__ = ["Imitate", "Transfer", "View"]
 
 
 @dataclass(frozen=True)
-class Imitate:
+class Imitate(Making):
     """Motion imitation: the person of the photos moves like the driving video, photo or motion file."""
 
     source: tuple[Path, ...]
@@ -35,7 +31,8 @@ class Imitate:
     driving: Path
     """What moves: a video, a folder of frames, a photo, or a motion file (.bvh, .npz)."""
     out: Path
-    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files; of a single pose: an image."""
+    """The video to make (.mp4, .mov, .mkv, .webm); without a suffix: a folder of PNG files; of a single pose:
+    an image."""
     layout: Literal["clean", "strip"] = "clean"
     """clean: the result alone, in the first photo's frame. strip: source, driving and result side by side."""
     camera: Literal["natural", "follow", "fixed"] = "natural"
@@ -46,45 +43,18 @@ class Imitate:
     bullet_time: tuple[str, ...] = ()
     """FRAME:FRAMES, such as 30:180: at frame 30 of the motion, from 0 on, time stands still while the camera goes once
     around the person within 180 frames. As many as wanted."""
-    shape: str | None = None
-    """Another body: height=+5cm,weight=+10%. "help" lists what can be changed."""
-    size: Size = 512
-    """Side of the square in which the person is rendered [px]; smaller is faster."""
-    renderer: str = "auto"
-    """lite or base: a bundled network. texture: the photos, warped. Or a folder with a trained network's weights.
-    auto: the bundled network that suits the device, or texture if none is bundled."""
     fps: float | None = None
     """Frames per second of the result; the driving video's rate if not given."""
     frames: int | None = None
     """Only the first frames; handy to try things out."""
-    person: tuple[str, ...] = ("largest",)
-    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
-    one choice for all photos, or one for each."""
     driving_person: str = "largest"
     """Who moves, if there are several people in the driving: as for --person."""
-    background: str | None = None
-    """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
-    is a .mov, a .webm, or a folder)."""
-    background_end: Ending = "loop"
-    """A video as background begins again at its end (loop), or stands still (hold)."""
-    shadow: bool = True
-    """Paint a soft shadow where the feet touch the ground."""
-    personalize: bool = False
-    """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
-    quality: Quality = "good"
-    """With --personalize: draft, good or best."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    resume: bool = True
-    """Go on where an interrupted run with the same inputs and settings stopped."""
-    cache: bool = True
-    """Keep what was found in photos and videos for the next run (see `liquidwarp doctor` for the folder)."""
 
     def run(self) -> None:
         """Make the video."""
         check_numbers(self.fps, self.frames)
         effects = parse_effects(self.views, self.bullet_time)
-        person = parse_people(self.person)
+        parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
         from liquidwarp.arguments import (
             check_backdrop,
@@ -108,24 +78,10 @@ class Imitate:
         check_shape(self.shape)
         check_driving(self.driving, self.fps, self.frames, effects)
         check_source("source", self.source)
-        from liquidwarp.api import LiquidWarper
+        from liquidwarp.preparing import load_warper, prepare_people
 
-        warper = LiquidWarper.from_pretrained(
-            device=self.device,
-            size=self.size,
-            renderer=self.renderer,
-            cache=self.cache,
-            config=SynthesisConfig(shadow=self.shadow),
-        )
-        tuning = PersonalizeConfig(quality=self.quality)
-        further = tuning.further if self.personalize else 0
-        prepared = warper.prepare(
-            list(self.source), person=person, background=background, further=further, background_end=self.background_end
-        )
-        if self.personalize:
-            prepared = warper.personalize(prepared, tuning)
-        if self.shape is not None:
-            prepared = warper.reshape(prepared, self.shape)
+        warper = load_warper(self)
+        (prepared,) = prepare_people(warper, self, self.source)
         result = warper.imitate(
             prepared,
             driving=self.driving,
@@ -141,7 +97,7 @@ class Imitate:
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Making):
     """Appearance transfer: the person of the photos wears what others give."""
 
     source: tuple[Path, ...]
@@ -149,9 +105,9 @@ class Transfer:
     wear: tyro.conf.UseAppendAction[tuple[str, ...]]
     """FILE:PARTS, as often as there are people who give something: bob.jpg:upper. Several parts: carol.jpg:lower,feet.
     Several photos of one person: a folder, or front.jpg,back.jpg:upper. One of several people in a photo: by number,
-    bob.jpg#2:upper, or by a place on them, bob.jpg#640,360:upper. Parts are listed below."""
+    bob.jpg#2:upper, or by a place on them, bob.jpg#640,360:upper. Parts are listed above."""
     out: Path
-    """The picture to make (.png, .jpg); with --driving: a video (.mp4, .mov, .mkv), or a folder of PNG files."""
+    """The picture to make (.png, .jpg); with --driving: a video (.mp4, .mov, .mkv, .webm), or a folder."""
     driving: Path | None = None
     """What moves the person, as for imitate; without it: a single picture in the pose of the first photo."""
     camera: Literal["natural", "follow", "fixed"] = "natural"
@@ -160,38 +116,12 @@ class Transfer:
     """Several sides of the person next to each other [degrees]: 0,90,180,270; 90 is from the person's left."""
     bullet_time: tuple[str, ...] = ()
     """With --driving, as for imitate: FRAME:FRAMES, such as 30:180."""
-    shape: str | None = None
-    """Another body: height=+5cm,weight=+10%. "help" lists what can be changed."""
-    size: Size = 512
-    """Side of the square in which the person is rendered [px]; smaller is faster."""
-    renderer: str = "auto"
-    """As for imitate: auto, texture, lite, base, or a folder with a trained network's weights."""
     fps: float | None = None
     """Frames per second of the result; the driving video's rate if not given."""
     frames: int | None = None
     """Only the first frames; handy to try things out."""
-    person: tuple[str, ...] = ("largest",)
-    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px]. Of the
-    others see --wear."""
     driving_person: str = "largest"
     """Who moves, if there are several people in the driving: as for --person."""
-    background: str | None = None
-    """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
-    is a .mov, a .webm, or a folder)."""
-    background_end: Ending = "loop"
-    """A video as background begins again at its end (loop), or stands still (hold)."""
-    shadow: bool = True
-    """Paint a soft shadow where the feet touch the ground."""
-    personalize: bool = False
-    """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
-    quality: Quality = "good"
-    """With --personalize: draft, good or best."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    resume: bool = True
-    """Go on where an interrupted run with the same inputs and settings stopped."""
-    cache: bool = True
-    """Keep what was found in photos and videos for the next run."""
 
     def run(self) -> None:
         """Make the picture or the video."""
@@ -212,7 +142,7 @@ class Transfer:
         effects = parse_effects(self.views, self.bullet_time)
         if effects.bullet_time and self.driving is None:
             raise SettingError("bullet_time: expected --driving, a motion that can stand still. Add it.")
-        person = parse_people(self.person)
+        parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
         background = parse_background(self.background)
         wear = parse_wear(self.wear)
@@ -232,32 +162,14 @@ class Transfer:
         check_source("source", self.source)
         for giver, _ in wear:
             check_source("wear", giver.paths)
-        from liquidwarp.api import LiquidWarper
+        from liquidwarp.preparing import load_warper, prepare_people
 
-        warper = LiquidWarper.from_pretrained(
-            device=self.device,
-            size=self.size,
-            renderer=self.renderer,
-            cache=self.cache,
-            config=SynthesisConfig(shadow=self.shadow),
-        )
-        tuning = PersonalizeConfig(quality=self.quality)
-        further = tuning.further if self.personalize else 0
-        prepared = warper.prepare(
-            list(self.source), person=person, background=background, further=further, background_end=self.background_end
-        )
-        givers = {
-            giver: warper.prepare(list(giver.paths), person=giver.person, background=(0, 0, 0), further=further)
-            for giver in dict(wear)
-        }
-        if self.personalize:
-            prepared, *others = warper.personalize_together([prepared, *givers.values()], tuning)
-            givers = dict(zip(givers, others, strict=True))
-        if self.shape is not None:
-            prepared = warper.reshape(prepared, self.shape)
+        warper, givers = load_warper(self), tuple(dict(wear))
+        prepared, *others = prepare_people(warper, self, self.source, givers)
+        worn = dict(zip(givers, others, strict=True))
         result = warper.transfer(
             prepared,
-            wear={part: givers[giver] for giver, part in wear},
+            wear={part: worn[giver] for giver, part in wear},
             driving=self.driving,
             camera=self.camera,
             fps=self.fps,
@@ -270,13 +182,13 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class View:
+class View(Making):
     """Novel view: the camera walks around the person of the photos."""
 
     source: tuple[Path, ...]
     """Photos of one person (front and back show more than one), a folder of photos, a video, or a .liquid file."""
     out: Path
-    """The video to make (.mp4, .mov, .mkv); without a suffix: a folder of PNG files; with --angle: an image."""
+    """The video to make (.mp4, .mov, .mkv, .webm); without a suffix: a folder of PNG files; with --angle: an image."""
     turn: float = ViewConfig.turn
     """How far the camera goes around the person [degrees]; positive towards the person's left."""
     frames: int | None = None
@@ -288,32 +200,6 @@ class View:
     pose: str = "own"
     """own: as in the first photo. t, a: standing with the arms spread, or half lowered. Or a motion that goes on
     meanwhile: a video, a photo, or a motion file (.bvh, .npz)."""
-    shape: str | None = None
-    """Another body: height=+5cm,weight=+10%. "help" lists what can be changed."""
-    size: Size = 512
-    """Side of the square in which the person is rendered [px]; smaller is faster."""
-    renderer: str = "auto"
-    """As for imitate: auto, texture, lite, base, or a folder with a trained network's weights."""
-    person: tuple[str, ...] = ("largest",)
-    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
-    one choice for all photos, or one for each."""
-    background: str | None = None
-    """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
-    is a .mov, a .webm, or a folder)."""
-    background_end: Ending = "loop"
-    """A video as background begins again at its end (loop), or stands still (hold)."""
-    shadow: bool = True
-    """Paint a soft shadow where the feet touch the ground."""
-    personalize: bool = False
-    """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
-    quality: Quality = "good"
-    """With --personalize: draft, good or best."""
-    device: Device = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    resume: bool = True
-    """Go on where an interrupted run with the same inputs and settings stopped."""
-    cache: bool = True
-    """Keep what was found in photos and videos for the next run."""
 
     def run(self) -> None:
         """Make the video or the picture."""
@@ -330,7 +216,7 @@ class View:
             print(explain_shape())
             return
         ViewConfig(self.turn, self.frames, self.angle, self.elevation)
-        person = parse_people(self.person)
+        parse_people(self.person)
         background = parse_background(self.background)
         check_inputs("source", self.source)
         if self.pose not in ("own", "t", "a"):
@@ -341,24 +227,10 @@ class View:
         check_result(self.out, self.angle is not None, alpha=background == "transparent")
         check_shape(self.shape)
         check_source("source", self.source)
-        from liquidwarp.api import LiquidWarper
+        from liquidwarp.preparing import load_warper, prepare_people
 
-        warper = LiquidWarper.from_pretrained(
-            device=self.device,
-            size=self.size,
-            renderer=self.renderer,
-            cache=self.cache,
-            config=SynthesisConfig(shadow=self.shadow),
-        )
-        tuning = PersonalizeConfig(quality=self.quality)
-        further = tuning.further if self.personalize else 0
-        prepared = warper.prepare(
-            list(self.source), person=person, background=background, further=further, background_end=self.background_end
-        )
-        if self.personalize:
-            prepared = warper.personalize(prepared, tuning)
-        if self.shape is not None:
-            prepared = warper.reshape(prepared, self.shape)
+        warper = load_warper(self)
+        (prepared,) = prepare_people(warper, self, self.source)
         result = warper.view(prepared, self.turn, self.frames, self.elevation, self.pose, self.angle)
         result.save(self.out, resume=self.resume)
         print(f"Written: {self.out}")

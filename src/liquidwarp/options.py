@@ -16,6 +16,7 @@ __all__ = [
     "Device",
     "Ending",
     "Giver",
+    "Making",
     "Quality",
     "Size",
     "check_inputs",
@@ -30,6 +31,39 @@ Device = str
 Size = Literal[256, 512, 1024]
 Ending = Literal["loop", "hold"]
 Quality = Literal["draft", "good", "best"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """What the commands that make pictures of a person have in common."""
+
+    shape: str | None = None
+    """Another body: height=+5cm,weight=+10%. "help" lists what can be changed."""
+    size: Size = 512
+    """Side of the square in which the person is rendered [px]; smaller is faster."""
+    renderer: str = "auto"
+    """lite or base: a bundled network. texture: the photos, warped. Or a folder with a trained network's weights.
+    auto: the bundled network that suits the device, or texture if none is bundled."""
+    person: tuple[str, ...] = ("largest",)
+    """Who, if there are several people in the sources: 1, 2, 3... from large to small, or a point "x,y" [px];
+    one choice for all photos, or one for each."""
+    background: str | None = None
+    """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
+    is a .mov, a .webm, or a folder)."""
+    background_end: Ending = "loop"
+    """A video as background begins again at its end (loop), or stands still (hold)."""
+    shadow: bool = True
+    """Paint a soft shadow where the feet touch the ground."""
+    personalize: bool = False
+    """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
+    quality: Quality = "good"
+    """With --personalize: draft, good or best."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    resume: bool = True
+    """Go on where an interrupted run with the same inputs and settings stopped."""
+    cache: bool = True
+    """Keep what was found in photos and videos for the next run (see `liquidwarp doctor` for the folder)."""
 
 
 def parse_background(text: str | None) -> tuple[int, int, int] | Path | Literal["transparent"] | None:

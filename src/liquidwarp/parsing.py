@@ -25,7 +25,6 @@ from liquidwarp.errors import SettingError
 __all__ = ["explain_mistake", "field_texts", "read_arguments"]
 
 _SETTINGS = (tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff)
-_PLACEHOLDERS = {str: "TEXT", int: "NUMBER", float: "NUMBER", Path: "PATH"}
 _registry = ConstructorRegistry()
 
 
@@ -53,16 +52,21 @@ def read_arguments(commands: Any, arguments: Sequence[str], description: str) ->
 
 
 def field_texts(kind: type) -> dict[str, str]:
-    """The docstring below each field of a dataclass, without its line breaks.
+    """The docstring below each field of a dataclass, its bases' included, without line breaks.
 
     Example:
         >>> from liquidwarp.effects import Effects
         >>> print(field_texts(Effects)["views"])
         Sides from which the person is shown, side by side [degrees]: 0 as in the photo, 90 from the person's left.
     """
+    texts = {
+        name: text
+        for base in kind.__bases__
+        if dataclasses.is_dataclass(base)
+        for name, text in field_texts(base).items()
+    }
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101
-    texts = {}
     for field, below in itertools.pairwise(body.body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
             text = below.value.value if isinstance(below.value, ast.Constant) else None
@@ -79,7 +83,8 @@ def _own_dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
         return None
     texts, hints = field_texts(kind), typing.get_type_hints(kind, include_extras=True)
     fields = []
-    for field in dataclasses.fields(kind):
+    own = inspect.get_annotations(kind)
+    for field in sorted(dataclasses.fields(kind), key=lambda field: field.name not in own):  # what is shared comes last
         default = _default(field, info.default)
         fields.append(StructFieldSpec(field.name, _shown(hints[field.name], default), default, texts.get(field.name)))
     return StructConstructorSpec(kind, tuple(fields))
@@ -98,7 +103,8 @@ def _shown(hint: Any, default: Any) -> Any:
     bare = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     kinds = [kind for kind in typing.get_args(bare) if kind is not NoneType]
     if default is None and len(kinds) == 1:
-        return Annotated[hint, tyro.conf.arg(metavar=_PLACEHOLDERS.get(kinds[0], "VALUE"), help_behavior_hint="")]
+        metavar = "PATH" if issubclass(kinds[0], Path) else kinds[0].__name__.upper()
+        return Annotated[hint, tyro.conf.arg(metavar=metavar, help_behavior_hint="")]
     if default == ():
         return Annotated[hint, tyro.conf.arg(help_behavior_hint="")]
     return hint

@@ -27,6 +27,7 @@ FLOORS = (
     ("evaluate",),
     ("api",),
     ("arguments", "doctor", "options", "parsing"),
+    ("preparing",),
     ("commands", "evaluation_commands", "live_commands", "personal_commands", "training_commands"),
     ("cli", "web"),
 )
