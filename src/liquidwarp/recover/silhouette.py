@@ -97,9 +97,17 @@ class MaskOutlines:
     @staticmethod
     def of(parts: Sequence[Detections], observation: Observation) -> "MaskOutlines":
         """Trace the masks of a video, or of photos of several sizes one after the other."""
-        outline = _stack([_trace(part.masks[frame]) for part in parts for frame in range(len(part))])
-        size = torch.cat([torch.tensor([[part.masks.width, part.masks.height]]).repeat(len(part), 1) for part in parts])
+        masks = [part.masks[frame] for part in parts for frame in range(len(part))]
         per_pixel = torch.cat([torch.full((len(part),), part.masks.width / part.image_size[0]) for part in parts])
+        return MaskOutlines.traced(masks, per_pixel, observation)
+
+    @staticmethod
+    def traced(
+        masks: Sequence[Bool[np.ndarray, "_H _W"]], per_pixel: Float[Tensor, "T"], observation: Observation
+    ) -> "MaskOutlines":
+        """Trace masks that may be of several sizes, ``per_pixel`` mask pixels to an original pixel."""
+        outline = _stack([_trace(mask) for mask in masks])
+        size = torch.tensor([[mask.shape[1], mask.shape[0]] for mask in masks])
         pixels = outline.xy / per_pixel[:, None, None]
         xy = (pixels - observation.centre[:, None]) / observation.pixels_per_metre[:, None, None]
         return MaskOutlines(xy, outline.normal, outline.usable, size, per_pixel)
