@@ -443,9 +443,6 @@ class TrainConfig:
     """Decay of the averaged weights, which are the ones saved."""
     single_source_share: float = 0.2
     """Share of people for whom all sources but one are hidden."""
-    shell_scales: tuple[float, ...] = (1.0, 1.0, 1.8, 2.6)
-    """How thick the shell around the bodies is, relative to its usual thickness; each batch draws one. Thick ones
-    teach to carry long hair, skirts and coats."""
     seed: int = 0
     """Of weights, data and order."""
     device: str = "auto"
@@ -464,9 +461,12 @@ class TrainConfig:
     fill_texture: bool = True
     """Give the network what texture warping draws, with made-up colours where no source sees the body, as the product
     does; otherwise the bare warp with its holes."""
-    carried_outlines: float = 0.5
-    """Share of people whose warped outline lies as near to the true one as the product's halos carry it, instead of
-    where the plain shell ends; never in evaluation."""
+    settle: bool = True
+    """Let the disturbed bodies settle on the mattes, as a fit does: they fill the clothes."""
+    halos: bool = True
+    """Let halos made from each source carry hair and clothes, as in use; otherwise only the plain shell does."""
+    half_size_share: float = 0.0
+    """Share of the batches that are rendered at half of ``size``, so that one network serves both."""
     data_folder: Path | None = None
     """Folder that scripts/build_wardrobe.py made for the synthetic people."""
     synthetic: SyntheticConfig = SyntheticConfig()
@@ -493,7 +493,12 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.size < 32 or self.size % 8:
             raise SettingError(f"train.size: expected a multiple of 8, at least 32, got {self.size}.")
-        views = {"global": self.size, "body": self.size // 2, "face": self.discriminator.face_size}
+        least = self.size // 2 if self.half_size_share > 0 else self.size
+        if least % 8:
+            raise SettingError(
+                f"train.size: expected a multiple of 16 if some batches are half as large, got {self.size}."
+            )
+        views = {"global": least, "body": least // 2, "face": self.discriminator.face_size}
         smallest = min(views[crop] for crop in self.discriminator.crops)
         if smallest < 2 ** (self.discriminator.num_layers + 1):
             raise SettingError(
@@ -503,11 +508,9 @@ class TrainConfig:
         for name in ("people", "num_sources", "num_targets", "reuse", "log_every", "video_gap"):
             if getattr(self, name) < 1:
                 raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")
-        if not self.shell_scales or min(self.shell_scales) <= 0:
-            raise SettingError(f"train.shell_scales: expected numbers above 0, got {self.shell_scales}.")
         if self.steps == 0 and self.minutes <= 0:
             raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
-        for name in ("adversarial_start", "single_source_share", "carried_outlines", "ema_decay", "video_share"):
+        for name in ("adversarial_start", "single_source_share", "half_size_share", "ema_decay", "video_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
 

@@ -55,8 +55,8 @@ def test_texture_of_the_sources_lies_where_the_target_shows_it(people):
 
 
 def test_what_no_source_sees_is_made_up(people):
-    data = SyntheticData(replace(CONFIG, single_source_share=1.0, shell_scales=(0.1,)), people)
-    bare = SyntheticData(replace(CONFIG, single_source_share=1.0, shell_scales=(0.1,), fill_texture=False), people)
+    data = SyntheticData(replace(CONFIG, single_source_share=1.0), people)
+    bare = SyntheticData(replace(CONFIG, single_source_share=1.0, fill_texture=False), people)
     filled, warped = (source.samples(0)[0].targets for source in (data, bare))
     torch.testing.assert_close(filled.visible, warped.visible)
     body = filled.condition[:, :, 6:7] > 0
@@ -71,19 +71,28 @@ def test_what_no_source_sees_is_made_up(people):
     assert ((filled.texture - warped.texture).abs() * seen).sum() / (3 * seen.sum()) < 0.01
 
 
-def test_thicker_shells_reach_farther_and_are_drawn_per_batch(people):
-    def reach(scales: tuple[float, ...], index: int = 0) -> torch.Tensor:
-        return SyntheticData(replace(CONFIG, shell_scales=scales), people).samples(index)[0].targets.valid
+def test_bodies_settle_on_the_mattes(people):
+    noisy = SyntheticPeople(
+        people.model,
+        people.wardrobe,
+        people.poses,
+        replace(EXACT, noise=BodyNoise(joint=0.03, translation=0.02)),
+        seed=1,
+    )
 
-    thin, thick = reach((1.0,)), reach((2.6,))
-    assert (thick | ~thin).float().mean() > 0.999
-    assert thick.sum() > 1.3 * thin.sum()
-    mixed = [reach((1.0, 2.6), index) for index in range(4)]
-    is_thick = [bool(torch.equal(valid, reach((2.6,), index))) for index, valid in enumerate(mixed)]
-    assert len(set(is_thick)) == 2
-    assert torch.equal(mixed[1], reach((1.0, 2.6), 1))
-    with pytest.raises(SettingError, match="shell_scales"):
-        replace(CONFIG, shell_scales=())
+    def overlap(settle: bool) -> float:
+        sample = SyntheticData(replace(CONFIG, settle=settle), noisy).samples(0)[0]
+        body, person = sample.targets.condition[:, :, 6:7] > 0, sample.mattes > 0.5
+        return float((body & person).sum() / (body | person).sum())
+
+    assert overlap(True) > overlap(False) + 0.03
+
+
+def test_some_batches_are_half_as_large(people):
+    data = SyntheticData(replace(CONFIG, half_size_share=0.5, settle=False, halos=False), people)
+    sizes = [data.samples(index)[0].images.shape[-1] for index in range(6)]
+    assert set(sizes) == {64, 128}
+    assert sizes == [data.samples(index)[0].images.shape[-1] for index in range(6)]
 
 
 def test_reuse_takes_other_views_as_sources(people):
@@ -113,7 +122,7 @@ def test_hidden_sources_give_nothing(people):
 
 
 def test_growing_adds_sources_and_keeps_people_and_targets(people):
-    one, three = SyntheticData(replace(CONFIG, single_source_share=1.0), people).growing(0, (1, 3))
+    one, three = SyntheticData(replace(CONFIG, single_source_share=1.0, halos=False), people).growing(0, (1, 3))
     assert (one.sources.images.shape[1], three.sources.images.shape[1]) == (1, 3)
     torch.testing.assert_close(one.images, three.images)
     torch.testing.assert_close(one.sources.images[:, 0], three.sources.images[:, 0])

@@ -30,8 +30,6 @@ def config(dataset: Path) -> TrainConfig:
         num_targets=1,
         reuse=2,
         single_source_share=0.0,
-        carried_outlines=0.0,
-        shell_scales=(1.0,),
     )
 
 

@@ -14,20 +14,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, RestBody
-from liquidwarp.body.parts import PARTS
 from liquidwarp.config import TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.flow.compose import compose_layers, merge_layers
 from liquidwarp.flow.condition import surface_condition
-from liquidwarp.flow.draw import draw_flow
-from liquidwarp.flow.extension import SHELL_THICKNESS, Extension, inflated_shell
+from liquidwarp.flow.draw import draw_flow, draw_layers
+from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions
 from liquidwarp.flow.fill import SurfaceFill
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
-from liquidwarp.flow.surface import ProjectedSurface, project_posed
+from liquidwarp.flow.surface import project_posed
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import Faces, TrainingSample, choose_views, degrade_mattes
-from liquidwarp.learn.outlines import carry_outlines
+from liquidwarp.learn.halos import CrowdHalo, PosedViews, halos_of, with_shell, without_shell
+from liquidwarp.recover.settle import OutlineFit
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
 from liquidwarp.synthetic.scene import Camera
 from liquidwarp.types import TargetFlow
@@ -38,11 +38,10 @@ _FACE_LANDMARKS = ("left_eye_outer", "left_eye_inner", "right_eye_outer", "right
 _HEAD_HALF = 0.17
 """Half the side of the box around the head and its hair [m]."""
 _FACING = 0.35
-_SHELL = 0.035
-_MOST_AT_HANDS = 1.5
 _ROUNDS = (2, 6, 12)
 _PLAIN_SHARE = 0.3
 _SEEN = 0.45
+_OPAQUE = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,24 @@ class _Views:
     rendered: SyntheticBatch
     mattes: Float[Tensor, "B V 1 H W"]
     """As a detector would find them."""
-    shell: Extension
-    surface: ProjectedSurface
-    """Of the fitted bodies, row ``b * V + v``."""
+    posed: PosedViews
+    """The fitted bodies, row ``b * V + v``."""
+    halos: list[list[Extension]]
+    """For each person and view; empty where nobody has one."""
     conditions: Float[Tensor, "B V 8 H W"]
     faces: Faces
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """B people, S sources and T targets each."""
+
+    of_sources: PosedViews
+    of_targets: PosedViews
+    images: Float[Tensor, "B S 3 H W"]
+    mattes: Float[Tensor, "B S 1 H W"]
+    hidden: Bool[Tensor, "B S"]
+    crowd: CrowdHalo | None
 
 
 @lru_cache(maxsize=1)
@@ -65,13 +77,9 @@ def _fill_of(model: BodyModel) -> SurfaceFill:
     return SurfaceFill.of(model)
 
 
-def _thickness(scale: float) -> dict[str, float]:
-    """Of a shell of which hands and feet, where held things stay away, grow less."""
-    plain = {part: SHELL_THICKNESS.get(part, _SHELL) for part in PARTS}
-    return {
-        part: metres * (min(scale, _MOST_AT_HANDS) if part.endswith(("hand", "foot")) else scale)
-        for part, metres in plain.items()
-    }
+@lru_cache(maxsize=1)
+def _outline_fit_of(model: BodyModel) -> OutlineFit:
+    return OutlineFit.of(model.to("cpu"))
 
 
 @runtime_checkable
@@ -94,7 +102,8 @@ class SyntheticData:
         self.config, self.people = config, people
         self.model = people.model
         self.fill = _fill_of(self.model)  # type: ignore[arg-type]
-        self.shells = [inflated_shell(self.model, _thickness(scale)) for scale in config.shell_scales]
+        self.shell = inflated_shell(self.model)
+        self.outline_fit = _outline_fit_of(self.model)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, config: TrainConfig, device: torch.device, split: str) -> "SyntheticData":
@@ -115,7 +124,7 @@ class SyntheticData:
         if config.synthetic.num_identities:
             part = "train"  # the same people, in other poses and places
         if split == "test":
-            config = replace(config, carried_outlines=0.0)  # an evaluation knows no truth
+            config = replace(config, half_size_share=0.0)  # one size for all figures
         return cls(config, SyntheticPeople.load(folder, device, part, seed, config.synthetic))
 
     @torch.no_grad()
@@ -146,14 +155,26 @@ class SyntheticData:
     def _views(self, index: int, num_views: int) -> tuple[_Views, torch.Generator]:
         """People rendered from all sides, their fitted bodies projected, and the chance for what is chosen of them."""
         config = self.config
-        rendered = self.people.sample(config.people, num_views, config.size, index)
         generator = torch.Generator().manual_seed(self.people.seed * 1_000_003 + index)
-        shell = self.shells[int(torch.randint(len(self.shells), (), generator=generator))]
-        surface = _project(self.model, shell, rendered.fitted)
-        conditions = surface_condition(self.model, shell, surface, (config.size, config.size))
-        conditions = torch.unflatten(conditions, 0, (config.people, num_views))
+        half = float(torch.rand((), generator=generator)) < config.half_size_share
+        size = config.size // 2 if half else config.size
+        rendered = self.people.sample(config.people, num_views, size, index)
         found = degrade_mattes(rendered.mattes.flatten(0, 1), generator).view_as(rendered.mattes)
-        return _Views(rendered, found, shell, surface, conditions, self._faces(rendered)), generator
+        fitted = self._fitted(rendered, found)
+        posed = _pose(self.model, self.shell, fitted)
+        conditions = surface_condition(self.model, self.shell, posed.surface, (size, size))
+        conditions = torch.unflatten(conditions, 0, (config.people, num_views))
+        halos = halos_of(self.model, fitted, found) if config.halos else []
+        return _Views(rendered, found, posed, halos, conditions, self._faces(rendered)), generator
+
+    def _fitted(self, rendered: SyntheticBatch, found: Float[Tensor, "B V 1 S S"]) -> Bodies:
+        """The bodies that the network is conditioned on: they fill the mattes, as fitted ones do."""
+        if not self.config.settle:
+            return rendered.fitted
+        masks = (found[:, :, 0] > _OPAQUE).cpu()
+        bodies = rendered.fitted.to("cpu")
+        settled = [self.outline_fit.settle(bodies[person], mask) for person, mask in enumerate(masks)]
+        return Bodies.stack(settled, rendered.fitted.betas.device)
 
     def _faces(self, rendered: SyntheticBatch) -> Faces:
         """Where the faces are; films know it better than their bodies."""
@@ -168,16 +189,14 @@ class SyntheticData:
     ) -> TrainingSample:
         """One choice of sources and targets."""
         sources, targets = chosen
-        rendered, surface, faces = views.rendered, views.surface, views.faces
+        rendered, faces = views.rendered, views.faces
         people, num_views = rendered.images.shape[:2]
-        hidden = hidden.to(surface.body.device)
-        rows = torch.arange(people * num_views, device=hidden.device).view(people, num_views)
+        device = rendered.images.device
+        rows = torch.arange(people * num_views, device=device).view(people, num_views)
         images, mattes = rendered.photos[:, sources], views.mattes[:, sources]
-        of_sources = surface[rows[:, sources].flatten()]
-        flow_sources = prepare_source_batch(self.model, views.shell, of_sources, images, mattes)
-        flow_sources = _without(flow_sources, hidden)
-        truth = rendered.mattes[:, targets]
-        flow = self._flow(flow_sources, surface[rows[:, targets].flatten()], truth, generator)
+        of_sources, of_targets = (views.posed[rows[:, chosen].flatten()] for chosen in (sources, targets))
+        crowd = CrowdHalo.join(views.halos, sources, hidden) if views.halos else None
+        flow = self._flow(_Scene(of_sources, of_targets, images, mattes, hidden.to(device), crowd), generator)
         per_person = {name: torch.unflatten(getattr(flow, name), 0, (people, -1)) for name in flow.__dataclass_fields__}
         return TrainingSample(
             SourceBatch(images, mattes, views.conditions[:, sources]),
@@ -189,35 +208,40 @@ class SyntheticData:
             Faces(*(getattr(faces, name)[:, targets] for name in faces.__dataclass_fields__)),
         )
 
-    def _flow(
-        self,
-        sources: FlowSources,
-        targets: ProjectedSurface,
-        truth: Float[Tensor, "B T 1 H W"],
-        generator: torch.Generator,
-    ) -> TargetFlow:
-        """The flow with the picture that texture warping draws; how well it makes up what is hidden varies."""
-        composition = compose_layers(sources, targets, (truth.shape[-2], truth.shape[-1]))
-        config, people = self.config, len(sources.body)
+    def _flow(self, scene: _Scene, generator: torch.Generator) -> TargetFlow:
+        """The flow with the picture that texture warping draws; how well it makes up what is hidden varies.
+
+        As in use, halos alone are drawn, and the flow knows the plain shell besides.
+        """
+        config, shell, crowd = self.config, self.shell, scene.crowd
+        of_sources, of_targets, extension = scene.of_sources.surface, scene.of_targets.surface, shell
+        halos = None if crowd is None else (crowd.beside(scene.of_sources), crowd.beside(scene.of_targets))
+        if crowd is not None and halos is not None:
+            extension = join_extensions([shell, crowd.extension])
+            of_sources, of_targets = with_shell(halos[0], of_sources), with_shell(halos[1], of_targets)
+        sources = prepare_source_batch(self.model, extension, of_sources, scene.images, scene.mattes)
+        sources = _without(sources, scene.hidden)
+        size = (scene.images.shape[-2], scene.images.shape[-1])
+        composition = compose_layers(sources, of_targets, size)
         if not config.fill_texture:
             return merge_layers(composition)
+        made_up = self.fill.at_pixels(self._colours(sources, generator), composition)
+        if crowd is None or halos is None:
+            return draw_flow(composition, made_up)
+        alone = compose_layers(without_shell(sources, shell, crowd.extension), halos[1], size)
+        colours, opacity = draw_layers(alone, made_up)
+        return replace(merge_layers(composition), texture=colours, texture_matte=opacity)
+
+    def _colours(self, sources: FlowSources, generator: torch.Generator) -> Float[Tensor, "B V 3"]:
+        """Made-up colours of all vertices, smooth or patchy; of some people, one colour for all that is hidden."""
+        people = len(sources.body)
         rounds = _ROUNDS[int(torch.randint(len(_ROUNDS), (), generator=generator))]
         colours = self.fill.colours(sources, rounds)
         known = (sources.body[..., 2].amax(1) > _SEEN)[..., None]
         plain = torch.rand(2, people, 1, 1, generator=generator)
         plain = (plain[0] * (plain[1] < _PLAIN_SHARE)).to(colours.device) * ~known
         mean = (colours * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)
-        flow = draw_flow(composition, self.fill.at_pixels(torch.lerp(colours, mean, plain), composition))
-        carried = torch.rand(people, generator=generator) < config.carried_outlines
-        if not bool(carried.any()):
-            return flow
-        body = composition.body.layer.raster.covered[:, None]
-        drawn = carry_outlines(flow.texture, flow.texture_matte, body, truth.flatten(0, 1), generator)
-        chosen = carried.repeat_interleave(truth.shape[1]).to(truth.device)[:, None, None, None]
-        texture, matte = (
-            torch.where(chosen, new, old) for new, old in zip(drawn, (flow.texture, flow.texture_matte), strict=True)
-        )
-        return replace(flow, texture=texture, texture_matte=matte)
+        return torch.lerp(colours, mean, plain)
 
 
 def _hide_sources(config: TrainConfig, generator: torch.Generator) -> Bool[Tensor, "B S"]:
@@ -245,12 +269,13 @@ def _rest(model: BodyModel, bodies: Bodies) -> RestBody:
     return RestBody(rest.vertices.repeat_interleave(views, 0), rest.joints.repeat_interleave(views, 0))
 
 
-def _project(model: BodyModel, extension: Extension, bodies: Bodies) -> ProjectedSurface:
+def _pose(model: BodyModel, shell: Extension, bodies: Bodies) -> PosedViews:
     """All views of all people, row ``b * V + v``."""
     rest = _rest(model, bodies)
     posed = model.pose(rest, bodies.rel_rotmats.flatten(0, 1))
     camera = WeakPerspective(bodies.scale.flatten(), bodies.translation.flatten(0, 1))
-    return project_posed(model, extension, rest, posed, camera)
+    surface = project_posed(model, shell, rest, posed, camera)
+    return PosedViews(rest, posed.transforms, camera, surface)
 
 
 def find_faces(model: BodyModel, views: SyntheticBatch) -> Faces:

@@ -201,6 +201,11 @@ class VideoData(SyntheticData):
         least = config.num_sources + config.num_targets
         return cls(config, FilmedPeople(model, clips, config.video_gap, seed, part, least))
 
+    def _fitted(self, rendered: SyntheticBatch, found: Float[Tensor, "B V 1 S S"]) -> Bodies:
+        """Recovered bodies were fitted already."""
+        del found
+        return rendered.fitted
+
     def _faces(self, rendered: SyntheticBatch) -> Faces:
         """Detected landmarks; the box around the head is the recovered body's."""
         faces = find_faces(self.model, rendered)

@@ -5,7 +5,7 @@ Each person is seen in several views: the same body, clothes, light and place, a
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,6 +58,21 @@ class Bodies:
         """The body of one person, its views as frames."""
         camera = WeakPerspective(self.scale[person], self.translation[person])
         return BodyParams(self.betas[person], self.rel_rotmats[person], camera)
+
+    @staticmethod
+    def stack(people: Sequence[BodyParams], device: torch.device | str = "cpu") -> "Bodies":
+        """People with as many frames each, which become their views."""
+        cameras = [person.camera for person in people]
+        return Bodies(
+            torch.stack([person.betas for person in people]).to(device),
+            torch.stack([person.rel_rotmats for person in people]).to(device),
+            torch.stack([camera.scale for camera in cameras]).to(device),
+            torch.stack([camera.translation for camera in cameras]).to(device),
+        )
+
+    def to(self, device: torch.device | str) -> "Bodies":
+        """The same on another device."""
+        return Bodies(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
