@@ -228,11 +228,48 @@ def test_no_place_for_the_video(out, said, given, capsys, tmp_path):
     assert sorted(path.name for path in (tmp_path / "work").rglob("*")) == ["file", "full", "notes.txt"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["imitate", "--source", FRONT, "--driving", "clip.mp4", "--out", "clip.mp4"],
+        ["imitate", "--source", FRONT, "--driving", "frames", "--out", "frames"],
+        ["imitate", "--source", "frames/000000.png", "--driving", WALK, "--out", "frames"],
+        ["imitate", "--source", "clip.mp4", "--driving", WALK, "--out", "../work/clip.mp4"],
+        ["imitate", "--source", FRONT, "--driving", WALK, "--background", "clip.mp4", "--out", "clip.mp4"],
+        ["view", "--source", "frames/000000.png", "--angle", "9", "--out", "frames/000000.png"],
+        ["view", "--source", FRONT, "--pose", "clip.mp4", "--out", "clip.mp4"],
+        ["transfer", "--source", FRONT, "--wear", "photo.png:feet", "--out", "photo.png"],
+        ["live", "--source", FRONT, "--driving", "clip.mp4", "--out", "clip.mp4"],
+        ["recover", "clip.mp4", "--out", "."],
+        ["recover", "photo.png", "--out", "."],
+    ],
+    ids=lambda words: "-".join(str(word).strip("-") for word in words if "/lib" not in str(word))[:60],
+)
+def test_results_do_not_replace_what_they_are_made_from(words, given, capsys, tmp_path):
+    shutil.copy(given / "good.mp4", "clip.mp4")
+    shutil.copy(given / "two.png", "photo.png")
+    (tmp_path / "work" / "frames").mkdir()
+    shutil.copy(given / "two.png", "frames/000000.png")
+    assert "would take the place of an input" in refused(words, capsys)
+    for name, original in (("clip.mp4", "good.mp4"), ("photo.png", "two.png"), ("frames/000000.png", "two.png")):
+        assert (tmp_path / "work" / name).read_bytes() == (given / original).read_bytes()
+
+
 def test_no_place_for_what_is_recovered(given, capsys, tmp_path):
     (tmp_path / "work" / "file").touch()
     assert "expected a folder for the results, got a file" in refused(["recover", FRONT, "--out", "file"], capsys)
     assert "cannot be written" in refused(["recover", FRONT, "--out", "file/deeper"], capsys)
+    assert "found nobody" in refused(["recover", given / "nobody.png", "--out", "."], capsys), "a place like any other"
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_a_place_without_a_name(place, given, capsys, tmp_path, monkeypatch):
+    (tmp_path / "work" / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "work" / "deeper")
+    line = refused(imitate(given / "two.png", WALK, "--out", place), capsys)
+    assert "expected the name of a file" in line or "expected a new or empty folder" in line
+    assert [path.name for path in (tmp_path / "work").rglob("*")] == ["deeper"]
 
 
 def test_no_permission(given, capsys, monkeypatch, tmp_path):

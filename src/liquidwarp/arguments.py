@@ -9,6 +9,7 @@ from liquidwarp.files import check_target
 from liquidwarp.media import IMAGE_SUFFIXES, check_output, find_images, open_frames, read_image
 
 __all__ = [
+    "check_apart",
     "check_backdrop",
     "check_driving",
     "check_result",
@@ -132,6 +133,22 @@ def check_backdrop(background: object, ending: str) -> None:
             open_frames(background)
         else:
             read_image(background)
+
+
+def check_apart(out: Path, *inputs: Path | str | None) -> None:
+    """Check that a result takes the place of none of the files from which it is made.
+
+    Args:
+        out: The result: a file, or a folder that is replaced as a whole.
+        inputs: Files and folders; what is no path is left out.
+
+    Raises:
+        MediaError: it would.
+    """
+    target = out.resolve()
+    for given in (Path(path).resolve() for path in inputs if path is not None):
+        if target == given or target in given.parents:
+            raise MediaError(f"{out}: would take the place of an input ({given.name}). Choose another name.")
 
 
 def check_result(path: Path, still: bool, alpha: bool = False) -> None:

@@ -7,21 +7,22 @@ with 1.
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Union
 
 import tyro
 
 from liquidwarp.commands import Imitate, Transfer, View
-from liquidwarp.errors import LiquidWarpError, MediaError
+from liquidwarp.errors import LiquidWarpError
 from liquidwarp.evaluation_commands import Evaluate
 from liquidwarp.live_commands import Live
-from liquidwarp.options import Device, Size, check_inputs, check_numbers, parse_people
+from liquidwarp.options import Device, Size
 from liquidwarp.parsing import read_arguments
 from liquidwarp.personal_commands import Personalize
+from liquidwarp.recover_commands import Recover
 from liquidwarp.training_commands import Prepare, Train
 
 __all__ = [
@@ -67,69 +68,6 @@ class Demo:
             frames=self.frames,
             device=self.device,
         ).run()
-
-
-@dataclass(frozen=True)
-class Recover:
-    """Body Mesh Recovery alone: the 3-D body of a person in a video or in photos."""
-
-    path: tyro.conf.Positional[tuple[Path, ...]]
-    """One video, or photos of one person."""
-    out: Path = Path("recovered")
-    """The folder for the results."""
-    fps: float | None = None
-    """Frames per second at which a video is read; its own rate if not given."""
-    frames: int | None = None
-    """Only the first frames."""
-    person: tuple[str, ...] = ("largest",)
-    """Who, if there are several people: 1, 2, 3... from large to small, or a point "x,y" [px]; one choice for all
-    photos, or one for each."""
-    glb: Literal["textured", "grey"] = "textured"
-    """What the .glb file shows: the person's colours on the body, or the body alone, which is quicker."""
-    cache: bool = True
-    """Keep what was found for the next run."""
-
-    def run(self) -> None:
-        """Recover and write everything."""
-        check_inputs("path", self.path)
-        check_numbers(self.fps, self.frames)
-        person = parse_people(self.person)
-        from liquidwarp.arguments import check_source
-        from liquidwarp.files import check_target
-
-        check_target(self.out)
-        if self.out.exists() and not self.out.is_dir():
-            raise MediaError(f"{self.out}: expected a folder for the results, got a file. Choose another name.")
-        check_source("path", self.path)
-        from liquidwarp.body.anny import AnnyBody
-        from liquidwarp.cache import Cache
-        from liquidwarp.config import SynthesisConfig
-        from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
-        from liquidwarp.recover.digitize import recover_photos, recover_video
-        from liquidwarp.recover.photos import load_sources, photos_of_video, views_of_video
-        from liquidwarp.tasks.recover import RecoveryFiles, export_recovery, person_texture
-
-        cache, first, model = Cache(enabled=self.cache), self.path[0], AnnyBody.load()
-        pictures: Iterable[Any]
-        textured = self.glb == "textured"
-        if len(self.path) > 1 or first.suffix.lower() in IMAGE_SUFFIXES:
-            photos = load_sources(self.path, model, person=person, cache=cache) if textured else None
-            recovery = photos.recovery if photos else recover_photos(list(self.path), person=person, cache=cache)
-            pictures = (read_image(path).rgb for path in self.path)
-        else:
-            recovery = recover_video(first, fps=self.fps, max_frames=self.frames, person=person, cache=cache)
-            pictures = open_frames(first, self.fps, self.frames)
-            photos = None
-            if textured:
-                chosen = views_of_video(first, recovery, SynthesisConfig.num_sources, model, cache, self.fps)
-                photos = photos_of_video(first, recovery, chosen, model, cache, self.fps)
-        for note in recovery.notes:
-            logging.getLogger(__name__).info("%s", note)
-        texture = person_texture(photos, model) if photos else None
-        files = RecoveryFiles(self.out, tuple(path.stem for path in self.path))
-        masks = (part.masks[index] for part in recovery.parts for index in range(len(part)))
-        for written in export_recovery(recovery.body, model, pictures, files, recovery.fps, masks, texture):
-            print(f"Written: {written}")
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class Imitate(Making):
         parse_people(self.person)
         driving_person = parse_choice(self.driving_person, "driving_person")
         from liquidwarp.arguments import (
+            check_apart,
             check_backdrop,
             check_driving,
             check_result,
@@ -75,6 +76,7 @@ class Imitate(Making):
         check_inputs("driving", (self.driving,))
         check_backdrop(background, self.background_end)
         check_result(self.out, is_single_pose(self.driving, self.frames, effects), alpha=background == "transparent")
+        check_apart(self.out, *self.source, self.driving, self.background)
         check_shape(self.shape)
         check_driving(self.driving, self.fps, self.frames, effects)
         check_source("source", self.source)
@@ -126,6 +128,7 @@ class Transfer(Making):
     def run(self) -> None:
         """Make the picture or the video."""
         from liquidwarp.arguments import (
+            check_apart,
             check_backdrop,
             check_driving,
             check_result,
@@ -156,6 +159,8 @@ class Transfer(Making):
         check_wear([part for _, part in wear])
         check_backdrop(background, self.background_end)
         check_result(self.out, is_single_pose(self.driving, self.frames, effects), alpha=background == "transparent")
+        worn_from = [path for giver, _ in wear for path in giver.paths]
+        check_apart(self.out, *self.source, *worn_from, self.driving, self.background)
         check_shape(self.shape)
         if self.driving is not None:
             check_driving(self.driving, self.fps, self.frames, effects)
@@ -204,6 +209,7 @@ class View(Making):
     def run(self) -> None:
         """Make the video or the picture."""
         from liquidwarp.arguments import (
+            check_apart,
             check_backdrop,
             check_driving,
             check_result,
@@ -225,6 +231,7 @@ class View(Making):
             check_driving(Path(self.pose))
         check_backdrop(background, self.background_end)
         check_result(self.out, self.angle is not None, alpha=background == "transparent")
+        check_apart(self.out, *self.source, self.pose, self.background)
         check_shape(self.shape)
         check_source("source", self.source)
         from liquidwarp.preparing import load_warper, prepare_people

@@ -31,8 +31,10 @@ def check_target(path: Path) -> None:
     """Prove before long work starts that ``path`` can be written later; nothing is made.
 
     Raises:
-        MediaError: its folder cannot be made or written to, or the disk is full.
+        MediaError: it has no name, its folder cannot be made or written to, or the disk is full.
     """
+    if path.name in ("", ".."):
+        raise MediaError(f"{path}: expected the name of a file or of a new folder. Add one.")
     folder = _existing_folder(path)
     probe = _partial(folder / path.name)
     try:

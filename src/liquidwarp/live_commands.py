@@ -50,7 +50,7 @@ class Live:
         check_inputs("source", self.source)
         if not self.driving.isdecimal():
             check_inputs("driving", (Path(self.driving),))
-        from liquidwarp.arguments import check_backdrop, check_source
+        from liquidwarp.arguments import check_apart, check_backdrop, check_source
         from liquidwarp.media import IMAGE_SUFFIXES, check_output
 
         if isinstance(background, Path) and background.suffix.lower() not in IMAGE_SUFFIXES:
@@ -60,6 +60,7 @@ class Live:
         check_backdrop(background, "loop")
         if self.out is not None:
             check_output(self.out)
+            check_apart(self.out, *self.source, self.driving, self.background)
         check_source("source", self.source)
         from liquidwarp.api import LiquidWarper
         from liquidwarp.media.newest import NewestFrames

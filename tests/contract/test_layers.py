@@ -28,7 +28,7 @@ FLOORS = (
     ("api",),
     ("arguments", "doctor", "options", "parsing"),
     ("preparing",),
-    ("commands", "evaluation_commands", "live_commands", "personal_commands", "training_commands"),
+    ("commands", "evaluation_commands", "live_commands", "personal_commands", "recover_commands", "training_commands"),
     ("cli", "web"),
 )
 """Lowest first; rooms of one floor do not import each other."""
