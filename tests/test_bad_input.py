@@ -178,6 +178,8 @@ def test_wrong_person_of_the_driving(given, capsys):
         (["--frames", "0"], ("frames: expected at least 1, got 0",)),
         (["--background", "#12"], ("background: expected a colour", "#12")),
         (["--background", "green.png"], ("green.png: no such file",)),
+        (["--background", "beige2"], ("expected a file, transparent, or a colour", "'beige2'")),
+        (["--renderer", "fancy"], ("renderer: expected auto, texture, base, lite or a folder", "'fancy'")),
         (["--device", "abacus"], ("device: 'abacus' cannot be used here", "Use auto or cpu")),
     ],
 )
@@ -281,6 +283,14 @@ def test_no_permission(given, capsys, monkeypatch, tmp_path):
     words = imitate(given / "two.png", WALK, "--out", "o.mp4")
     monkeypatch.setattr(Path, "open", forbidden)
     assert "o.mp4: cannot be written (Permission denied)" in refused(words, capsys)
+
+
+@pytest.mark.parametrize("out", ["o.bmp", "o.avif", "o.heic"])
+def test_formats_that_are_read_but_not_written(out, given, capsys, tmp_path):
+    """Told before the person is looked for: nobody is in the photo."""
+    line = refused(["view", "--source", given / "nobody.png", "--angle", "9", "--out", out], capsys)
+    assert f"{out}: expected a picture's name ending in .png" in line
+    assert nothing_is_left(tmp_path)
 
 
 def test_full_disk_is_told_at_once(given, capsys, monkeypatch):

@@ -20,6 +20,7 @@ from liquidwarp.config import ImitateConfig, SynthesisConfig, ViewConfig
 from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.pretrained import BUNDLED
 from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
 from liquidwarp.media.newest import NewestFrames
 from liquidwarp.personal.person import PersonalBank, personalise_banks
@@ -30,6 +31,7 @@ from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.live import LiveBody
 from liquidwarp.recover.photos import load_sources
+from liquidwarp.recover.upright import lying_notes
 from liquidwarp.renderers import load_network
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.tasks.imitate import Driving, Imitation, imitate, load_driving
@@ -124,7 +126,7 @@ class LiquidWarper:
             progress: Show progress bars.
 
         Raises:
-            SettingError: no such device or size.
+            SettingError: no such device, size or renderer.
             WeightsNotFoundError: the package is incomplete, or it has no such renderer.
         """
         config = config or SynthesisConfig()
@@ -132,6 +134,11 @@ class LiquidWarper:
             config = replace(config, size=size)
         if renderer is not None:
             config = replace(config, renderer=str(renderer))
+        known = ("auto", "texture", *BUNDLED)
+        if config.renderer not in known and not Path(config.renderer).exists():
+            raise SettingError(
+                f"renderer: expected {', '.join(known)} or a folder of weights, got {config.renderer!r}."
+            )
         place = choose_device(device)
         name, generator = load_network(config.renderer, place)
         _log.info("Renderer: %s on %s, %d px.", name, place, config.size)
@@ -170,7 +177,7 @@ class LiquidWarper:
         if any(path.suffix == PERSON_SUFFIX for path in paths):
             return self._read_person(paths, background, background_end)
         photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress, further)
-        for note in photos.recovery.notes:
+        for note in (*photos.recovery.notes, *lying_notes(photos.recovery.body, self.model)):
             _log.info("Source: %s", note)
         height, width = photos.pictures[0].shape[:2]
         backdrop = self._backdrop(background, (width, height), background_end)

@@ -7,6 +7,7 @@ from liquidwarp.effects import Effects
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.files import check_target
 from liquidwarp.media import IMAGE_SUFFIXES, check_output, find_images, open_frames, read_image
+from liquidwarp.media.images import check_image_name
 
 __all__ = [
     "check_apart",
@@ -160,13 +161,13 @@ def check_result(path: Path, still: bool, alpha: bool = False) -> None:
         alpha: Whether it is transparent.
 
     Raises:
-        MediaError: the place cannot be written, it cannot hold transparency, or several frames shall go into one image.
+        MediaError: the place cannot be written, its format is unknown or cannot hold transparency, or several frames
+            shall go into one image.
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         check_output(path, alpha)
-    elif still and alpha and path.suffix.lower() not in (".png", ".webp", ".tif", ".tiff"):
-        raise MediaError(f"{path}: '{path.suffix}' cannot hold transparency. Choose .png.")
     elif still:
+        check_image_name(path, alpha)
         check_target(path)
     else:
         raise MediaError(f"{path}: expected a video's name (.mp4) or a folder for several frames, got an image's.")

@@ -85,7 +85,7 @@ def parse_background(text: str | None) -> tuple[int, int, int] | Path | Literal[
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
             raise SettingError(f'background: expected a colour such as "#00b140", got "{text}".')
         return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-    if not Path(text).exists() and text.isalpha():
+    if not Path(text).exists() and not Path(text).suffix:
         try:
             red, green, blue = ImageColor.getrgb(text)[:3]
         except ValueError as error:

@@ -143,7 +143,7 @@ def test_find_images_in_natural_order(tmp_path):
 
 
 def test_save_errors(tmp_path):
-    with pytest.raises(MediaError, match="expected one of"):
+    with pytest.raises(MediaError, match="expected a picture's name"):
         save_image(tmp_path / "a.xyz", solid(0))
     with pytest.raises(MediaError, match="transparency"):
         save_image(tmp_path / "a.jpg", solid(0), solid(0)[..., 0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from liquidwarp.config import SynthesisConfig
-from liquidwarp.errors import SettingError
+from liquidwarp.errors import NoPersonFoundError, SettingError
 from liquidwarp.media import VideoWriter, open_frames
 from liquidwarp.media.newest import NewestFrames
 from liquidwarp.recover.live import LiveBody
@@ -53,6 +53,12 @@ def test_a_file_drives_the_person(bank, anny, clip):
 def test_the_natural_camera_is_refused(bank, anny, clip):
     with pytest.raises(SettingError, match="fixed or follow"):
         next(imitate_live(bank, NewestFrames(clip), LiveBody(anny), "natural", CONFIG))
+
+
+def test_nobody_before_the_camera(tmp_path):
+    with pytest.raises(NoPersonFoundError, match="nobody was seen"):
+        write_live(iter(()), tmp_path / "live.mp4", 25, (32, 32))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_video_plays_as_fast_as_it_was(tmp_path):

@@ -13,13 +13,15 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from liquidwarp.errors import MediaError
 from liquidwarp.files import atomic_path, natural_key, prepare_target
 
-__all__ = ["IMAGE_SUFFIXES", "Photo", "find_images", "read_image", "save_image"]
+__all__ = ["IMAGE_SUFFIXES", "Photo", "check_image_name", "find_images", "read_image", "save_image"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 MAX_SIDE = 4096
 """Longer photos are shrunk to this [px]: more detail than a network can use would only cost memory."""
 
 _log = logging.getLogger(__name__)
+_WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+"""Pillow's names of the formats that results can have."""
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -99,18 +101,31 @@ def save_image(
         MediaError: the suffix is unknown or cannot hold alpha, or the place cannot be written.
     """
     path = Path(path)
-    kinds = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-    kind = kinds.get(path.suffix.lower())
-    if kind is None:
-        raise MediaError(f"{path}: expected one of {' '.join(kinds)}, got '{path.suffix}'.")
-    if alpha is not None and kind == "JPEG":
-        raise MediaError(f"{path}: JPEG cannot hold transparency. Use .png.")
+    check_image_name(path, alpha is not None)
+    kind = _WRITTEN[path.suffix.lower()]
     pixels = rgb if alpha is None else np.dstack([rgb, alpha])
     options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
     prepare_target(path)
     with atomic_path(path) as partial:
         Image.fromarray(pixels).save(partial, kind, **options)
     return path
+
+
+def check_image_name(path: Path, alpha: bool = False) -> None:
+    """Check that a picture can have this name.
+
+    Args:
+        path: Where it shall be written.
+        alpha: Whether it has transparency.
+
+    Raises:
+        MediaError: the suffix is unknown or cannot hold alpha.
+    """
+    kind = _WRITTEN.get(path.suffix.lower())
+    if kind is None:
+        raise MediaError(f"{path}: expected a picture's name ending in {' '.join(_WRITTEN)}, got '{path.suffix}'.")
+    if alpha and kind == "JPEG":
+        raise MediaError(f"{path}: '{path.suffix}' cannot hold transparency. Choose .png.")
 
 
 def _check_file(path: Path) -> None:

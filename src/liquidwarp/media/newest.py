@@ -52,6 +52,9 @@ class NewestFrames:
         self._camera: cv2.VideoCapture | None = None
         text = str(source)
         if text.isdecimal() and not Path(text).exists():
+            cv2.utils.logging.setLogLevel(
+                cv2.utils.logging.LOG_LEVEL_SILENT
+            )  # what OpenCV says of a missing camera is said better below
             self._camera = cv2.VideoCapture(int(text))
             if not self._camera.isOpened():
                 raise MediaError(f"{text}: no such camera, or it is in use. Give another number, or a video.")

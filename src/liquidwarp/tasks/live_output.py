@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from liquidwarp.errors import SettingError
+from liquidwarp.errors import NoPersonFoundError, SettingError
 from liquidwarp.media import VideoWriter
 from liquidwarp.tasks.live import LiveResult
 
@@ -68,7 +68,8 @@ def write_live(
         The number of different pictures.
 
     Raises:
-        MediaError: the place cannot be written, or nobody was seen.
+        MediaError: the place cannot be written.
+        NoPersonFoundError: nobody was seen.
     """
     made, begin, written = 0, None, 0
     with VideoWriter(path, fps, size) as video:
@@ -81,6 +82,7 @@ def write_live(
                 written += 1
             last = result.picture
             made += 1
-        if last is not None:
-            video.write(last)
+        if last is None:
+            raise NoPersonFoundError("live: nobody was seen. The whole body should be in view, not too dark.")
+        video.write(last)
     return made
