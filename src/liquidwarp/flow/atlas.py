@@ -15,6 +15,7 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.compose import Choice, colour_layer
 from liquidwarp.flow.extension import smooth_on_mesh
+from liquidwarp.flow.head import mirror_gain, twin_vertices
 from liquidwarp.flow.layers import build_layer
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
@@ -34,8 +35,11 @@ _FEW = 50
 _SEEN = 0.5
 _TOO_FEW = 0.05
 _SPREAD = 12
+_MIRRORED = 3
+_TWIN_NEAR = 0.01
+"""A mirror image farther than this from everything seen was not seen, in rest coordinates."""
 _RIM_NEIGHBOURS = 9
-_REGIONS = (("head", "face"), ("torso",), *((part,) for part in PARTS if part not in ("head", "face", "torso")))
+_REGIONS = (("head", "face"), *((part,) for part in PARTS if part != "head"))
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,9 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     raster = _unwrap(model, size)
     spread = _spread_over_surface(model, atlas, raster)
     copied, found = _go_on_around(model, atlas, raster)
+    mirrored_half, twin_seen = _mirror_head(model, atlas, raster)
     made_up = torch.where(found, copied, spread)
+    made_up = made_up + twin_seen * (mirrored_half - made_up)
     known = ((atlas.confidence - 0.2) / 0.5).clamp(0, 1)
     colours = known * atlas.colours + (1 - known) * made_up
     outside = grow_colours(colours, atlas.covered.to(colours.dtype), steps=8)
@@ -121,19 +127,67 @@ def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) 
 
     Nearest at the same height, so that a hem or a collar goes on around the body; then smoothed a little.
     """
-    num = model.lbs_weights.shape[0]
-    uv_of = model.uv.new_zeros(num, 2)
-    uv_of[model.faces.reshape(-1)] = model.uv[model.face_uv.reshape(-1)]
-    place = pixels_to_ndc(uv_of[None], 1, 1)
-    colour = sample_at(atlas.colours, place)[0].T
-    known = sample_at(atlas.confidence, place)[0, 0] > 0.9 * _SEEN
-    lends = known & (sample_at(atlas.lends, place)[0, 0] > 0.9 * _SEEN)
+    colour, known = _vertex_colours(model, atlas)
+    lends = known & (sample_at(atlas.lends, _vertex_places(model))[0, 0] > 0.9 * _SEEN)
+    colour, known, lends = _with_twins(model, colour, known, lends)
     start = torch.where(known[:, None], colour, _part_means(model, colour, lends if bool(lends.any()) else known))
     start = _continue_rims(model, start, known, lends)
     smooth = smooth_on_mesh(start[None], model.faces, _SPREAD, fixed=known[None])[0]
     corner = model.faces[raster.pix_to_face.clamp(min=0)]
     mixed = (smooth[corner] * raster.bary[..., None]).sum(-2)
     return mixed.permute(0, 3, 1, 2)
+
+
+def _vertex_places(model: BodyModel) -> Float[Tensor, "1 V 2"]:
+    """Where each vertex is in the texture, NDC."""
+    uv_of = model.uv.new_zeros(model.lbs_weights.shape[0], 2)
+    uv_of[model.faces.reshape(-1)] = model.uv[model.face_uv.reshape(-1)]
+    return pixels_to_ndc(uv_of[None], 1, 1)
+
+
+def _vertex_colours(model: BodyModel, atlas: TextureAtlas) -> tuple[Float[Tensor, "V 3"], Bool[Tensor, "V"]]:
+    """What the texture has at each vertex, and whether that was seen."""
+    place = _vertex_places(model)
+    known = sample_at(atlas.confidence, place)[0, 0] > 0.9 * _SEEN
+    return sample_at(atlas.colours, place)[0].T, known
+
+
+def _mirror_head(
+    model: BodyModel, atlas: TextureAtlas, raster: Raster
+) -> tuple[Float[Tensor, "1 3 U U"], Float[Tensor, "1 1 U U"]]:
+    """The other half's colours on the head, in this half's light, and how well that other half was seen."""
+    colours, weight = torch.zeros_like(atlas.colours), torch.zeros_like(atlas.confidence)
+    twins = twin_vertices(model)
+    face = raster.pix_to_face[0]
+    corner = model.faces[face.clamp(min=0)]
+    on_head = (face >= 0) & twins.head[corner].all(-1)
+    seen = on_head & (atlas.confidence[0, 0] > 0)
+    wanted = on_head & (atlas.confidence[0, 0] < 1)
+    if int(seen.sum()) < _FEW or not bool(wanted.any()):
+        return colours, weight
+    bary = raster.bary[0][..., None]
+    place = (rest_coordinates(model)[corner] * bary).sum(-2)
+    distance, nearest = _neighbours(place[seen], place[wanted] * place.new_tensor([-1, 1, 1]), _MIRRORED)
+    share = (distance + 1e-5).reciprocal()
+    share = share / share.sum(1, keepdim=True)
+    confidence = atlas.confidence[0, 0][seen][nearest] * (distance < _TWIN_NEAR)
+    source = atlas.colours[0][:, seen].T[nearest]
+    colour, known = _vertex_colours(model, atlas)
+    gain = (mirror_gain(model, twins, colour, known)[corner[wanted]] * bary[wanted]).sum(-2)
+    colours[0][:, wanted] = ((source * share[..., None]).sum(1) * gain).clamp(0, 1).T
+    weight[0, 0, wanted] = ((confidence * share).sum(1) - 0.1).mul(3).clamp(0, 1)
+    return colours, weight
+
+
+def _with_twins(
+    model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"], lends: Bool[Tensor, "V"]
+) -> tuple[Float[Tensor, "V 3"], Bool[Tensor, "V"], Bool[Tensor, "V"]]:
+    """The same, where vertices of the head whose mirror images are known count as known."""
+    twins = twin_vertices(model)
+    new = twins.head & ~known & known[twins.index]
+    mirrored_colour = (colour[twins.index] * mirror_gain(model, twins, colour, known)).clamp(0, 1)
+    colour = torch.where(new[:, None], mirrored_colour, colour)
+    return colour, known | new, lends | (new & lends[twins.index])
 
 
 def _continue_rims(
@@ -209,5 +263,13 @@ def _go_on_around(
 
 def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:
     """Indices of the nearest ``count`` known places."""
-    index = cKDTree(known.cpu().numpy()).query(wanted.cpu().numpy(), count)[1]
-    return torch.as_tensor(np.asarray(index), device=known.device).view(-1, count)
+    return _neighbours(known, wanted, count)[1]
+
+
+def _neighbours(
+    known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int
+) -> tuple[Float[Tensor, "N {count}"], Int64[Tensor, "N {count}"]]:
+    """Distances and indices of the nearest ``count`` known places."""
+    distance, index = cKDTree(known.cpu().numpy()).query(wanted.cpu().numpy(), count)
+    far = torch.as_tensor(np.asarray(distance), device=known.device, dtype=known.dtype).view(-1, count)
+    return far, torch.as_tensor(np.asarray(index), device=known.device).view(-1, count)

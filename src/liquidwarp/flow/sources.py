@@ -14,6 +14,7 @@ from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.contamination import own_colours
 from liquidwarp.flow.extension import Extension, smooth_on_mesh
+from liquidwarp.flow.head import head_shares
 from liquidwarp.flow.light import even_light
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
@@ -111,7 +112,12 @@ def prepare_sources(
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
     raster = rasterize(surface.body, model.faces, *images.shape[-2:])
-    return replace(cleaned, colours=even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None])
+    even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
+    inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
+    shown, lent = head_shares(model, cleaned.body[0, ..., 2], cleaned.normals[0], inside)
+    body = cleaned.body.clone()
+    body[0, ..., 2] *= shown
+    return replace(cleaned, colours=even, body=body, clear=cleaned.clear * lent[None])
 
 
 def _without_strange_colours(
@@ -177,7 +183,7 @@ def prepare_source_batch(
     body = _columns(surface.body, seen, preference, height, width)
     around = _columns(points, around_seen, preference.index_select(1, extension.anchor), height, width)
     margin = max(1, round(_ERODE * height))
-    colours = grow_colours(images.flatten(0, 1), erode((flat_matte > 0.6).to(images.dtype), margin))
+    colours = grow_colours(images.flatten(0, 1), _own_pixels(flat_matte))
     return FlowSources(
         model=model,
         extension=extension,
@@ -190,6 +196,11 @@ def prepare_source_batch(
         normals=surface.normals.view(people, sources, -1, 3),
         person=torch.zeros(sources, dtype=torch.long, device=images.device),
     )
+
+
+def _own_pixels(matte: Float[Tensor, "N 1 H W"]) -> Float[Tensor, "N 1 H W"]:
+    """1 where a pixel has the person's colour alone."""
+    return erode((matte > 0.6).to(matte.dtype), max(1, round(_ERODE * matte.shape[-2])))
 
 
 def _fringe(matte: Float[Tensor, "N 1 H W"], body: Bool[Tensor, "N 1 H W"], margin: int) -> Float[Tensor, "N 1 H W"]:

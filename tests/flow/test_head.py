@@ -1,0 +1,106 @@
+"""Heads: one photo gives them, and the hidden half is the mirror image of the half that is seen."""
+
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyParams
+from liquidwarp.flow.atlas import fill_atlas, merge_texture
+from liquidwarp.flow.extension import no_extension
+from liquidwarp.flow.head import head_shares, mirror_gain, twin_vertices
+from liquidwarp.flow.sources import prepare_sources
+from liquidwarp.flow.surface import project_bodies, rest_coordinates
+from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
+from liquidwarp.geometry.raster import interpolate, rasterize
+from liquidwarp.geometry.rotations import rotvec_to_matrix
+from liquidwarp.geometry.warp import sample_at
+
+SIZE = 160
+
+
+@pytest.fixture(scope="module")
+def anny():
+    return AnnyBody.load()
+
+
+@pytest.fixture(scope="module")
+def twins(anny):
+    return twin_vertices(anny)
+
+
+def heads(anny, *yaws):
+    """Close photos of a head that is turned about the vertical [rad]."""
+    rotvec = torch.zeros(len(yaws), len(anny.joint_names), 3)
+    rotvec[:, 0, 1] = torch.tensor(yaws)
+    camera = WeakPerspective(torch.full((len(yaws),), 400.0), torch.tensor([[SIZE / 2, 360.0]] * len(yaws)))
+    return BodyParams(torch.zeros(len(anny.beta_names)), rotvec_to_matrix(rotvec), camera)
+
+
+def photographed(anny, colours, *yaws):
+    """The sources of photos of a person with these colours of the vertices, one set for each photo."""
+    bodies = heads(anny, *yaws)
+    surface = project_bodies(anny, no_extension(anny), bodies)
+    raster = rasterize(surface.body, anny.faces, SIZE, SIZE)
+    images = interpolate(colours, anny.faces, raster).permute(0, 3, 1, 2).clamp(0, 1)
+    return prepare_sources(anny, no_extension(anny), bodies, images, raster.covered[:, None].float())
+
+
+def symmetric(anny):
+    """Stripes around the face, the same on both sides."""
+    place = rest_coordinates(anny)
+    stripes = 0.5 + 0.3 * torch.sin(place[:, 1] * 150)
+    sideways = place[:, 0].abs() / place[:, 0].abs().amax()
+    return torch.stack([stripes, 0.7 - 3 * sideways.clamp(max=0.1), torch.full_like(stripes, 0.4)], 1)
+
+
+def at_vertices(anny, picture):
+    uv = anny.uv.new_zeros(len(anny.vertex_part), 2)
+    uv[anny.faces.reshape(-1)] = anny.uv[anny.face_uv.reshape(-1)]
+    return sample_at(picture, pixels_to_ndc(uv[None], 1, 1))[0].T
+
+
+def test_twins_are_mirror_images(anny, twins):
+    place = rest_coordinates(anny)
+    apart = (place[twins.index] * place.new_tensor([-1, 1, 1]) - place)[twins.head].norm(dim=1)
+    assert int(twins.face.sum()) > 1000
+    assert apart.amax() < 1e-3
+
+
+def test_the_hidden_half_of_a_profile_is_the_mirror_image_of_the_other(anny, twins):
+    colours = symmetric(anny)
+    sources = photographed(anny, colours[None], 1.2)
+    filled = fill_atlas(anny, merge_texture(sources))
+    hidden = twins.face & (sources.body[0, 0, :, 2] < 0.1) & (sources.body[0, 0, twins.index, 2] > 0.9)
+    assert int(hidden.sum()) > 300
+    error = (at_vertices(anny, filled.colours) - colours)[hidden].abs().amax(1)
+    assert error.median() < 0.03
+    assert error.quantile(0.9) < 0.15
+
+
+def test_the_mirrored_half_is_in_its_own_light(anny, twins):
+    right = rest_coordinates(anny)[:, :1] < 0
+    colours = torch.where(right, 0.6, 0.75).expand(-1, 3)
+    known = twins.head & (rest_coordinates(anny)[:, 0] < 0.03)
+    gain = mirror_gain(anny, twins, colours, known)
+    hidden = twins.face & (rest_coordinates(anny)[:, 0] > 0.05)
+    assert (gain[hidden] - 0.75 / 0.6).abs().median() < 0.05
+    assert gain[hidden].amin() > 1.05
+    assert torch.equal(gain[~twins.head & (rest_coordinates(anny)[:, 1] > 0)].unique(), torch.ones(1))
+
+
+def test_what_one_photo_shows_of_a_face_no_other_gives(anny, twins):
+    bright, dark = (torch.full((len(anny.vertex_part), 3), value) for value in (0.9, 0.5))
+    sources = photographed(anny, torch.stack([bright, dark]), 0.1, 1.0)
+    visible = sources.body[0, ..., 2]
+    assert (visible[0, twins.face] > 0.9).float().mean() > 0.6
+    assert (visible[1, twins.face] > 0.1).float().mean() < 0.03
+    behind = twins.head & (rest_coordinates(anny)[:, 2] > 0.13)
+    assert (visible[1, behind] > 0.9).float().mean() > 0.1  # the back of the head is still the second photo's
+
+
+def test_photos_from_behind_keep_what_they_see(anny):
+    visible = torch.ones(1, len(anny.vertex_part))
+    away = torch.tensor([0.0, 0.0, 1.0]).expand(1, len(anny.vertex_part), 3)
+    shown, lent = head_shares(anny, visible, away, visible)
+    assert torch.equal(shown, visible)
+    assert torch.equal(lent, visible)
