@@ -11,7 +11,7 @@ import pytest
 import liquidwarp
 from liquidwarp.cli import COMMANDS, parse
 
-from .test_public_names import MODULES, load
+from .test_public_names import MODULES
 
 ROOT = Path(liquidwarp.__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -100,5 +100,7 @@ def test_paper_map_names_exist():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_doctests(name):
-    failed, _ = doctest.testmod(load(name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    failed, _ = doctest.testmod(
+        importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    )
     assert failed == 0

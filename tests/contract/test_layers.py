@@ -29,7 +29,7 @@ FLOORS = (
     ("arguments", "doctor", "options", "parsing"),
     ("preparing",),
     ("commands", "evaluation_commands", "live_commands", "personal_commands", "recover_commands", "training_commands"),
-    ("cli", "web"),
+    ("cli",),
 )
 """Lowest first; rooms of one floor do not import each other."""
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
