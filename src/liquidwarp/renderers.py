@@ -37,7 +37,7 @@ __all__ = [
     "TextureRenderer",
     "drawn_flow",
     "head_mask",
-    "keep_head",
+    "keep_colours",
     "keep_photos",
     "load_network",
     "source_views",
@@ -124,8 +124,8 @@ class NetworkRenderer:
     """Compute in half precision where the device is an NVIDIA GPU."""
     keeps_photos: bool = True
     """Show the photos' own pixels where one shows the place; else all is the network's."""
-    keeps_head: bool = False
-    """Show the photos' own pixels on the head at least: who it is depends on few of them."""
+    keeps_colours: bool = False
+    """Otherwise mix in their colours alone, in the network's outline: a network that knows the person draws it best."""
 
     @staticmethod
     @torch.no_grad()
@@ -136,16 +136,17 @@ class NetworkRenderer:
         warp: TextureRenderer,
         half: bool = False,
         keeps_photos: bool = True,
-        keeps_head: bool = False,
+        keeps_colours: bool = False,
     ) -> "NetworkRenderer":
         """Encode the sources; everything on one device."""
         with _precision(views.images.device, half):
             features = generator.encode(SourceBatch.of(views))
-        return NetworkRenderer(sources, generator, features, warp, half, keeps_photos, keeps_head)
+        return NetworkRenderer(sources, generator, features, warp, half, keeps_photos, keeps_colours)
 
     def fingerprint(self) -> str:
         """The network's weights, as personalisation changes them."""
-        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{self.half}-{self.keeps_photos}-{_WAY}"
+        way = f"{self.half}-{self.keeps_photos}-{self.keeps_colours}-{_WAY}"
+        return f"{digest_of_tensors(*self.generator.state_dict().values())}-{way}"
 
     def render(
         self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
@@ -157,9 +158,7 @@ class NetworkRenderer:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
             return keep_photos(flow, colour, opacity)
-        if self.keeps_head:
-            return keep_head(self.sources.model, flow, colour, opacity)
-        return colour, opacity
+        return (keep_colours(flow, colour), opacity) if self.keeps_colours else (colour, opacity)
 
 
 def keep_photos(
@@ -173,10 +172,8 @@ def keep_photos(
         opacity: The network's.
     """
     shown, outline = flow.texture, flow.texture_matte
-    seen = seen_weight(flow.visible.amax(1, keepdim=True))
     # Colours and outlines err in different ways: the mean is nearer to the truth than either (docs/results.md).
-    kept = (outline / _FAINT).clamp(0, 1) * seen / 2
-    colour = colour + kept * (shown - colour)
+    colour = keep_colours(flow, colour)
     solid = (outline > _SOLID).to(colour.dtype)
     rim = dilate(solid, round(_RIM * outline.shape[-2])) - solid
     # Just beyond the warp's outline cloth goes on; the network's own colours stray there.
@@ -185,19 +182,16 @@ def keep_photos(
     return colour, (((opacity + outline) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)
 
 
-def keep_head(
-    model: BodyModel, flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"]
-) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
-    """Put the photos' own pixels over the network's on the head, where a photo shows it.
+def keep_colours(flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
+    """The mean of the photos' own colours, as texture warping draws them, and the network's where one shows the place.
 
     Args:
-        model: The body.
         flow: From :func:`drawn_flow`.
         colour: The network's.
-        opacity: The network's.
     """
-    kept = head_mask(model, flow) * seen_weight(flow.visible.amax(1, keepdim=True))
-    return colour + kept * (flow.texture - colour), opacity + kept * (flow.texture_matte - opacity)
+    seen = seen_weight(flow.visible.amax(1, keepdim=True))
+    kept = (flow.texture_matte / _FAINT).clamp(0, 1) * seen / 2
+    return colour + kept * (flow.texture - colour)
 
 
 def head_mask(model: BodyModel, flow: TargetFlow) -> Float[Tensor, "T 1 H W"]:

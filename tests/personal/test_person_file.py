@@ -13,9 +13,9 @@ from liquidwarp.cache import Cache
 from liquidwarp.errors import MediaError, SettingError, WeightsCorruptError
 from liquidwarp.flow.draw import seen_weight
 from liquidwarp.gan.pretrained import load_generator, save_generator
-from liquidwarp.personal.person import network_digest, personalise_banks
+from liquidwarp.personal.person import network_digest, personalise_banks, with_tuning
 from liquidwarp.personal.person_file import check_person, load_person
-from liquidwarp.renderers import drawn_flow, head_mask
+from liquidwarp.renderers import drawn_flow
 from liquidwarp.synthesizer import prepare_bank, render_frames
 from liquidwarp.weights import load_tensors
 
@@ -143,21 +143,25 @@ def test_a_person_from_a_file_has_nothing_to_learn_from(bank, network_folder):
         )
 
 
-def test_the_head_keeps_the_photos_pixels(alice):
-    """Who it is hangs on few pixels: there the network's own are not shown where a photo shows the place."""
-    own = replace(alice.renderer, keeps_photos=False, keeps_head=False)
+def test_a_tuned_network_draws_the_outline_itself(alice):
+    """It knows the person better than the warp does; of the colours it takes half where a photo shows the place."""
+    own = replace(alice.renderer, keeps_photos=False, keeps_colours=True)
     body, size = alice.bodies[slice(0, 1)], (256, 256)
-    warped, outline = alice.renderer.warp.render(body, size)
-    plain, _ = own.render(body, size)
-    kept, _ = replace(own, keeps_head=True).render(body, size)
+    warped, _ = own.warp.render(body, size)
+    alone, outline = replace(own, keeps_colours=False).render(body, size)
+    picture, opacity = own.render(body, size)
+    assert torch.equal(opacity, outline)
     flow = drawn_flow(own.sources, own.warp, body, size)
-    head = head_mask(own.sources.model, flow)
-    rows = (head[0, 0] > 0.9).any(1).nonzero()[:, 0]
-    assert rows.max() < 100, "nothing below the neck, in a picture in which the person stands upright"
-    sure = (head > 0.99) & (seen_weight(flow.visible.amax(1, keepdim=True)) > 0.99) & (outline > 0.5)
-    assert int(sure.sum()) > 50
-    picture = sure.expand(-1, 3, -1, -1)
-    torch.testing.assert_close(kept[picture], warped[picture], atol=0.02, rtol=0)
-    assert not torch.allclose(plain[picture], warped[picture], atol=0.02)
-    away = (head == 0).expand(-1, 3, -1, -1)
-    assert torch.equal(kept[away], plain[away])
+    sure = (seen_weight(flow.visible.amax(1, keepdim=True)) > 0.99) & (flow.texture_matte > 0.5)
+    assert int(sure.sum()) > 1000
+    inside = sure.expand(-1, 3, -1, -1)
+    torch.testing.assert_close(picture[inside], ((alone + warped) / 2)[inside], atol=0.01, rtol=0)
+
+
+def test_nothing_is_kept_of_the_photos_if_that_is_asked_for(bank, alice):
+    plain = replace(bank, renderer=replace(bank.renderer, keeps_photos=False))
+    tuned = with_tuning(plain, replace(alice.tuning, keeps_photos=False), bank.renderer.generator)
+    assert not tuned.renderer.keeps_photos
+    assert not tuned.renderer.keeps_colours
+    tuned = with_tuning(bank, replace(alice.tuning, keeps_photos=False), bank.renderer.generator)
+    assert tuned.renderer.keeps_colours

@@ -11,7 +11,7 @@ from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceFeatures
 from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.personal.lessons import Lesson
-from liquidwarp.renderers import keep_photos
+from liquidwarp.renderers import keep_colours, keep_photos
 from liquidwarp.types import TargetFlow
 
 __all__ = ["Exam", "Marks"]
@@ -48,12 +48,12 @@ class Exam:
         self._features: dict[int, SourceFeatures] = {}
 
     def marks(self, generator: LiquidWarpingGenerator, keeps_photos: bool) -> Marks:
-        """How well a network does, with the photos' pixels over its own or without."""
+        """How well a network does, with the photos' outline mixed into its own or only their colours."""
         return self.both_marks(generator)[keeps_photos]
 
     @torch.no_grad()
     def both_marks(self, generator: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
-        """Marks of the network alone, and with the photos' pixels over its own."""
+        """Marks with the photos' colours mixed into the network's own, and with their outline as well."""
         sums = torch.zeros(2, 2, dtype=torch.float64)
         for number, lesson in enumerate(self.lessons):
             truth, judged = lesson.images[0], lesson.judged[0]
@@ -68,7 +68,7 @@ class Exam:
     def _pictures(
         self, generator: LiquidWarpingGenerator, number: int
     ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 3 H W"]]:
-        """The network's picture, and the one in which the photos' pixels are kept."""
+        """The picture in which the photos' colours are kept, and the one in which their outline is as well."""
         lesson = self.lessons[number]
         features = self._features.get(number)
         if features is None:
@@ -79,11 +79,9 @@ class Exam:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         flow = TargetFlow(**{name: getattr(lesson.targets, name)[0] for name in TargetFlow.__dataclass_fields__})
         behind = lesson.backgrounds[0]
-        plain, kept = (
-            matte * image + (1 - matte) * behind
-            for image, matte in ((colour, opacity), keep_photos(flow, colour, opacity))
-        )
-        return plain, kept
+        ways = (keep_colours(flow, colour), opacity), keep_photos(flow, colour, opacity)
+        first, second = (matte * image + (1 - matte) * behind for image, matte in ways)
+        return first, second
 
     @torch.no_grad()
     def preview(self, generator: LiquidWarpingGenerator, keeps_photos: bool) -> list[Float[Tensor, "3 H W"]]:

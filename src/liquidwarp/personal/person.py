@@ -24,7 +24,7 @@ __all__ = ["PersonalBank", "Tuning", "network_digest", "personalise_banks", "wit
 
 _log = logging.getLogger(__name__)
 
-_RESULT = "personalised-1"
+_RESULT = "personalised-2"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Tuning:
     """Of that network's weights."""
     change: Change
     keeps_photos: bool
+    """Whether the photos' own outline is mixed into the network's, as before, or their colours alone."""
     score: float
     """Error in what was held out, relative to the pretrained network's."""
     steps: int
@@ -91,7 +92,10 @@ def with_tuning(bank: SourceBank, tuning: Tuning, pretrained: LiquidWarpingGener
     own = bank.renderer
     views = source_views(bank.sources, bank.images, bank.bodies)
     tuned = changed_copy(pretrained, tuning.change)
-    renderer = NetworkRenderer.of(bank.sources, views, tuned, own.warp, own.half, tuning.keeps_photos, keeps_head=True)
+    keeps, outlines = own.keeps_photos, tuning.keeps_photos
+    renderer = NetworkRenderer.of(
+        bank.sources, views, tuned, own.warp, own.half, keeps and outlines, keeps and not outlines
+    )
     names = SourceBank.__dataclass_fields__
     return PersonalBank(**{name: getattr(bank, name) for name in names} | {"renderer": renderer, "tuning": tuning})
 

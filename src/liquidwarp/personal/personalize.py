@@ -3,8 +3,8 @@
 Paper:
     Liu et al. 2021, Sec. 3.5 (Personalization): few-shot adversarial learning before synthesis.
 
-The network that comes out is the best of all that passed the exam, the pretrained one included: it never ends worse
-than it began, as far as held-out pictures and patches can tell.
+The network that comes out is the newest of those that did about best in the exam, the pretrained one included: it
+never ends worse than it began, as far as held-out pictures and patches can tell.
 """
 
 import logging
@@ -36,6 +36,9 @@ _log = logging.getLogger(__name__)
 
 _GAIN = 0.002
 """A relative gain smaller than this is none."""
+_SHARE = 0.7
+"""A network that gains this share of the most that was gained in the exam is kept if it learned longer: frames that
+nobody has seen prefer it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Personalisation:
     change: Change
     """Empty if nothing helped."""
     keeps_photos: bool
-    """Whether the photos' own pixels lie over the network's."""
+    """Whether the photos' outline is mixed into the network's, and not only their colours."""
     score: float
     """Error in the exam, relative to the pretrained network's: at most 1."""
     steps: int
@@ -90,7 +93,10 @@ class _State:
     """What the loop carries from exam to exam."""
 
     step: int = 0
+    lowest: float = 1.0
+    """Of all exams."""
     best: float = 1.0
+    """Of what is kept."""
     best_step: int = 0
     keeps_photos: bool = True
     change: Change = field(default_factory=lambda: Change({}))
@@ -175,14 +181,15 @@ def _check(
     rank: int,
     keeps_photos: bool,
 ) -> None:
-    """Sit the exam with what would be kept; remember it if it is the best."""
+    """Sit the exam with what would be kept; keep it if it is the best, or as good and newer."""
     change = difference(pretrained.state_dict(), tuner.tuned(), rank)
     marks = exam.marks(changed_copy(pretrained, change))
     scores = [mark.relative_to(start[keeps_photos]) for mark in marks]
     keeps = scores[True] <= scores[False]
     score = scores[keeps]
     state.history.append((state.step, round(score, 5)))
-    if score < state.best - _GAIN:
+    state.lowest = min(state.lowest, score)
+    if 1 - score > max(_GAIN, _SHARE * (1 - state.lowest)):
         state.best, state.best_step, state.change, state.keeps_photos = score, state.step, change, keeps
 
 
@@ -198,7 +205,7 @@ class _Board:
         self._exams = [Exam(person.exam, perceptual, frozen_sources) for person in people]
 
     def marks(self, generator: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
-        """Means over the people: the network alone, and with the photos' pixels."""
+        """Means over the people: with the photos' colours, and with their outline as well."""
         all_marks = [exam.both_marks(generator) for exam in self._exams]
         first, second = (
             Marks(
@@ -226,6 +233,7 @@ def _resume(checkpoint: Path, tuner: Tuner, state: _State) -> None:
     tensors, facts = load_progress(checkpoint, tuner)
     try:
         state.step, state.best, state.best_step = int(facts["step"]), float(facts["best"]), int(facts["best_step"])
+        state.lowest = float(facts["lowest"])
         state.keeps_photos = bool(facts["keeps_photos"])
         state.history = [(int(step), float(score)) for step, score in facts["history"]]
     except (KeyError, TypeError, ValueError) as error:
@@ -238,6 +246,7 @@ def _keep(checkpoint: Path, tuner: Tuner, state: _State) -> None:
     facts = {
         "step": state.step,
         "best": state.best,
+        "lowest": state.lowest,
         "best_step": state.best_step,
         "keeps_photos": state.keeps_photos,
         "history": state.history,
