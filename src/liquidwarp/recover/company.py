@@ -37,6 +37,10 @@ _FEET = (27, 28, 29, 30, 31, 32)
 _SEEN = 0.5
 _SURE = 0.9
 """What belongs to the person with this probability is nobody else's."""
+_SMEAR = 0.03
+"""How far a place that is painted over takes its colours from [sides of the picture]."""
+_SMEAR_SIDE = 512
+"""Larger pictures are reduced to this for it [px]."""
 
 Look = Callable[[UInt8[np.ndarray, "H W 3"]], list[Pose]]
 """Finds the people in a picture."""
@@ -104,11 +108,19 @@ def paint_over(rgb: UInt8[np.ndarray, "H W 3"], hidden: Bool[np.ndarray, "H W"])
         return rgb
     grown = cv2.dilate(hidden.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     known = (~grown).astype(np.float32)
-    sigma = 0.03 * max(rgb.shape[:2])
-    weight = cv2.GaussianBlur(known, (0, 0), sigma)[..., None]
     mean = rgb[~grown].mean(0, dtype=np.float32) if (~grown).any() else np.float32(127)
-    smeared = (cv2.GaussianBlur(rgb * known[..., None], (0, 0), sigma) + 1e-3 * mean) / (weight + 1e-3)
-    return np.where(grown[..., None], np.rint(smeared), rgb).astype(np.uint8)
+    weight, colours = _smeared(known)[..., None], _smeared(rgb * known[..., None])
+    return np.where(grown[..., None], np.rint((colours + 1e-3 * mean) / (weight + 1e-3)), rgb).astype(np.uint8)
+
+
+def _smeared(image: Float[np.ndarray, "H W *C"]) -> Float[np.ndarray, "H W *C"]:
+    """A wide blur, made in a small picture: its cost grows with the cube of the side."""
+    height, width = image.shape[:2]
+    factor = min(1.0, _SMEAR_SIDE / max(height, width))
+    small = (max(1, round(width * factor)), max(1, round(height * factor)))
+    reduced = image if factor == 1 else cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(reduced, (0, 0), _SMEAR * max(height, width) * factor)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _near(body: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
