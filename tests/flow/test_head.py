@@ -84,7 +84,7 @@ def test_the_mirrored_half_is_in_its_own_light(anny, twins):
     gain = mirror_gain(anny, twins, colours, known)
     hidden = twins.face & (rest_coordinates(anny)[:, 0] > 0.05)
     assert (gain[hidden] - 0.75 / 0.6).abs().median() < 0.05
-    assert gain[hidden].amin() > 1.05
+    assert gain[hidden].quantile(0.1) > 1.1
     assert torch.equal(gain[~twins.head & (rest_coordinates(anny)[:, 1] > 0)].unique(), torch.ones(1))
 
 

@@ -32,7 +32,7 @@ _SEAM = 4
 _GAIN_ROUNDS = 30
 _ALIKE = 0.4
 """Places whose colours differ more from their mirror images' [logarithm] are not the same thing in another light."""
-_FAINT = 0.02
+_FAINT = 0.002
 """Farther away than this little of the known places' weight reaches, nothing is made brighter or darker."""
 _DARK = 0.03
 
