@@ -191,7 +191,7 @@ class OwnPlace:
         """Further pictures may show what the person hides in the first one."""
         photos = self.photos
         pictures = [photos.pictures[0]] + [picture for picture, _ in photos.scenery]
-        silhouettes = [np.uint8(255) * person for person in (photos.silhouettes[0], *(p for _, p in photos.scenery))]
+        silhouettes = [np.uint8(255) * person for person in (photos.occupied(0), *(p for _, p in photos.scenery))]
         mattes = [photos.mattes[0], *silhouettes[1:]]
         others = [] if photos.others is None else [photos.others]
         arrays = (*pictures, *mattes, *silhouettes, *others)

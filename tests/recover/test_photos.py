@@ -13,6 +13,7 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.media import VideoWriter, read_image, save_image
 from liquidwarp.recover import photos as photos_module
+from liquidwarp.recover import views as views_module
 from liquidwarp.recover.photos import choose_views, load_sources
 from liquidwarp.weights import asset
 
@@ -54,9 +55,17 @@ def test_the_first_view_hides_little(anny):
     assert choose_views(anny, body, torch.tensor([0, 1, 2]), torch.tensor([1.0, 1.0, 0.98]), 1).tolist() == [2]
 
 
+def test_frames_in_which_nothing_is_held_are_preferred(anny):
+    """All are the same, but in the first two a ball is before the trunk."""
+    body, frames = turned(anny, [0.0, 0.0, 0.0]), torch.tensor([0, 1, 2])
+    free = torch.ones(3, len(anny.vertex_part), dtype=torch.bool)
+    free[:2] = anny.vertex_part != PARTS.index("torso")
+    assert choose_views(anny, body, frames, torch.tensor([1.0, 1.0, 0.98]), 1, free).tolist() == [2]
+
+
 def test_what_lies_behind_is_not_shown(anny):
     """From the side the trunk hides the far arm, whose inner side looks at the camera as well."""
-    shown = photos_module._shown_surface(anny, turned(anny, [0.0, 90.0, -90.0]))
+    shown = views_module._shown_surface(anny, turned(anny, [0.0, 90.0, -90.0]))
     left, right = (shown[:, anny.vertex_part == PARTS.index(f"{side}_upper_arm")].sum(1) for side in ("left", "right"))
     for near, far in ((left[1], right[1]), (right[2], left[2])):
         assert min(near, far) < 0.35 * max(near, far)

@@ -21,7 +21,8 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.config import FitConfig
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image, save_image
-from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.detections import Detections, PackedMasks
+from liquidwarp.recover.digitize import fit_video
 from liquidwarp.recover.fit import BodyFit, fit_body
 from liquidwarp.recover.overlay import draw_body
 from liquidwarp.recover.skeleton import Skeleton
@@ -110,11 +111,14 @@ def evaluate_recover(
             frames = open_frames(path, None, max_frames)
             detections = detector.detect_frames(frames, frames.size, frames.fps)
         middle = time.perf_counter()
-        fit = fit_body(detections, model, config)
+        if detections.fps > 0:
+            fit, held = fit_video(detections, frames, model, config or FitConfig())
+        else:
+            fit, held = fit_body(detections, model, config), None
         seconds = (middle - start, time.perf_counter() - middle)
-        scores.append(score_recovery(path.name, detections, fit, model, seconds))
+        scores.append(score_recovery(path.name, detections, fit, model, seconds, held))
         if out is not None:
-            save_image(Path(out) / f"{path.stem}.png", _contact_sheet(path, detections, fit, model))
+            save_image(Path(out) / f"{path.stem}.png", _contact_sheet(path, detections, fit, model, held))
     report = RecoveryReport(tuple(scores))
     if out is not None:
         text = json.dumps([asdict(score) for score in scores], indent=2)
@@ -123,7 +127,12 @@ def evaluate_recover(
 
 
 def score_recovery(
-    name: str, detections: Detections, fit: BodyFit, model: BodyModel, seconds: tuple[float, float] = (0.0, 0.0)
+    name: str,
+    detections: Detections,
+    fit: BodyFit,
+    model: BodyModel,
+    seconds: tuple[float, float] = (0.0, 0.0),
+    held: PackedMasks | None = None,
 ) -> RecoveryScore:
     """Compare a fit with the detections that it was made from.
 
@@ -133,6 +142,7 @@ def score_recovery(
         fit: The body.
         model: The body model.
         seconds: What detection and fit took together for all frames [s].
+        held: Where things are that the person holds; there the overlap does not count.
     """
     body, found = fit.body, detections.found
     rest = model.rest(body.betas[None]).vertices[0, :, 1]
@@ -146,7 +156,7 @@ def score_recovery(
     error = ((drawn - detections.xy).norm(dim=-1) / height)[:, counted][inside[:, counted]]
     frames = found.nonzero()[:, 0]
     compared = frames[torch.linspace(0, len(frames) - 1, min(_MASKS_COMPARED, len(frames))).round().long()]
-    overlaps = [overlap(detections, fit, model, int(frame)) for frame in compared]
+    overlaps = [overlap(detections, fit, model, int(frame), held) for frame in compared]
     is_video = detections.fps > 0 and len(found) > 4
     count = max(len(found), 1)
     return RecoveryScore(
@@ -165,13 +175,16 @@ def score_recovery(
     )
 
 
-def overlap(detections: Detections, fit: BodyFit, model: BodyModel, frame: int) -> float:
-    """Intersection over union of the drawn body and the mask of one frame [0, 1]."""
+def overlap(
+    detections: Detections, fit: BodyFit, model: BodyModel, frame: int, held: PackedMasks | None = None
+) -> float:
+    """Intersection over union of the drawn body and the mask of one frame [0, 1], where nothing is held."""
     mask, body = detections.masks[frame], fit.body[slice(frame, frame + 1)]
     vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
     camera = body.camera.resized(mask.shape[1] / detections.image_size[0])
     drawn = rasterize(camera.project(vertices), model.faces, *mask.shape).covered[0].numpy()
-    return float((drawn & mask).sum() / max(int((drawn | mask).sum()), 1))
+    counted = np.ones_like(mask) if held is None else ~held[frame]
+    return float((drawn & mask & counted).sum() / max(int(((drawn | mask) & counted).sum()), 1))
 
 
 def lag(reference: Float[Tensor, "T P 2"], moved: Float[Tensor, "T P 2"], fps: float) -> float:
@@ -199,15 +212,18 @@ def _jitter(points: Float[Tensor, "T P 2"], height: Float[Tensor, "T 1"], found:
     return 1e3 * float(acceleration[whole].mean()) if bool(whole.any()) else 0.0
 
 
-def _contact_sheet(path: Path, detections: Detections, fit: BodyFit, model: BodyModel) -> UInt8[np.ndarray, "H W 3"]:
-    """Some frames side by side, with body, mask and landmarks drawn."""
+def _contact_sheet(
+    path: Path, detections: Detections, fit: BodyFit, model: BodyModel, held: PackedMasks | None
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Some frames side by side, with body, mask (without held things) and landmarks drawn."""
+    masks = detections.masks if held is None else detections.masks.without(held)
     wanted = set(np.linspace(0, len(detections) - 1, min(_SHEET_PICTURES, len(detections))).astype(int).tolist())
     pictures = [read_image(path).rgb] if path.suffix.lower() in IMAGE_SUFFIXES else open_frames(path)
     drawn = []
     for index, picture in zip(range(len(detections)), pictures, strict=False):
         if index in wanted:
             body = fit.body[slice(index, index + 1)]
-            overlay = draw_body(picture, body, model, detections.masks[index], detections.xy[index])
+            overlay = draw_body(picture, body, model, masks[index], detections.xy[index])
             width = round(overlay.shape[1] * _SHEET_HEIGHT / overlay.shape[0])
             drawn.append(cv2.resize(overlay, (width, _SHEET_HEIGHT), interpolation=cv2.INTER_AREA))
     return np.concatenate(drawn, 1)

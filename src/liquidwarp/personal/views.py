@@ -101,7 +101,7 @@ def views_of(photos: SourcePhotos, model: BodyModel, config: SynthesisConfig) ->
         image = window.take(_to_tensor(picture))
         matte = window.take(_to_tensor(opacity[..., None]), outside="zero")
         inside = window.take(torch.ones(1, 1, *picture.shape[:2]), outside="zero")
-        silhouette = window.take(_to_tensor(np.uint8(255) * photos.silhouettes[index][..., None]), outside="zero")
+        silhouette = window.take(_to_tensor(np.uint8(255) * photos.occupied(index)[..., None]), outside="zero")
         body = BodyParams(body.betas, body.rel_rotmats, window.camera(body.camera))
         landmarks, faces = _face(photos, index, window)
         views.append(

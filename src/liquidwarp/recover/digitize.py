@@ -5,7 +5,7 @@ fitted body is kept too. Everything is keyed by content and settings.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,20 +24,25 @@ from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import FrameSource, open_frames, read_image
+from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
-from liquidwarp.recover.detections import Detections
-from liquidwarp.recover.fit import BodyFit, fit_body
+from liquidwarp.recover.detections import Detections, PackedMasks
+from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks, fit_outlines
+from liquidwarp.recover.fit_task import FitTask
+from liquidwarp.recover.held import find_held
 from liquidwarp.recover.pieces import Pieces, whole_video
 from liquidwarp.recover.tracker import PersonDetector
 
-__all__ = ["Recovery", "recover_photos", "recover_video"]
+__all__ = ["Recovery", "fit_video", "recover_photos", "recover_video"]
 
 _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
 _RECOVERY = "recovery-8"
-_VIDEO_RECOVERY = "recovery-8"
+_VIDEO_RECOVERY = "recovery-9"
+_HALF_FIT = "half-fit-1"
+"""The fit on landmarks, kept until the whole fit is there."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +63,8 @@ class Recovery:
     """0 for photos."""
     notes: tuple[str, ...]
     """What the user should know about the quality, in whole sentences."""
+    held: PackedMasks | None = None
+    """Where a video's masks show things that the person holds, or that pass before the person; None: nowhere."""
 
     def __len__(self) -> int:
         return len(self.body)
@@ -101,6 +108,7 @@ class Recovery:
             observed=self.observed[frames],
             seen=self.seen[frames],
             fps=0.0,
+            held=None if self.held is None else self.held.select(frames.numpy()),
         )
 
 
@@ -139,7 +147,7 @@ def recover_video(
     source = {"fps": fps, "max_frames": max_frames, "person": person, "detect": detect}
     detections = _detect_video(frames, source, detect, cache, progress)
     key = cache.key(_VIDEO_RECOVERY, [Path(path)], {**source, "fit": fit, "model": _name_of(model)})
-    return _fitted((detections,), model, fit, cache, key)
+    return _recovery((detections,), model, cache, key, lambda: fit_video(detections, frames, model, fit, cache, key))
 
 
 def recover_photos(
@@ -187,14 +195,55 @@ def recover_photos(
             cache.save(key, *known.to_tensors())
         parts.append(known)
     key = cache.key(_RECOVERY, files, {"person": choices, "detect": detect, "fit": fit, "model": _name_of(model)})
-    return _fitted(tuple(parts), model, fit, cache, key)
+    return _recovery(tuple(parts), model, cache, key, lambda: (fit_body(parts, model, fit), None))
 
 
-def _fitted(parts: tuple[Detections, ...], model: BodyModel, config: FitConfig, cache: Cache, key: str) -> Recovery:
+def fit_video(
+    detections: Detections,
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+    model: BodyModel,
+    config: FitConfig,
+    cache: Cache | None = None,
+    key: str = "",
+) -> tuple[BodyFit, PackedMasks | None]:
+    """Fit the body to a video, and find what the person holds on the way.
+
+    Args:
+        detections: Of the frames.
+        frames: Every loop starts at the first frame again.
+        model: The body.
+        config: Settings.
+        cache: Keeps the first half of the fit until the whole is there; None keeps nothing.
+        key: Of the whole fit in the cache.
+
+    Returns:
+        The body, and where held things are in the masks.
+    """
+    cache = cache or Cache(enabled=False)
+    task = FitTask.of((detections,), model, config)
+    half = f"{_HALF_FIT}-{key}"
+    known = cache.load(half)
+    state = fit_landmarks(task, config) if known is None else FitState(**known[0])
+    if known is None:
+        cache.save(half, vars(state))
+    fit = fit_outlines(task, state, config)
+    held = find_held(frames, detections, fit.body, model)
+    if held is None:
+        return fit, None
+    return fit_outlines(task.without(held.beyond), state, config), held.whole
+
+
+def _recovery(
+    parts: tuple[Detections, ...],
+    model: BodyModel,
+    cache: Cache,
+    key: str,
+    fit_now: Callable[[], tuple[BodyFit, PackedMasks | None]],
+) -> Recovery:
     """The body from the cache, or fitted now."""
     known = cache.load(key)
     if known is None:
-        fit = fit_body(parts, model, config)
+        fit, held = fit_now()
         camera = fit.body.camera
         tensors = {
             "betas": fit.body.betas,
@@ -204,12 +253,16 @@ def _fitted(parts: tuple[Detections, ...], model: BodyModel, config: FitConfig, 
             "fitted": fit.fitted,
             "seen": fit.seen,
         }
+        if held is not None:
+            tensors["held"] = torch.from_numpy(held.bits)
         cache.save(key, tensors)
+        cache.remove(f"{_HALF_FIT}-{key}")
     else:
         t = known[0]
         body = BodyParams(t["betas"], t["rel_rotmats"], WeakPerspective(t["scale"], t["translation"]))
         fit = BodyFit(body, t["seen"], t["fitted"])
-    return Recovery(fit.body, parts, fit.fitted, fit.seen, parts[0].fps, _notes(fit, model))
+        held = replace(parts[0].masks, bits=t["held"].numpy()) if "held" in t else None
+    return Recovery(fit.body, parts, fit.fitted, fit.seen, parts[0].fps, _notes(fit, model), held)
 
 
 def _notes(fit: BodyFit, model: BodyModel) -> tuple[str, ...]:

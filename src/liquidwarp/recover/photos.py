@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
@@ -16,18 +16,18 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import MediaError
-from liquidwarp.geometry.camera import WeakPerspective
-from liquidwarp.geometry.mesh import vertex_normals
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.company import find_company, paint_over
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
+from liquidwarp.recover.held import cut_things
 from liquidwarp.recover.landmarks import Pose
 from liquidwarp.recover.matte import CoarseMask, matte
 from liquidwarp.recover.scenery import around, lay_over, person_area, uncovering_frames
 from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.views import CANDIDATES, choose_views, views_of_video
 
 __all__ = [
     "SourcePhotos",
@@ -39,15 +39,6 @@ __all__ = [
     "views_of_video",
 ]
 
-_CANDIDATES = 48
-_SHARPNESS_WEIGHT = 0.35
-_LEAST_SPREAD = 0.3
-"""Differences of the logarithm of sharpness smaller than this hardly count."""
-_SMALL = 128
-"""Side of the pictures in which it is looked up what covers what [px]."""
-_THICKNESS = 0.04
-"""What lies this little behind the seen surface is seen itself [m]."""
-_VIEWS = "views-3"
 _MATTE = "matte-3"
 _LARGEST = 1024
 
@@ -77,9 +68,15 @@ class SourcePhotos:
     """Opacity of other people in the first picture; None: nobody else is there."""
     front: UInt8[np.ndarray, "_ _"] | None = None
     """Of those others who stand before the person."""
+    held: tuple[Bool[np.ndarray, "_ _"], ...] = ()
+    """Where each picture shows what the person holds, which is in no matte; empty: nothing is held."""
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def occupied(self, index: int) -> Bool[np.ndarray, "_ _"]:
+        """Where the body is in a picture, or what it holds: what stands behind is not seen there."""
+        return self.silhouettes[index] | self.held[index] if self.held else self.silhouettes[index]
 
 
 def load_sources(
@@ -185,7 +182,7 @@ def _scenery(
 ) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
     """Frames that show what the person hides in frame ``first``, laid over that frame."""
     masks = recovery.detections.masks
-    candidates = recovery.observed.nonzero()[:, 0][:: max(1, len(recovery) // _CANDIDATES)].tolist()
+    candidates = recovery.observed.nonzero()[:, 0][:: max(1, len(recovery) // CANDIDATES)].tolist()
     frames = uncovering_frames(masks, first, candidates, recovery.image_size)
     if not frames:
         return ()
@@ -213,7 +210,8 @@ def _with_mattes(
     mattes = tuple(tensors["matte"].numpy() for tensors in found)
     others, front = (found[0][name].numpy() if name in found[0] else None for name in ("others", "front"))
     name = origins[0][0].stem
-    return SourcePhotos(name, pictures, alphas, recovery, mattes, silhouettes, others=others, front=front)
+    held = tuple(tensors["held"].numpy() for tensors in found) if recovery.held is not None else ()
+    return SourcePhotos(name, pictures, alphas, recovery, mattes, silhouettes, others=others, front=front, held=held)
 
 
 def silhouette(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
@@ -248,14 +246,19 @@ def _cut_out(
     results = []
     for index, (picture, (file, frame)) in enumerate(zip(pictures, origins, strict=True)):
         seen, body = recovery.detection(index), recovery.body[slice(index, index + 1)]
-        state = digest_of_tensors(
-            torch.from_numpy(seen.masks.bits), body.betas, body.rel_rotmats, body.camera.scale, body.camera.translation
-        )
+        held = None if recovery.held is None else recovery.held[index]
+        masks = [torch.from_numpy(seen.masks.bits)] + ([] if held is None else [torch.from_numpy(held)])
+        camera = body.camera
+        state = digest_of_tensors(*masks, body.betas, body.rel_rotmats, camera.scale, camera.translation)
         key = cache.key(_MATTE, [file], {"frame": frame, "state": state})
         known = cache.load(key)
         if known is None:
             detector = detector or PersonDetector(DetectConfig())
-            known = _matte_among_others(detector, picture, alphas[index], seen, silhouettes[index]), {}
+            layers = _matte_among_others(detector, picture, alphas[index], seen, silhouettes[index])
+            if held is not None:
+                layers["matte"], things = cut_things(layers["matte"], picture, held, silhouettes[index])
+                layers["held"] = things
+            known = {name: torch.from_numpy(layer) for name, layer in layers.items()}, {}
             cache.save(key, *known)
         results.append(known[0])
     return results
@@ -267,7 +270,7 @@ def _matte_among_others(
     alpha: UInt8[np.ndarray, "H W"] | None,
     seen: Detections,
     body: Bool[np.ndarray, "H W"],
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """The person's matte, without a piece of a neighbour; and the neighbours, if there are any."""
 
     def look(rgb: UInt8[np.ndarray, "H W 3"]) -> list[Pose]:
@@ -282,38 +285,7 @@ def _matte_among_others(
         coarse = replace(alone, probability=np.minimum(alone.probability, 1 - company.opacity))
         layers = {"others": company.opacity, "front": company.front}
     layers["matte"] = matte(picture, seen, coarse=coarse, alpha=alpha, body_mask=body)
-    return {name: torch.from_numpy(np.rint(layer * 255).astype(np.uint8)) for name, layer in layers.items()}
-
-
-def views_of_video(
-    path: Path, recovery: Recovery, num_views: int, model: BodyModel, cache: Cache, fps: float | int | None = None
-) -> Int64[Tensor, "S"]:
-    """Numbers of the frames that serve as photos, chosen by :func:`choose_views`.
-
-    Args:
-        path: The video.
-        recovery: Of the video, or of its first frames.
-        num_views: How many are wanted; fewer if the person is seen in fewer.
-        model: The body.
-        cache: Where the choice is kept.
-        fps: The rate at which the video was recovered; None: its own.
-    """
-    rotations = recovery.body.rel_rotmats
-    key = cache.key(_VIEWS, [path], {"views": num_views, "state": digest_of_tensors(rotations, recovery.observed)})
-    known = cache.load(key)
-    if known is not None:
-        return known[0]["chosen"]
-    usable = recovery.observed.nonzero()[:, 0]
-    candidates = usable[torch.linspace(0, len(usable) - 1, min(_CANDIDATES, len(usable))).round().long()]
-    wanted = set(candidates.tolist())
-    sharpness = torch.zeros(len(recovery))
-    masks = recovery.detections.masks
-    for index, frame in enumerate(open_frames(path, fps)):
-        if index in wanted:
-            sharpness[index] = _sharpness(frame, masks[index])
-    chosen = choose_views(model, recovery.body, candidates, sharpness, min(num_views, len(candidates)))
-    cache.save(key, {"chosen": chosen})
-    return chosen
+    return {name: np.rint(layer * 255).astype(np.uint8) for name, layer in layers.items()}
 
 
 def _take_frames(
@@ -323,68 +295,3 @@ def _take_frames(
     frames = islice(open_frames(path, fps), max(numbers) + 1)
     found = {index: frame for index, frame in enumerate(frames) if index in numbers}
     return tuple(found[number] for number in numbers)
-
-
-def _sharpness(frame: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "h w"]) -> float:
-    """Of the person; a sharp background says nothing of a moving arm."""
-    edges = cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
-    size = (frame.shape[1], frame.shape[0])
-    person = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    return float(np.log((edges[person].var() if person.any() else 0.0) + 1e-6))
-
-
-def choose_views(
-    model: BodyModel,
-    body: BodyParams,
-    candidates: Int64[Tensor, "N"],
-    sharpness: Float[Tensor, "T"],
-    count: int,
-) -> Int64[Tensor, "S"]:
-    """Frames of a video that together show as much of the person as possible.
-
-    The first faces the camera and hides little of itself; each further one adds the most surface that was not seen
-    yet, or not as well. Blurred frames show everything worse.
-
-    Args:
-        model: The body.
-        body: The recovered video.
-        candidates: Frames to choose from.
-        sharpness: Of each frame of the video; any unit, larger is sharper.
-        count: How many, at most N.
-
-    Returns:
-        Frame numbers, the one that faces the camera first.
-    """
-    value = sharpness[candidates]
-    spread = value.std().clamp(min=_LEAST_SPREAD) if len(value) > 1 else torch.tensor(1.0)
-    bonus = _SHARPNESS_WEIGHT * ((value - value.median()) / spread).clamp(-2, 1)
-    shown = _shown_surface(model, body[candidates]) * (1 + bonus / 2)[:, None]
-    facing = F.normalize(body.rel_rotmats[candidates, 0][:, [0, 2], 2], dim=1)[:, 1]  # 1: the pelvis to the camera
-    chosen = [int((shown.sum(1) * (1.05 + facing)).argmax())]
-    while len(chosen) < count:
-        gain = (shown - shown[chosen].amax(0)).clamp(min=0).sum(1)
-        gain[chosen] = -1
-        chosen.append(int(gain.argmax()))
-    return candidates[chosen]
-
-
-def _shown_surface(model: BodyModel, body: BodyParams) -> Float[Tensor, "N V"]:
-    """How well each frame shows each point of the body: turned to the camera, nothing before it; times its area."""
-    rest = model.rest(body.betas[None])
-    corners = rest.vertices[0][model.faces]
-    sizes = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)
-    area = rest.vertices.new_zeros(rest.vertices.shape[1])
-    area.index_add_(0, model.faces.flatten(), sizes.repeat_interleave(3))
-    shown = []
-    for frame in range(len(body)):
-        vertices = model.pose(rest, body.rel_rotmats[frame : frame + 1]).vertices
-        low, high = vertices.amin(1), vertices.amax(1)
-        scale = (_SMALL - 4) / (high - low)[:, :2].amax(1)
-        camera = WeakPerspective(scale, _SMALL / 2 - scale[:, None] * (low + high)[:, :2] / 2)
-        points = camera.project(vertices)
-        raster = rasterize(points, model.faces, _SMALL, _SMALL)
-        column, row = points[0, :, 0].long(), points[0, :, 1].long()
-        before = points[0, :, 2] <= raster.depth[0, row, column] + _THICKNESS
-        towards = -vertex_normals(vertices, model.faces)[0, :, 2].clamp(max=0)
-        shown.append(towards.square() * before * area)
-    return torch.stack(shown)
