@@ -241,3 +241,18 @@ def test_a_rolled_upper_arm_is_seen_in_how_the_elbow_bends(anny, figure, roll):
     hinge = torch.nn.functional.normalize(torch.linalg.cross(upper, lower), dim=0)
     turned = motion.rel_rotmats[0, anny.roles.lower_arm[0]] @ lower
     assert abs(float(turned @ hinge)) < 0.1
+
+
+def test_npz_that_was_damaged_on_its_way(anny, tmp_path):
+    """Whatever byte changes, the answer is a typed error or the motion, never a traceback."""
+    path = tmp_path / "walk.npz"
+    np.savez_compressed(path, poses=np.zeros((4, 66)), trans=np.zeros((4, 3)), mocap_framerate=30.0)
+    whole = path.read_bytes()
+    failed = 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :])
+        try:
+            load_motion(path, anny)
+        except MotionError:
+            failed += 1
+    assert failed > 20

@@ -182,14 +182,14 @@ def _numbers(file: str, index: int, words: list[str], count: int) -> list[float]
     except ValueError:
         raise _broken(file, index, " ".join(words)[:60], f"{count} numbers") from None
     if len(values) != count:
-        raise _broken(file, index, f"{len(values)} numbers", f"{count}")
+        raise _broken(file, index, f"{len(values)} numbers", f"{count} numbers")
     if not all(map(math.isfinite, values)):
         raise _broken(file, index, "a number that is not finite", f"{count} finite numbers")
     return values
 
 
 def _broken(file: str, index: int, found: str, expected: str) -> MotionError:
-    return MotionError(f"{file}, line {index + 1}: expected {expected}, found {found!r}. Export the file again.")
+    return MotionError(f"{file}, line {index + 1}: expected {expected}; found: {found}. Export the file again.")
 
 
 def _local_transforms(

@@ -4,6 +4,7 @@ A motion comes from a file (BVH, our own npz, SMPL parameters as npz) or from a 
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
 __all__ = ["MOTION_SUFFIXES", "Motion", "leg_length", "load_motion", "motion_of"]
 
 MOTION_SUFFIXES = (".bvh", ".npz")
+_DAMAGES = (OSError, EOFError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error)
+"""What Python raises for a damaged npz, depending on the byte."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def _load_npz(path: Path, model: BodyModel) -> Motion:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _NPZ_NAMES if name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         raise MotionError(f"{path}: cannot be read as npz ({error}). Save it again with numpy.savez.") from error
     if "rel_rotmats" in arrays:
         return _own_npz(path, arrays, model)
