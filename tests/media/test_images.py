@@ -3,7 +3,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from liquidwarp.errors import MediaError
 from liquidwarp.media import find_images, images, read_image, save_image
@@ -140,6 +140,17 @@ def test_find_images_in_natural_order(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(MediaError, match="found none"):
         find_images(tmp_path / "empty")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow knows no AVIF")
+def test_damaged_avif_is_told(tmp_path):
+    """Its decoder raises what no other does."""
+    path = tmp_path / "photo.avif"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-200] + bytes(200))
+    with pytest.raises(MediaError, match="damaged"):
+        read_image(path)
 
 
 def test_save_errors(tmp_path):

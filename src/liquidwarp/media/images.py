@@ -60,7 +60,7 @@ def read_image(path: str | Path) -> Photo:
         raise MediaError(f"{path}: the image is too large to be safe ({error}). Make it smaller first.") from error
     except UnidentifiedImageError as error:
         raise _not_an_image(path) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         raise MediaError(f"{path}: the image is damaged ({error}). Export or copy it again.") from error
     rgb, alpha = _eight_bit(upright, profile)
     return Photo(rgb, alpha, path.stem)
