@@ -1,6 +1,7 @@
 """Imports only point down the rooms, and the rooms that must not know each other do not."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,13 @@ def test_the_rule_bites():
     assert upward("geometry", "def f():\n    import liquidwarp.body.model") == {"body"}
     assert upward("flow", "from liquidwarp.geometry.warp import Flow\nimport torch") == set()
     assert upward("media", "from liquidwarp import cli") == {"cli"}
+
+
+def test_house_plan_names_every_room():
+    plan = (PACKAGE.parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
+    table = plan.split("## The house plan")[1].split("## Decisions")[0]
+    named = {name.rstrip("/") for name in re.findall(r"`([a-z_]+/?)`", table)}
+    assert set(FLOOR_OF) <= named
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert folders | files == set(FLOOR_OF), "rooms that are there and rooms of the list"
