@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from liquidwarp import backdrop, renderers
+from liquidwarp import backdrop, renderers, synthesizer
 from liquidwarp.body.model import BodyParams
 from liquidwarp.cache import Cache
 from liquidwarp.config import GeneratorConfig, SynthesisConfig
@@ -138,6 +138,44 @@ def test_only_one_batch_is_ever_in_hand(bank):
     assert lengths == [4]
     assert len(list(frames)) == 49
     assert lengths == [4] * 12 + [2]
+
+
+@pytest.fixture(scope="module")
+def attentive_bank(demo_photos, anny, scenery):
+    """Its untrained network shows what is made up by itself."""
+    torch.manual_seed(0)
+    generator = LiquidWarpingGenerator(TINY).eval()
+    for fusion in generator.transfer_net.fusions:
+        fusion.attention.previous_bias.data.fill_(4.0)
+    return prepare_bank(demo_photos, anny, replace(CONFIG, keep="nothing"), generator, scenery)
+
+
+def test_frames_attend_to_the_one_before_from_any_start(attentive_bank, monkeypatch):
+    monkeypatch.setattr(synthesizer, "_CHAIN", 3)
+    monkeypatch.setattr(synthesizer, "_WARM_UP", 1)
+    targets = moved(attentive_bank.body, [(0, 0), (2, 0), (4, 0), (6, 0), (8, 0)])
+    config = replace(CONFIG, keep="nothing", temporal=True)
+    whole = list(render_frames(attentive_bank, targets, config))
+    plain = list(render_frames(attentive_bank, targets, replace(config, temporal=False)))
+    assert len(whole) == 5
+    assert (whole[0] == plain[0]).all()
+    for index in range(1, 5):
+        assert (whole[index] != plain[index]).any()
+    for start in (2, 3, 4):
+        rest = list(render_frames(attentive_bank, targets, config, start))
+        assert len(rest) == 5 - start
+        assert all((one == other).all() for one, other in zip(rest, whole[start:], strict=True))
+
+
+def test_a_chosen_source_stays_chosen_with_the_frame_before(attentive_bank):
+    targets = moved(attentive_bank.body, [(0, 0), (2, 0)])
+    config = replace(CONFIG, keep="nothing", temporal=True)
+    assert len(list(render_frames(attentive_bank, targets, config, choice={"upper": 1}))) == 2
+
+
+def test_texture_warping_has_nothing_to_attend_with(bank):
+    with pytest.raises(SettingError, match="temporal: only networks"):
+        next(render_frames(bank, bank.body, replace(CONFIG, temporal=True)))
 
 
 def test_chosen_parts_reach_the_picture(demo_photos, anny, scenery):

@@ -141,6 +141,8 @@ class LiquidWarper:
             )
         place = choose_device(device)
         name, generator = load_network(config.renderer, place)
+        if config.temporal and generator is None:
+            raise SettingError("temporal: only networks attend to the frame before, and the renderer is texture.")
         _log.info("Renderer: %s on %s, %d px.", name, place, config.size)
         kept = Cache(None if isinstance(cache, bool) else cache, cache is not False)
         return LiquidWarper(AnnyBody.load(), config, generator, place, kept, progress, name)

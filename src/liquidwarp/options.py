@@ -54,6 +54,9 @@ class Making:
     """A video as background begins again at its end (loop), or stands still (hold)."""
     shadow: bool = True
     """Paint a soft shadow where the feet touch the ground."""
+    temporal: bool = False
+    """Let the network attend to the frame before as well (the paper's temporal attention). Twice as slow; only for
+    networks that were trained for it, which the bundled ones were not."""
     personalize: bool = False
     """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
     quality: Quality = "good"

@@ -19,7 +19,7 @@ def load_warper(options: Making) -> LiquidWarper:
         size=options.size,
         renderer=options.renderer,
         cache=options.cache,
-        config=SynthesisConfig(shadow=options.shadow),
+        config=SynthesisConfig(shadow=options.shadow, temporal=options.temporal),
     )
 
 

@@ -21,6 +21,7 @@ from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.draw import seen_weight
 from liquidwarp.flow.extension import inflated_shell
 from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.previous import choice_with_frame, with_frame
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
@@ -32,6 +33,7 @@ from liquidwarp.types import SourceViews, TargetFlow
 from liquidwarp.weights import list_assets
 
 __all__ = [
+    "DrawnFrame",
     "NetworkRenderer",
     "Renderer",
     "TextureRenderer",
@@ -112,6 +114,17 @@ class TextureRenderer:
 
 
 @dataclass(frozen=True)
+class DrawnFrame:
+    """A frame that was drawn, for the next one."""
+
+    body: BodyParams
+    """One row, camera in the picture's pixels."""
+    colours: Float[Tensor, "1 3 H W"]
+    """RGB in [0, 1]."""
+    opacity: Float[Tensor, "1 1 H W"]
+
+
+@dataclass(frozen=True)
 class NetworkRenderer:
     """The Liquid Warping GAN refines what texture warping draws; the sources' features are computed once."""
 
@@ -153,8 +166,38 @@ class NetworkRenderer:
     ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
         """See :class:`Renderer`; height and width in multiples of 8."""
         flow = drawn_flow(self.sources, self.warp, targets, size, choice)
+        return self._paint(flow, self.features)
+
+    def render_after(
+        self, before: DrawnFrame, target: BodyParams, size: tuple[int, int], choice: Choice | None = None
+    ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
+        """One frame that attends to the frame before as to one more photo (paper Sec. 3.3, temporal attention).
+
+        Args:
+            before: That frame, of the photos' size.
+            target: One body.
+            size: Height and width of the picture [px].
+            choice: Which source gives which part.
+        """
+        photos = self.features.inputs.shape[1]
+        joined = with_frame(self.sources, before.body, before.colours, before.opacity)
+        chosen = choice_with_frame(choice, photos, before.colours.device)
+        flow = compose_flow(joined, target, size, chosen)
+        colours, opacity = self.warp.render(target, size, choice)
+        flow = replace(flow, texture=colours, texture_matte=opacity)
+        conditions = condition_maps(self.sources.model, inflated_shell(self.sources.model), before.body, size)
         with _precision(flow.grid.device, self.half):
-            synthesis = self.generator.transfer(self.features, TargetBatch.of(flow))
+            views = SourceBatch.of(SourceViews(before.colours, before.opacity, conditions))
+            features = self.features.with_previous(self.generator.encode(views))
+        return self._paint(flow, features)
+
+    def _paint(
+        self, flow: TargetFlow, features: SourceFeatures
+    ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+        with _precision(flow.grid.device, self.half):
+            synthesis = self.generator.transfer(features, TargetBatch.of(flow))
+        photos = self.features.inputs.shape[1]
+        flow = replace(flow, grid=flow.grid[:, :photos], visible=flow.visible[:, :photos])
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
             return keep_photos(flow, colour, opacity)

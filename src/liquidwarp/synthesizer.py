@@ -29,7 +29,7 @@ from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.recover.photos import SourcePhotos
-from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
+from liquidwarp.renderers import DrawnFrame, NetworkRenderer, Renderer, TextureRenderer, source_views
 
 __all__ = [
     "CutOut",
@@ -47,6 +47,8 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 _GPU_BATCH = 8
+_CHAIN, _WARM_UP = 48, 8
+"""How many frames attend to the one before them until the chain begins anew, and how much earlier it does."""
 
 
 @dataclass(frozen=True)
@@ -322,33 +324,69 @@ def render_frames(
         One picture after the other, RGB, or RGBA if the backdrop is transparent: straight colours, which go on beyond
         the person's edge. Memory does not depend on T.
     """
-    batch = config.batch or (_GPU_BATCH if bank.device.type == "cuda" else 1)
     boxes = person_boxes(bank.model, targets)
     # One window size for all frames, so that the person is not resampled differently from frame to frame.
     side = max(8, round(float((boxes[:, 1] - boxes[:, 0]).max()) * (1 + 2 * config.margin)))
+    crops = [crop_around(box, config.size, side=side) for box in boxes]
     ground, shade = ground_lines(boxes[:, 1, 1]), bank.backdrop.foot_shade() if config.shadow else 0.0
     behind = bank.backdrop.frames(fps, start)
     front = None if bank.backdrop.front is None else _to_tensor(bank.backdrop.front[..., None])[0].to(bank.device)
-    for first in range(start, len(targets), batch):
-        frames = slice(first, first + batch)
-        crops = [crop_around(box, config.size, side=side) for box in boxes[frames]]
+    draw = _draw_in_turn if config.temporal else _draw_batches
+    drawn = draw(bank, _in_crops(targets, crops), config, start, choice)
+    for index, (colour, opacity) in enumerate(drawn, start):
         with torch.inference_mode():
-            local = _in_crops(targets[frames], crops).to(bank.device)
-            colours, opacities = bank.renderer.render(local, (config.size, config.size), choice)
-            pictures = []
-            for index, (crop, colour, opacity) in enumerate(zip(crops, colours, opacities, strict=True), first):
-                scenery = _to_tensor(next(behind))[0]
-                place = scenery.to(bank.device)
-                if shade > 0:
-                    here = slice(index, index + 1)
-                    scenery = scenery * contact_light(bank.model, targets[here], ground[here], bank.size, shade)[0]
-                scenery = scenery.to(bank.device)
-                if bank.backdrop.transparent:
-                    pictures.append(_cut_out(crop, colour, opacity, scenery))
+            scenery = _to_tensor(next(behind))[0]
+            place = scenery.to(bank.device)
+            if shade > 0:
+                here = slice(index, index + 1)
+                scenery = scenery * contact_light(bank.model, targets[here], ground[here], bank.size, shade)[0]
+            scenery = scenery.to(bank.device)
+            if bank.backdrop.transparent:
+                picture = _cut_out(crops[index], colour, opacity, scenery)
+            else:
+                whole = crops[index].paste(scenery, colour * opacity, opacity)
+                picture = _to_picture(whole if front is None else torch.lerp(whole, place, front))
+        yield picture
+
+
+_Drawn = tuple[Float[Tensor, "3 S S"], Float[Tensor, "1 S S"]]
+
+
+def _draw_batches(
+    bank: SourceBank, targets: BodyParams, config: SynthesisConfig, start: int, choice: Choice | None
+) -> Iterator[_Drawn]:
+    """The person's colours and opacity, frame by frame; cameras in the frames' windows."""
+    batch = config.batch or (_GPU_BATCH if bank.device.type == "cuda" else 1)
+    for first in range(start, len(targets), batch):
+        with torch.inference_mode():
+            local = targets[slice(first, first + batch)].to(bank.device)
+            drawn = bank.renderer.render(local, (config.size, config.size), choice)
+        yield from zip(*drawn, strict=True)
+
+
+def _draw_in_turn(
+    bank: SourceBank, targets: BodyParams, config: SynthesisConfig, start: int, choice: Choice | None
+) -> Iterator[_Drawn]:
+    """The same, while each frame attends to the one before.
+
+    So a frame depends on all before it. To go on from any ``start`` with the same pictures without drawing everything
+    again, the chain begins anew for every :data:`_CHAIN` frames, :data:`_WARM_UP` frames earlier, which are not shown.
+    """
+    renderer, size = bank.renderer, (config.size, config.size)
+    if not isinstance(renderer, NetworkRenderer):
+        raise SettingError("temporal: only networks attend to the frame before; choose --renderer lite or base.")
+    for first in range(start - start % _CHAIN, len(targets), _CHAIN):
+        before: DrawnFrame | None = None
+        for index in range(max(0, first - _WARM_UP), min(first + _CHAIN, len(targets))):
+            with torch.inference_mode():
+                body = targets[slice(index, index + 1)].to(bank.device)
+                if before is None:
+                    colour, opacity = renderer.render(body, size, choice)
                 else:
-                    whole = crop.paste(scenery, colour * opacity, opacity)
-                    pictures.append(_to_picture(whole if front is None else torch.lerp(whole, place, front)))
-        yield from pictures
+                    colour, opacity = renderer.render_after(before, body, size, choice)
+                before = DrawnFrame(body, colour, opacity)
+            if index >= max(first, start):
+                yield colour[0], opacity[0]
 
 
 def _cut_out(

@@ -6,8 +6,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from liquidwarp.config import GeneratorConfig
 from liquidwarp.errors import SettingError, ShapeError
-from liquidwarp.gan.generator import LiquidWarpingGenerator, reset_gate
+from liquidwarp.gan.generator import LiquidWarpingGenerator, reset_gate, target_inputs
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
+from liquidwarp.gan.lwb import ScaleGeometry
 from liquidwarp.geometry.warp import Flow
 from liquidwarp.types import SourceViews, TargetFlow
 
@@ -129,6 +130,7 @@ def test_concat_ignores_sources_beyond_its_number(make_generator, make_people):
 
 def test_previous_frame_joins_like_a_source(make_generator, make_people):
     generator, (sources, target) = make_generator(), make_people(sources=3)
+    target.visible[:, :, 2] = target.visible[:, :, :2].amin(2)  # it sees nothing that no photo sees
     expected = synthesize(generator, sources, target)
     photos, last = (
         SourceBatch(sources.images[:, s], sources.mattes[:, s], sources.conditions[:, s])
@@ -142,6 +144,18 @@ def test_previous_frame_joins_like_a_source(make_generator, make_people):
         for fusion in generator.transfer_net.fusions:
             fusion.attention.previous_bias.fill_(4.0)
         assert (generator.transfer(features, target).image - expected.image).abs().max() > 1e-5
+
+
+def test_a_previous_frame_is_no_photo_that_sees(make_people):
+    """It shows what was invented too: of such places the network must know that no photo shows them."""
+    _, target = make_people(sources=3)
+    target.visible[:, :, :2] = 0
+    seen = slice(4, 5)
+    assert target_inputs(target)[:, seen].max() > 0.5
+    assert target_inputs(target, 1)[:, seen].max() == 0
+    assert ScaleGeometry.at(target, 16, 16).maps[:, 0].max() > 0.5
+    assert ScaleGeometry.at(target, 16, 16, 1).maps[:, 0].max() == 0
+    assert ScaleGeometry.at(target, 16, 16, 1).visible[:, :, 2].max() > 0.5  # yet the attention may look at it
 
 
 def test_batches_are_made_of_the_contracts_values(make_generator, make_people):

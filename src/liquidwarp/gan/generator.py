@@ -38,9 +38,10 @@ def source_inputs(sources: SourceBatch) -> Float[Tensor, "B S 12 H W"]:
     return torch.cat([person, sources.mattes, sources.conditions], 2)
 
 
-def target_inputs(target: TargetBatch) -> Float[Tensor, "N 13 H W"]:
-    """The drawn texture in [-1, 1] under its matte, the matte, where any source sees, the correspondence map."""
-    seen = (target.visible * target.valid).amax(2, keepdim=True)
+def target_inputs(target: TargetBatch, num_previous: int = 0) -> Float[Tensor, "N 13 H W"]:
+    """The drawn texture in [-1, 1] under its matte, the matte, where any photo sees, the correspondence map."""
+    photos = target.visible.shape[2] - num_previous
+    seen = (target.visible[:, :, :photos] * target.valid).amax(2, keepdim=True)
     texture = (target.texture * 2 - 1) * target.texture_matte
     return torch.cat([texture, target.texture_matte, seen, target.condition], 2).flatten(0, 1)
 
@@ -102,7 +103,7 @@ class TransferNet(nn.Module):
 
     def forward(self, sources: SourceFeatures, target: TargetBatch) -> Synthesis:
         """The person in the targets' poses."""
-        inputs = target_inputs(target)
+        inputs = target_inputs(target, sources.num_previous)
         features = inputs
         if not self.warps_features:
             features = torch.cat([inputs, self._concatenated(sources, target)], 1)
@@ -126,7 +127,7 @@ class TransferNet(nn.Module):
         self, scale: int, features: Tensor, sources: SourceFeatures, target: TargetBatch, last: bool
     ) -> Tensor:
         """Fuse at one scale; at the last one also run the residual blocks, each with its fusion."""
-        geometry = ScaleGeometry.at(target, features.shape[-2], features.shape[-1])
+        geometry = ScaleGeometry.at(target, features.shape[-2], features.shape[-1], sources.num_previous)
         warped = torch.split(geometry.warp(sources.scales[scale]), self.channels[scale], 3)
         fused: Tensor = F.relu(self.fusions[scale](features, warped[0], geometry, sources.num_previous))
         if not last:

@@ -29,11 +29,19 @@ class ScaleGeometry:
     visible: Float[Tensor, "B T S 1 h w"]
     """Mean visibility over the valid part of each feature pixel [0, 1]."""
     maps: Float[Tensor, "N 2 h w"]
-    """For all N = B * T targets: how well the best source sees the pixel, and the share of it that is valid."""
+    """For all N = B * T targets: how well the best photo sees the pixel, and the share of it that is valid."""
 
     @staticmethod
-    def at(target: TargetBatch, height: int, width: int) -> "ScaleGeometry":
-        """Resize the targets' flows to the size of a scale's features."""
+    def at(target: TargetBatch, height: int, width: int, num_previous: int = 0) -> "ScaleGeometry":
+        """Resize the targets' flows to the size of a scale's features.
+
+        Args:
+            target: The targets.
+            height: Of the features.
+            width: Of the features.
+            num_previous: How many of the last sources are previous frames: they show everything, the invented too, so
+                they do not count as photos that see a place.
+        """
         people, targets, sources = target.visible.shape[:3]
         valid = target.valid.expand(people, targets, sources, *target.valid.shape[3:])
         small, share = resize_flow(Flow(target.grid.flatten(0, 2), valid.flatten(0, 2)[:, None]), height, width)
@@ -48,7 +56,7 @@ class ScaleGeometry:
             is_valid.reshape(people * sources, 1, targets * height, width),
         )
         share = torch.unflatten(share, 0, pairs)[:, :, 0]
-        maps = torch.cat([visible.amax(2), share], 2).flatten(0, 1)
+        maps = torch.cat([visible[:, :, : sources - num_previous].amax(2), share], 2).flatten(0, 1)
         return ScaleGeometry(stacked, visible, maps)
 
     def warp(self, features: Float[Tensor, "B S C _h _w"]) -> Float[Tensor, "B T S C h w"]:
