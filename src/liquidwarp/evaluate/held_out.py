@@ -1,6 +1,6 @@
 """Real videos held apart: some frames are the photos, others are what must be synthesized, in pairs of neighbours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -164,13 +164,17 @@ class Truth:
         )
 
     def synthesized(self, bank: SourceBank) -> Pictures:
-        """The same windows, made from the sources; black where they leave the picture, as in the truth."""
+        """The same windows, made from the sources; black where they leave the picture, as in the truth.
+
+        As in use the body's shape is the prepared person's, who may wear shoes.
+        """
+        bodies = replace(self.bodies, betas=bank.bodies.betas.to(self.bodies.betas.device))
         scenery = _to_tensor(bank.background)
         inside = torch.ones_like(scenery[:, :1])
         images, mattes = [], []
         for index, crop in enumerate(self.crops):
             with torch.inference_mode():
-                body = self.bodies[slice(index, index + 1)]
+                body = bodies[slice(index, index + 1)]
                 colour, opacity = bank.renderer.render(body, (crop.size, crop.size))
                 behind, shown = (crop.take(part, outside="zero").to(colour.device) for part in (scenery, inside))
                 images.append(colour * opacity * shown + behind * (1 - opacity))
