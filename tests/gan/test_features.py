@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from liquidwarp.errors import WeightsCorruptError
+from liquidwarp.errors import WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.gan.features import EfficientNetFeatures, FaceIdentityNet, HedFeatures, Vgg19Features
 
 
@@ -54,3 +54,16 @@ def test_vgg19_reads_torchvisions_layout(tmp_path):
     torch.save(state, tmp_path / "broken.pth")
     with pytest.raises(WeightsCorruptError, match=r"features\.28\.bias"):
         Vgg19Features.from_torchvision(str(tmp_path / "broken.pth"))
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 cut off"])
+def test_what_is_not_vgg19_is_told(tmp_path, content):
+    path = tmp_path / "vgg19.pth"
+    with pytest.raises(WeightsNotFoundError, match="found no file"):
+        Vgg19Features.from_torchvision(str(path))
+    path.write_bytes(content)
+    with pytest.raises(WeightsCorruptError, match="expected torchvision's"):
+        Vgg19Features.from_torchvision(str(path))
+    torch.save([1, 2], path)
+    with pytest.raises(WeightsCorruptError, match="expected torchvision's"):
+        Vgg19Features.from_torchvision(str(path))

@@ -8,6 +8,7 @@ import torch
 
 from liquidwarp.config import DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
 from liquidwarp.errors import SettingError, WeightsCorruptError, WeightsNotFoundError
+from liquidwarp.gan.features import Vgg19Features
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.pretrained import load_discriminators, load_generator
 from liquidwarp.learn.boxes import MovingBoxes
@@ -102,6 +103,34 @@ def test_every_loss_takes_part_in_a_step():
     still = [n for n, p in players.generator.named_parameters() if p.grad is None]
     assert all(name.endswith("previous_bias") for name in still)
     assert all((p != q).any() for p, q in zip(players.discriminators.parameters(), before, strict=True) if p.ndim > 1)
+
+
+def test_a_run_with_the_papers_vgg19(tmp_path):
+    """From a file of torchvision's shapes and names, classifier included; its values are drawn."""
+    torch.manual_seed(0)
+    widths, indices = Vgg19Features._widths, Vgg19Features._file_indices
+    state = {"classifier.6.bias": torch.zeros(1000)}
+    for index, inputs, outputs in zip(indices, (3, *widths[:-1]), widths, strict=True):
+        state[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
+        state[f"features.{index}.bias"] = torch.zeros(outputs)
+    torch.save(state, tmp_path / "vgg19-dcbb9e9d.pth")
+    pairs = (
+        "loss.perceptual_features=vgg19",
+        f"loss.vgg19_file={tmp_path / 'vgg19-dcbb9e9d.pth'}",
+        "loss.perceptual=1",
+    )
+    for given in (pairs, pairs[::-1]):
+        config = read_overrides(tiny_run(tmp_path / "run", steps=2, size=64), given)
+    result = train(config)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert all(row["perceptual"] > 0 for row in rows)
+    assert result.finished
+    judges = Judges(config.loss, torch.device("cpu"))
+    assert isinstance(judges.perceptual.networks[0], Vgg19Features)
+    made = torch.rand(1, 3, 32, 32, requires_grad=True)
+    judges.perceptual(made, torch.rand(1, 3, 32, 32)).sum().backward()
+    assert made.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in judges.perceptual.parameters())
 
 
 def test_resumed_run_repeats_an_uninterrupted_one(tmp_path):

@@ -3,12 +3,15 @@
 They only serve training, personalization and evaluation; synthesis does not load them.
 """
 
+from pathlib import Path
+from pickle import UnpicklingError
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from liquidwarp.errors import WeightsCorruptError
+from liquidwarp.errors import WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.weights import asset, load_tensors
 
 __all__ = ["EfficientNetFeatures", "FaceIdentityNet", "FeatureNet", "HedFeatures", "Vgg19Features"]
@@ -170,19 +173,23 @@ class Vgg19Features(FeatureNet):
         """Read ``vgg19-dcbb9e9d.pth``, as tensors only.
 
         Raises:
-            WeightsCorruptError: it is another file.
+            WeightsNotFoundError: no such file.
+            WeightsCorruptError: it is damaged, or another file.
         """
+        if not Path(path).is_file():
+            raise WeightsNotFoundError(f"{path}: expected torchvision's vgg19-dcbb9e9d.pth, found no file.")
         network = cls()
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
         try:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
             state = {
                 f"convs.{i}.{kind}": tensors[f"features.{index}.{kind}"]
                 for i, index in enumerate(cls._file_indices)
                 for kind in ("weight", "bias")
             }
             network.load_state_dict(state)
-        except (KeyError, RuntimeError, TypeError) as error:
-            raise WeightsCorruptError(f"{path}: expected torchvision's vgg19-dcbb9e9d.pth ({error}).") from error
+        except (KeyError, RuntimeError, TypeError, EOFError, UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            raise WeightsCorruptError(f"{path}: expected torchvision's vgg19-dcbb9e9d.pth ({reason}).") from error
         return network.eval().requires_grad_(False)
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _C _H _W"]]:

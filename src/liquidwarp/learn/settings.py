@@ -65,32 +65,43 @@ def read_overrides(config: ConfigT, arguments: Sequence[str]) -> ConfigT:
         >>> read_overrides(TrainConfig(), ["minutes=3", "loss.face=0"]).loss.face
         0.0
     """
+    changes: list[_Change] = []
     for argument in arguments:
         name, equals, text = argument.partition("=")
         if not equals:
             raise SettingError(f"{argument!r}: expected name=value.")
         if name == "config":
-            config = read_file(config, Path(text))
+            config, changes = read_file(_changed(config, changes), Path(text)), []
             continue
-        config = _changed(config, name.split("."), text, name)
-    return config
+        changes.append((name.split("."), text, name))
+    return _changed(config, changes)
 
 
-def _changed(config: ConfigT, path: list[str], text: str, name: str) -> ConfigT:
+_Change = tuple[list[str], str, str]
+"""Names from the outermost dataclass on, the value's text, and the whole name."""
+
+
+def _changed(config: ConfigT, changes: Sequence[_Change]) -> ConfigT:
+    """All at once, as one setting may be allowed only together with another."""
     known = {field.name for field in fields(config)}  # type: ignore[arg-type]
-    if path[0] not in known:
-        raise SettingError(f"setting {name!r} is not known; expected one of: {', '.join(sorted(known))}.")
-    old = getattr(config, path[0])
-    if len(path) > 1:
-        if not is_dataclass(old):
-            raise SettingError(f"setting {name!r}: {path[0]} has no settings of its own.")
-        new: object = _changed(old, path[1:], text, name)
-    else:
-        new = _parsed(text, old, name)
-        choices = get_args(get_type_hints(type(config))[path[0]])
-        if choices and all(isinstance(choice, str) for choice in choices) and new not in choices:
+    new: dict[str, object] = {}
+    inner: dict[str, list[_Change]] = {}
+    for (field, *rest), text, name in changes:
+        if field not in known:
+            raise SettingError(f"setting {name!r} is not known; expected one of: {', '.join(sorted(known))}.")
+        old = getattr(config, field)
+        if rest:
+            if not is_dataclass(old):
+                raise SettingError(f"setting {name!r}: {field} has no settings of its own.")
+            inner.setdefault(field, []).append((rest, text, name))
+            continue
+        new[field] = value = _parsed(text, old, name)
+        choices = get_args(get_type_hints(type(config))[field])
+        if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
             raise SettingError(f"setting {name}: expected one of {', '.join(choices)}, got {text!r}.")
-    return replace(config, **{path[0]: new})  # type: ignore[type-var]
+    for field, own in inner.items():
+        new[field] = _changed(getattr(config, field), own)
+    return replace(config, **new)  # type: ignore[type-var]
 
 
 def _parsed(text: str, old: object, name: str) -> object:
