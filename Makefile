@@ -31,6 +31,7 @@ $(BIN)/python:
 
 # Stamps: an installation is repeated when pyproject.toml changes.
 $(VENV)/.package: pyproject.toml | $(BIN)/python
+	@echo "Installing PyTorch and the rest into $(VENV): some minutes, as fast as the network is ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
