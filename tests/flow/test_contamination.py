@@ -6,7 +6,7 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.contamination import own_colours
+from liquidwarp.flow.contamination import own_colours, skin_of_an_arm
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.sources import prepare_source_batch, prepare_sources
 from liquidwarp.flow.surface import project_bodies, rest_coordinates
@@ -164,3 +164,49 @@ def test_near_a_limb_that_the_fit_hides(box_body):
     assert near[beside].max() == 0
     assert far.sum() < near.sum()
     assert near[~arm & (behind[0, :, 0] < 100)].min() == 1
+
+
+SHIRT = torch.tensor([0.3, 0.4, 0.6])
+
+
+def in_a_shirt(model, *bare):
+    """Colours of a person in a shirt; face, arms and these vertices are bare."""
+    skin = torch.isin(model.vertex_part, torch.tensor([PARTS.index(p) for p in PARTS if p != "torso"]))
+    for place in bare:
+        skin |= place
+    return torch.where(skin[:, None], SKIN, SHIRT)
+
+
+def test_skin_on_the_torso_is_an_arms_only_beside_a_forearm():
+    anny = AnnyBody.load()
+    place = rest_coordinates(anny)
+    torso = anny.vertex_part == PARTS.index("torso")
+    pixels = place[:, :2] * 200 + 256
+    wrist = place[anny.vertex_part == PARTS.index("left_hand")].mean(0)
+    pixels[anny.vertex_part == PARTS.index("left_hand")] += (torch.tensor([0.15, -0.1]) - wrist[:2]) * 200
+    beside = torso & ((place - torch.tensor([0.15, -0.1, 0.0])).norm(dim=1) < 0.1)
+    neckline = torso & (place[:, 1] < -0.55) & (place[:, 0].abs() < 0.02) & (place[:, 2] < 0.1)
+    belly = torso & ((place[:, 1] + 0.1).abs() < 0.1)
+    sure = torch.ones_like(torso)
+    stained = skin_of_an_arm(anny, pixels, in_a_shirt(anny, beside, neckline), sure, 512)
+    assert int(beside.sum()) > 10
+    assert int(neckline.sum()) > 3
+    assert stained[beside].float().mean() > 0.8
+    assert not stained[neckline].any()
+    within = belly & ((place[:, 1] + 0.1).abs() < 0.06)
+    assert not skin_of_an_arm(anny, pixels, in_a_shirt(anny, belly), sure, 512)[within].any()
+
+
+def test_the_outline_of_an_arm_before_the_chest_does_not_take_the_chests_colour(box_body):
+    """The photo's arm is a little thinner and elsewhere than the fitted one."""
+    image, matte = photo(box_body, arm_across(0.0))
+    arm = box_body.vertex_part == PARTS.index("left_upper_arm")
+    stained, left = 0, 0
+    for lift in (-0.03, 0.03):
+        sources = prepare_sources(box_body, no_extension(box_body), arm_across(lift), image, matte)
+        shown = sample_at(image, sources.body[0, :1, :, :2])[0].T
+        before = uncleaned(box_body, arm_across(lift), image, matte).body[0, 0, :, 2] > 0.5
+        red = arm & (shown[:, 0] > 0.5) & before
+        stained, left = stained + int(red.sum()), left + int((red & (sources.body[0, 0, :, 2] > 0.5)).sum())
+    assert stained > 10
+    assert left < 0.3 * stained

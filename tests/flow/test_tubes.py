@@ -78,3 +78,15 @@ def test_too_little_lends_nothing(angles):
     tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
     few = points(angles)
     assert complete_rings(tube.cells(few), np.full((len(few), 3), 0.5), tube.cells(BACK), 40.0) is None
+
+
+def test_light_does_not_step_from_ring_to_ring():
+    """The border is in the shade between two heights; the cloth is one."""
+    shaded = (np.abs(FRONT[:, 0]) > 0.2) & (np.abs(FRONT[:, 1]) < 0.3)
+    made_up = completed(np.where(shaded[:, None], 0.65 * BLUE, BLUE))
+    middle = np.abs(BACK[:, 0]) < 0.05
+    order = np.argsort(BACK[middle, 1], kind="stable")
+    light = made_up[middle].sum(1)[order] / BLUE.sum()
+    rows = light.reshape(len(HEIGHTS), -1).mean(1)
+    assert np.abs(rows[8:] - rows[:-8]).max() < 0.03
+    assert rows.min() > 0.8

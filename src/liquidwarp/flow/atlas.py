@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -14,9 +15,11 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.compose import Choice, colour_layer
+from liquidwarp.flow.contamination import minority
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.head import mirror_gain, twin_vertices
 from liquidwarp.flow.layers import build_layer
+from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.texture import grow_colours
@@ -32,9 +35,14 @@ _TUBES = {"torso": 40.0, **{part: 90.0 for part in PARTS if part.endswith(("arm"
 the side that is seen, but a shirt's front must not be copied behind."""
 _SURELY = 0.7
 _FEW = 50
+_FACE = PARTS.index("face")
+_SKIN = 0.05
+"""Skin's shares of red, green and blue differ less than this from the face's [Euclidean]."""
 _SEEN = 0.5
 _TOO_FEW = 0.05
 _SPREAD = 12
+_BLUR = 9
+"""Over so many pixels of the texture folds and weave are averaged, when light is judged."""
 _MIRRORED = 3
 _TWIN_NEAR = 0.01
 """A mirror image farther than this from everything seen was not seen, in rest coordinates."""
@@ -117,9 +125,24 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     made_up = torch.where(found, copied, spread)
     made_up = made_up + twin_seen * (mirrored_half - made_up)
     known = ((atlas.confidence - 0.2) / 0.5).clamp(0, 1)
+    mixed = replace(atlas, colours=known * atlas.colours + (1 - known) * made_up)
+    made_up = _in_even_light(model, mixed, raster, made_up)
     colours = known * atlas.colours + (1 - known) * made_up
     outside = grow_colours(colours, atlas.covered.to(colours.dtype), steps=8)
     return replace(atlas, colours=outside)
+
+
+def _in_even_light(
+    model: BodyModel, mixed: TextureAtlas, raster: Raster, made_up: Float[Tensor, "1 3 U U"]
+) -> Float[Tensor, "1 3 U U"]:
+    """Made-up colours without steps in light where they meet seen ones (``mixed`` has both) or other made-up ones."""
+    covered = mixed.covered.to(made_up.dtype)
+    share = F.avg_pool2d(covered, _BLUR, 1, _BLUR // 2).clamp(min=1e-6)
+    blurred = F.avg_pool2d(mixed.colours * covered, _BLUR, 1, _BLUR // 2) / share
+    colour, known = _vertex_colours(model, replace(mixed, colours=blurred))
+    lends = known & (sample_at(mixed.lends, _vertex_places(model))[0, 0] > 0.9 * _SEEN)
+    gain = shade_gain(colour, lends | twin_vertices(model).head, model.faces)  # a head's halves are alike by now
+    return (made_up * interpolate(gain[None], model.faces, raster).permute(0, 3, 1, 2)).clamp(0, 1)
 
 
 def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) -> Float[Tensor, "1 3 U U"]:
@@ -251,6 +274,10 @@ def _go_on_around(
         member = used[vertex_part == PARTS.index(name)]
         if int(lender.sum()) < _FEW or not bool(hidden.any()) or len(member) < 3:
             continue
+        if name == "torso":  # a neckline, or the rest of an arm
+            lender = lender.clone()
+            bare = minority(place[lender][:, 1].cpu().numpy(), _skin(colours[lender], colours[seen & (part == _FACE)]))
+            lender[lender.clone()] = ~torch.as_tensor(bare, device=lender.device)
         tube = tube_of(names[member].cpu().numpy().astype(np.float64), upright=name == "torso")
         lent = (place[lender] * place.new_tensor([mirror, 1, 1])).cpu().numpy()
         wanted = tube.cells(place[hidden].cpu().numpy())
@@ -259,6 +286,14 @@ def _go_on_around(
             colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
             found |= hidden
     return colours.permute(2, 0, 1)[None], found[None, None]
+
+
+def _skin(colours: Float[Tensor, "N 3"], face: Float[Tensor, "K 3"]) -> Bool[np.ndarray, "N"]:
+    """Which colours have the hue of a face; none if the face was not seen."""
+    if len(face) < _FEW:
+        return np.zeros(len(colours), bool)
+    hue, own = (c / c.sum(1, keepdim=True).clamp(min=1e-3) for c in (colours, face))
+    return np.asarray(((hue - own.median(0).values).norm(dim=1) < _SKIN).cpu().numpy())
 
 
 def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:

@@ -16,7 +16,7 @@ from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.surface import rest_coordinates
 
-__all__ = ["own_colours"]
+__all__ = ["minority", "own_colours", "skin_of_an_arm"]
 
 _FAR = 0.12
 """Distance from every colour of the own part nearby at which a colour is suspicious [RGB, 0..1]."""
@@ -34,6 +34,10 @@ _TESTED = tuple(part for part in PARTS if part not in ("head", "face"))
 """Hair beside a face is as far from its colour as anything else, and hangs down on the chest."""
 _SKIN = 0.05
 """Skin's shares of red, green and blue differ less than this [Euclidean]."""
+_BAND = 0.03
+"""Half the height of a band of the torso in which the more common look is the torso's own, in rest coordinates."""
+_REACH_OF_ARM = 48 / 512
+"""How near a forearm must be in the picture, so that skin on the torso may be its, relative to the height."""
 _JOINED = (
     ("torso", "left_upper_leg", "right_upper_leg"),
     *(
@@ -103,16 +107,59 @@ def own_colours(
     return (1 - torch.maximum(rejected, 3 * around)).clamp(0, 1)
 
 
+def skin_of_an_arm(
+    model: BodyModel, pixels: Float[Tensor, "V 2"], colours: Float[Tensor, "V 3"], sure: Bool[Tensor, "V"], height: int
+) -> Bool[Tensor, "V"]:
+    """Torso vertices that may show the arm of a poor fit: skin near a forearm, where the torso is mostly not skin.
+
+    Args:
+        model: The body.
+        pixels: Where the vertices are in the photo [px].
+        colours: What the photo shows there.
+        sure: Vertices that seem to show their own colours.
+        height: Of the photo [px].
+    """
+    part = model.vertex_part.cpu().numpy()
+    known = sure.cpu().numpy()
+    torso = known & (part == PARTS.index("torso"))
+    forearm = [PARTS.index(f"{side}_{name}") for side in ("left", "right") for name in ("lower_arm", "hand")]
+    arm = np.isin(part, forearm)
+    result = np.zeros(len(part), bool)
+    if int(torso.sum()) < _FEW or not arm.any():
+        return torch.as_tensor(result, device=colours.device)
+    skin = _like_skin(part, colours.cpu().numpy(), known)
+    level = rest_coordinates(model)[:, 1].cpu().numpy()
+    position = pixels.cpu().numpy()
+    distance, _ = cKDTree(position[arm]).query(position[torso])
+    result[torso] = minority(level[torso], skin[torso]) & (distance < _REACH_OF_ARM * height)
+    return torch.as_tensor(result, device=colours.device)
+
+
+def minority(level: Float[np.ndarray, "N"], chosen: Bool[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+    """Those of the chosen places that are fewer than the others at their height.
+
+    Args:
+        level: Height of each place, in rest coordinates.
+        chosen: Which are meant.
+    """
+    order = np.argsort(level)
+    ranked = level[order]
+    count = np.concatenate([[0], np.cumsum(chosen[order])])
+    low, high = np.searchsorted(ranked, level - _BAND), np.searchsorted(ranked, level + _BAND, side="right")
+    return np.asarray(chosen & (count[high] - count[low] < 0.5 * (high - low)))
+
+
 def _like_skin(
     part: Int[np.ndarray, "V"], shown: Float[np.ndarray, "V 3"], known: Bool[np.ndarray, "V"]
 ) -> Bool[np.ndarray, "V"]:
-    """Vertices in the hue of the face, or of the hands where the face is not seen; all if neither is."""
+    """Vertices in the hue of the face or of the hands, which may be in another light; all if neither is seen."""
+    hue = shown / shown.sum(1, keepdims=True).clip(1e-3)
+    skin = np.zeros_like(known)
     for names in (("face",), ("left_hand", "right_hand")):
         bare = known & np.isin(part, [PARTS.index(name) for name in names])
         if int(bare.sum()) >= _FEW:
-            hue = shown / shown.sum(1, keepdims=True).clip(1e-3)
-            return np.asarray(np.linalg.norm(hue - np.median(hue[bare], axis=0), axis=1) < _SKIN)
-    return np.ones_like(known)
+            skin |= np.linalg.norm(hue - np.median(hue[bare], axis=0), axis=1) < _SKIN
+    return skin if skin.any() else np.ones_like(known)
 
 
 def _unlike(

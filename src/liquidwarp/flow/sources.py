@@ -12,8 +12,8 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
-from liquidwarp.flow.contamination import own_colours
-from liquidwarp.flow.extension import Extension, smooth_on_mesh
+from liquidwarp.flow.contamination import own_colours, skin_of_an_arm
+from liquidwarp.flow.extension import Extension, join_extensions, smooth_on_mesh
 from liquidwarp.flow.head import head_shares
 from liquidwarp.flow.light import even_light
 from liquidwarp.flow.masks import dilate, erode
@@ -25,7 +25,9 @@ from liquidwarp.flow.visibility import (
     clear_of_limbs,
     extension_visibility,
     farthest_nearby,
+    within_limbs,
 )
+from liquidwarp.flow.worn import without_worn, worn_things
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.warp import sample_at
@@ -50,7 +52,12 @@ _APART = (8 / 512, 12 / 512, 20 / 512)
 farthest that leaves enough of them."""
 _ENOUGH, _SHARE = 60, 0.4
 """Vertices of such a part that must be left at the least distance, and share at a greater one."""
+_LIMB_EDGE = 3 / 512
+"""How near to a limb's outline in the picture what is beside it may be shown instead, relative to its height."""
 _SEEN = 0.2
+_TRUNK = ("torso", "head", "face")
+_EDGE, _HIDDEN = 4 / 512, 0.2
+"""So far around what is worn before a limb its colours are mixed, relative to the picture's height; from this on."""
 _FACE_LOYALTY = 2
 """How much more than other parts a head is taken from the one photo that shows most of it."""
 
@@ -107,7 +114,11 @@ def prepare_sources(
     surface = project_bodies(model, extension, bodies)
     if len(surface) != sizes["S"]:
         raise ShapeError(f"bodies: expected one per image, {sizes['S']}, got {len(surface)}.")
-    prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None])
+    masks = None
+    if bool((extension.owner >= 0).any()) and (worn := worn_things(model, bodies, images, mattes)):
+        extension = join_extensions([without_worn(extension, surface.extension, worn.masks), worn.extension])
+        surface, masks = project_bodies(model, extension, bodies), worn.masks[None]
+    prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], masks)
     cleaned = _without_strange_colours(prepared, surface, images, mattes)
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
@@ -132,6 +143,7 @@ def _without_strange_colours(
     pixels = [round(radius * height) for radius in _APART]
     seen_apart = [clear_of_limbs(surface.body, raster, sources.model, radius) for radius in pixels]
     apart = apart_from_limbs(surface.body, sources.model, size, pixels) * torch.stack(seen_apart)  # R S V
+    within = within_limbs(surface.body, raster, sources.model, round(_LIMB_EDGE * height)) > 0.5
     body, clear = sources.body.clone(), sources.clear.clone()
     for s in range(len(images)):
         ndc = sources.body[0, s, :, :2][None]
@@ -140,8 +152,10 @@ def _without_strange_colours(
         inside = sample_at(inner[s : s + 1], ndc, nearest=True)[0, 0] > 0.5
         seen = sources.body[0, s, :, 2] > _SEEN
         sure = inside & (clear[0, s] > _SEEN)
-        far = _far_enough(sources.model, sure, apart[:, s] > 0.5)
-        own = own_colours(sources.model, surface.body[s, :, :2], colours, behind, seen, sure & far, inside, height)
+        pixel = surface.body[s, :, :2]
+        sure &= ~skin_of_an_arm(sources.model, pixel, colours, sure, height)
+        sure &= _far_enough(sources.model, sure, apart[:, s] > 0.5) & _core(sources.model, sure, within[s])
+        own = own_colours(sources.model, pixel, colours, behind, seen, sure, inside, height)
         body[0, s, :, 2:] *= own[:, None]
         clear[0, s] *= own
     return replace(sources, body=body, clear=clear)
@@ -159,14 +173,28 @@ def _far_enough(model: BodyModel, sure: Bool[Tensor, "V"], apart: Bool[Tensor, "
     return far
 
 
+def _core(model: BodyModel, sure: Bool[Tensor, "V"], within: Bool[Tensor, "V"]) -> Bool[Tensor, "V"]:
+    """False at the outline of parts of which enough is left within it."""
+    core = torch.ones_like(sure)
+    for part in range(len(PARTS)):
+        member = model.vertex_part == part
+        if int((sure & member & within).sum()) >= _ENOUGH:
+            core = torch.where(member, within, core)
+    return core
+
+
 def prepare_source_batch(
     model: BodyModel,
     extension: Extension,
     surface: ProjectedSurface,
     images: Float[Tensor, "G S 3 H W"],
     mattes: Float[Tensor, "G S 1 H W"],
+    worn: Float[Tensor, "G S 1 H W"] | None = None,
 ) -> FlowSources:
-    """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s."""
+    """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s.
+
+    Where something is ``worn`` before the limbs (:mod:`liquidwarp.flow.worn`), the photo does not show them.
+    """
     people, sources, _, height, width = images.shape
     raster = rasterize(surface.body, model.faces, height, width)
     nearest = farthest_nearby(raster)
@@ -174,6 +202,10 @@ def prepare_source_batch(
     seen = body_visibility(surface.body, surface.normals, nearest)
     near_matte = dilate(flat_matte, round(_REACH * height))
     seen = seen * (_matte_at(near_matte, surface.body) > 0.5)
+    if worn is not None:
+        limb = ~torch.isin(model.vertex_part, torch.tensor([PARTS.index(part) for part in _TRUNK], device=seen.device))
+        hidden = _matte_at(dilate(worn.flatten(0, 1), round(_EDGE * height)), surface.body) > _HIDDEN
+        seen = seen * ~(limb & hidden)
     points = surface.extension - F.pad(extension.recess[:, None], (2, 0))
     normals = surface.normals.index_select(1, extension.anchor)
     source = torch.arange(sources, device=images.device).repeat(people)
@@ -183,13 +215,16 @@ def prepare_source_batch(
     body = _columns(surface.body, seen, preference, height, width)
     around = _columns(points, around_seen, preference.index_select(1, extension.anchor), height, width)
     margin = max(1, round(_ERODE * height))
+    fringe = _fringe(flat_matte, raster.covered[:, None], margin)
+    if worn is not None:
+        fringe = torch.maximum(fringe, flat_matte * worn.flatten(0, 1))
     colours = grow_colours(images.flatten(0, 1), _own_pixels(flat_matte))
     return FlowSources(
         model=model,
         extension=extension,
         colours=colours.view_as(images),
         mattes=mattes,
-        fringes=_fringe(flat_matte, raster.covered[:, None], margin).view_as(mattes),
+        fringes=fringe.view_as(mattes),
         body=body.view(people, sources, -1, 4),
         clear=(seen * clear).view(people, sources, -1),
         around=around.view(people, sources, -1, 4),

@@ -32,6 +32,8 @@ _SAMPLES = 400
 _HUE, _SHADE, _COMMON, _EVEN = 0.04, 0.7, 0.1, 0.7
 """Colours whose shares of red, green and blue differ by less, and whose brightness by less [logarithm], are one cloth
 in light and shade, if they make up this share of the part; how far shades are evened out."""
+_PULL, _EXCHANGES = 0.004, 200
+"""Light and shade of hidden cells follow what is seen beside them over about 1 / sqrt(pull) cells."""
 _CROSSOVER = 0.15
 """Half the width of the seam where the cloths of both sides meet, as a share of what is hidden."""
 
@@ -109,7 +111,7 @@ def complete_rings(
     plain, detail = plain[nearest], detail[nearest]
     wrapped = np.concatenate([plain[:, -1:], plain, plain[:, :1]], 1)
     smooth = median_filter(wrapped, (_STEADY, 3, 1), mode="nearest")[:, 1:-1]
-    smooth = _evenly_lit(smooth, colours)
+    smooth = _without_steps(_evenly_lit(smooth, colours), grid, known)
     full = smooth + (_DETAIL[0] * detail).clip(-_DETAIL[1], _DETAIL[1])
     full = np.concatenate([full[:, -1:], full, full[:, :2]], 1).astype(np.float32)
     x, y = (hidden[:, 1] + 0.5).astype(np.float32), hidden[:, 0].astype(np.float32)
@@ -133,6 +135,36 @@ def _evenly_lit(plain: FloatArray, colours: Float[np.ndarray, "N 3"]) -> FloatAr
     actual = flat.sum(1).clip(0.02)
     factor = (np.where(np.isnan(usual[where.ravel()]), actual, usual[where.ravel()]) / actual) ** _EVEN
     return (flat * factor[:, None]).reshape(plain.shape).astype(np.float32)
+
+
+def _without_steps(plain: FloatArray, grid: FloatArray, known: Bool[np.ndarray, "R C"]) -> FloatArray:
+    """Plain colours of hidden cells, in which light and shade change slowly, from what is seen at the border on.
+
+    Cells exchange colours with those neighbours that are of one cloth and are pulled back to their own: so hems stay.
+    """
+    share = cv2.blur(known.astype(np.float32), (5, 5))[..., None]
+    seen = cv2.blur(grid * known[..., None], (5, 5)) / np.maximum(share, 1e-6)
+    start = np.where(known[..., None], seen, plain)
+    bright = start.sum(2, keepdims=True).clip(0.06)
+    look = np.concatenate([start / bright / _HUE, np.log(bright) / _SHADE], 2)
+    weight_right = _one_cloth(look, np.roll(look, -1, 1))
+    weight_down = _one_cloth(look[:-1], look[1:])
+    above, below = np.pad(weight_down, ((1, 0), (0, 0))), np.pad(weight_down, ((0, 1), (0, 0)))
+    weights = (weight_right, np.roll(weight_right, 1, 1), below, above)
+    total = np.float32(_PULL) + sum(weights)
+    own = ~known[..., None]
+    colour = start
+    for _ in range(_EXCHANGES):
+        padded = np.pad(colour, ((1, 1), (0, 0), (0, 0)), mode="edge")
+        around = (np.roll(colour, -1, 1), np.roll(colour, 1, 1), padded[2:], padded[:-2])
+        mixed = _PULL * start + sum(w[..., None] * c for w, c in zip(weights, around, strict=True))
+        colour = np.where(own, mixed / total[..., None], start)
+    return np.where(own, colour, plain).astype(np.float32)
+
+
+def _one_cloth(a: FloatArray, b: FloatArray) -> FloatArray:
+    """1 for looks that are alike, 0 for those that differ."""
+    return np.exp(-np.square(a - b).sum(2) * 2).astype(np.float32)
 
 
 def _remap(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:

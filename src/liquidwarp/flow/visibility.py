@@ -27,6 +27,7 @@ __all__ = [
     "extension_visibility",
     "farthest_nearby",
     "visibility_reference",
+    "within_limbs",
 ]
 
 DEPTH_TOLERANCE = 0.02
@@ -146,6 +147,24 @@ def apart_from_limbs(
         beside = torch.stack([_depth_at(body, dilate(shape, radius))[0] for radius in radii])
         apart &= joined | (beside < 0.5)
     return apart.to(body.dtype)
+
+
+def within_limbs(body: Float[Tensor, "N V 3"], raster: Raster, model: BodyModel, radius: int) -> Float[Tensor, "N V"]:
+    """0 where a vertex of a limb is so near to the limb's outline in the picture that it may fall beside it, else 1.
+
+    Args:
+        body: Projected vertices (x, y [px], depth [m]).
+        raster: Of the same bodies.
+        model: The body.
+        radius: What counts as near [px].
+    """
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)
+    within = torch.ones(body.shape[:2], dtype=torch.bool, device=body.device)
+    for end, root in _LIMBS:
+        limb = torch.isin(part, _indices((*end, root), part))[:, None]
+        inner, _ = _depth_at(body, 1 - dilate((~limb).to(body.dtype), radius))
+        within &= (inner > 0.5) | ~torch.isin(model.vertex_part, _indices((*end, root), part))
+    return within.to(body.dtype)
 
 
 def _indices(parts: Sequence[str], like: Tensor) -> Int64[Tensor, "K"]:
