@@ -1,5 +1,9 @@
 """The fit on detections made from a known body."""
 
+from dataclasses import replace
+
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -7,7 +11,9 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.config import FitConfig
 from liquidwarp.errors import NoPersonFoundError
-from liquidwarp.recover.fit import BodyFit, fit_body
+from liquidwarp.recover.detections import Detections, PackedMasks
+from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks
+from liquidwarp.recover.fit_task import FitTask, Pass
 
 from .people import Truth, detections_of, landmarks_of, make_person
 
@@ -105,3 +111,33 @@ def overlap(model: AnnyBody, truth: Truth, fit: BodyFit) -> float:
     drawn = detections_of(model, fit.body, 0.0).masks
     pairs = [(drawn[frame], truth.detections.masks[frame]) for frame in range(len(drawn))]
     return min(float((a & b).sum() / (a | b).sum()) for a, b in pairs)
+
+
+def test_outlines_of_wide_trousers_count_little(model: AnnyBody) -> None:
+    """The lower legs' outline lies anywhere from the leg to 20 cm beside it; all others lie on the body."""
+    truth = make_person(model, frames=16)
+    seen, rng = truth.detections, np.random.default_rng(0)
+    masks = [seen.masks[frame] for frame in range(16)]
+    height, width = masks[0].shape
+    for frame, mask in enumerate(masks):
+        knees, ankles = (seen.xy[frame, index : index + 2] / 2 for index in (25, 27))  # masks have half of the size
+        for knee, ankle in zip(knees.tolist(), ankles.tolist(), strict=True):
+            start, end = ((int(x), int(y)) for x, y in (knee, ankle))
+            leg = cv2.line(np.zeros((height, width), np.uint8), start, end, 1)
+            broad = cv2.dilate(leg, np.ones((1, 2 * int(rng.integers(2, 20)) + 1), np.uint8))
+            mask |= (broad > 0) & (np.arange(height) > knee[1])[:, None]
+    wide = replace(seen, masks=PackedMasks.pack(np.stack(masks)))
+    tight_trousers, wide_trousers = tightness(model, seen), tightness(model, wide)
+    lower_legs = [PARTS.index(f"{side}_lower_leg") for side in ("left", "right")]
+    others = [PARTS.index(part) for part in ("torso", "left_upper_arm", "right_upper_arm", "head")]
+    assert float(tight_trousers.min()) > 0.9
+    assert float(wide_trousers[lower_legs].max()) < 0.6
+    assert float(wide_trousers[others].min()) > 0.9
+
+
+def tightness(model: AnnyBody, detections: Detections) -> torch.Tensor:
+    """Of the clothes, as the fit finds it."""
+    task = FitTask.of((detections,), model, FitConfig())
+    state = fit_landmarks(task, replace(LANDMARKS_ONLY, landmark_steps=6))
+    loose = task.with_loose_clothes(state, torch.arange(len(task.observation)), Pass(3, with_outline=True))
+    return loose.surface.tightness

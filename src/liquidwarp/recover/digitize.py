@@ -39,8 +39,8 @@ _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
-_RECOVERY = "recovery-8"
-_VIDEO_RECOVERY = "recovery-9"
+_RECOVERY = "recovery-9"
+_VIDEO_RECOVERY = "recovery-10"
 _HALF_FIT = "half-fit-1"
 """The fit on landmarks, kept until the whole fit is there."""
 

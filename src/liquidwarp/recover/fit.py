@@ -30,6 +30,10 @@ _WIDE = 15.0
 """The cutoff of image landmarks with which every fit begins."""
 _STEPS_PER_ROUND = 3
 """Levenberg-Marquardt steps on one matching of the outlines."""
+_FEWEST = 8
+"""Frames of a video that tell which clothes are loose."""
+_CUTOFF = 10.0
+"""The cutoff of image landmarks beside outlines; a smaller one gives limbs in wide clothes to the outline alone."""
 _PULLS = (6.0, 20.0)
 """How strongly each round holds a video's poses near the smoothed ones [1/rad]."""
 
@@ -131,8 +135,11 @@ def _fit_poses(task: FitTask, state: FitState, found: Int64[Tensor, "T"], fps: f
         config: Settings.
     """
     is_video = fps > 0 and config.smoothing > 0 and len(found) > 3
+    if fps > 0 and config.frame_outline_rounds and len(found) >= _FEWEST:
+        keys = key_frames(task.observation, config.key_frames)
+        task = task.with_loose_clothes(state, keys, Pass(_STEPS_PER_ROUND, with_outline=True, cutoff=_CUTOFF))
     for round_index in range(config.frame_outline_rounds):
-        stage = Pass(_STEPS_PER_ROUND, with_outline=True)
+        stage = Pass(_STEPS_PER_ROUND, with_outline=True, cutoff=_CUTOFF)
         if is_video:
             state = smooth_state(state, task.skeleton.parents, found, fps, config.smoothing)
             stage = replace(stage, pull=_PULLS[min(round_index, len(_PULLS) - 1)])

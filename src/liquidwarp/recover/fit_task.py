@@ -17,7 +17,7 @@ from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.fingers import relaxed_fingers
 from liquidwarp.recover.initial import first_camera, first_pose, first_shape
 from liquidwarp.recover.observation import FACE, Observation, joint_trust, observe, steadied
-from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines
+from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines, tightness_of_clothes
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
 from liquidwarp.recover.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
 
@@ -153,6 +153,19 @@ class FitTask:
         cut = replace(part, masks=part.masks.without(held))
         outlines = MaskOutlines.of(_present((cut,)), self.observation)
         return replace(self, detections=(cut,), outlines=outlines)
+
+    def with_loose_clothes(self, state: FitState, keys: Int64[Tensor, "M"], stage: Pass) -> "FitTask":
+        """The same with outlines that count little on wide clothes.
+
+        Args:
+            state: Of the T frames.
+            keys: Frames of the T that tell which clothes are wide,
+            stage: after these steps, which stay without consequence.
+        """
+        part = self.frames(keys)
+        fitted = part.adjusted(state.frames(keys), stage)
+        tightness = tightness_of_clothes(fitted, self.skeleton, self.surface, part.observation, part.outlines)
+        return replace(self, surface=replace(self.surface, tightness=tightness))
 
     def frames(self, index: Tensor | slice) -> "FitTask":
         """Only these of the T frames; for :meth:`adjusted` alone."""

@@ -23,7 +23,7 @@ from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.observation import Observation
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
 
-__all__ = ["MaskOutlines", "OutlineTerm", "Surface", "match_outlines"]
+__all__ = ["MaskOutlines", "OutlineTerm", "Surface", "match_outlines", "tightness_of_clothes"]
 
 _POINTS = 288
 """Points per outline."""
@@ -38,6 +38,9 @@ _TOTAL_WEIGHT = 240.0
 frame, and an outline that is off shows in every picture."""
 _HEAD_WEIGHT = 0.2
 """Of pairs on head and face: what is outlined there is mostly hair, and the face has landmarks of its own."""
+_TIGHT = 0.035
+"""From the 10th to the 90th percentile, the distance of the outlines of tight clothes and body varies no more [m]."""
+_ENOUGH_PAIRS = 50
 _FRAMES_PER_DRAW = 8
 
 
@@ -52,6 +55,10 @@ class Surface:
     faces: Int64[Tensor, "F 3"]
     trust: Float[Tensor, "V"]
     """How far the mask's outline tells where this vertex is (0, 1]."""
+    part: Int64[Tensor, "V"]
+    """Index of the body part."""
+    tightness: Float[Tensor, "P"]
+    """The same for each part where it lies within the mask: clothes may be wide, but a body does not leave them."""
 
     @staticmethod
     def of(model: BodyModel, skeleton: Skeleton, fixed: Float[Tensor, "J 3 3"]) -> "Surface":
@@ -68,7 +75,8 @@ class Surface:
         basis = (vertices[1:] - vertices[:1]).permute(1, 2, 0).contiguous()
         head = torch.isin(model.vertex_part, torch.tensor([PARTS.index(part) for part in ("head", "face")]))
         trust = torch.where(head, _HEAD_WEIGHT, 1.0)
-        return Surface(vertices[0], basis, skeleton.merged_weights(model.lbs_weights), model.faces, trust)
+        weights = skeleton.merged_weights(model.lbs_weights)
+        return Surface(vertices[0], basis, weights, model.faces, trust, model.vertex_part, torch.ones(len(PARTS)))
 
 
 @dataclass(frozen=True)
@@ -183,32 +191,77 @@ def match_outlines(
     Returns:
         A term that holds until the next drawing.
     """
-    body, on_body = _body_outline(state, skeleton, surface, observation, mask)
+    body, points = _body_outline(state, skeleton, surface, observation, mask)
+    pairs = _paired(body, mask)
+    frame = torch.arange(len(body.xy))[:, None]
+    rest, basis, weights, trust, part = (values[frame, pairs.on_body] for values in points)
+    if not with_betas:  # the shape is fixed: put it into the rest positions
+        rest, basis = rest + basis @ state.betas, basis[..., :0]
+    within = torch.where(pairs.beyond < 0, surface.tightness[part], 1.0)
+    return OutlineTerm(
+        SkinnedPoints(rest, basis, weights),
+        mask.xy[frame, pairs.on_mask],
+        mask.normal[frame, pairs.on_mask],
+        pairs.usable * trust * within * (_TOTAL_WEIGHT / mask.xy.shape[1]),
+    )
+
+
+def tightness_of_clothes(
+    state: FitState, skeleton: Skeleton, surface: Surface, observation: Observation, mask: MaskOutlines
+) -> Float[Tensor, "P"]:
+    """How well a person's outline tells where each body part is: by how much their distance varies between frames.
+
+    Args:
+        state: T frames, fitted with outlines.
+        skeleton: The movable joints.
+        surface: The skin.
+        observation: The same T frames.
+        mask: The same T frames.
+
+    Returns:
+        1 for tight clothes, towards 0 for wide ones.
+    """
+    body, points = _body_outline(state, skeleton, surface, observation, mask)
+    pairs = _paired(body, mask)
+    part = points[-1][torch.arange(len(body.xy))[:, None], pairs.on_body]
+    tightness = torch.ones(len(PARTS))
+    for index in range(len(PARTS)):
+        distances = pairs.beyond[pairs.usable & (part == index)]
+        if len(distances) >= _ENOUGH_PAIRS:
+            low, high = distances.quantile(torch.tensor([0.1, 0.9]))
+            tightness[index] = _TIGHT / (high - low).clamp(min=_TIGHT)
+    return tightness
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Points of two outlines matched both ways."""
+
+    on_body: Int64[Tensor, "T P"]
+    on_mask: Int64[Tensor, "T P"]
+    usable: Bool[Tensor, "T P"]
+    beyond: Float[Tensor, "T P"]
+    """How far the body's point lies outside of the mask [m]."""
+
+
+def _paired(body: _Outline, mask: MaskOutlines) -> _Pairs:
+    """Each point with the nearest one of the other outline that faces the same way."""
     distance = torch.cdist(body.xy, mask.xy) + _NORMAL_PRICE * (1 - body.normal @ mask.normal.transpose(1, 2))
     far = 1e3
     to_mask = (distance + far * ~mask.usable[:, None]).argmin(2)
     to_body = (distance + far * ~body.usable[..., None]).argmin(1)
     frame = torch.arange(len(body.xy))[:, None]
     index = torch.arange(body.xy.shape[1]).expand_as(to_mask)
-    on_body_index = torch.cat([index, to_body], 1)
-    on_mask_index = torch.cat([to_mask, index], 1)
-    weight = torch.cat([body.usable & mask.usable.any(1, True), mask.usable & body.usable.any(1, True)], 1)
-    rest, basis, weights, trust = on_body
-    if not with_betas:  # the shape is fixed: put it into the rest positions
-        rest, basis = rest + basis @ state.betas, basis[..., :0]
-    points = SkinnedPoints(rest[frame, on_body_index], basis[frame, on_body_index], weights[frame, on_body_index])
-    return OutlineTerm(
-        points,
-        mask.xy[frame, on_mask_index],
-        mask.normal[frame, on_mask_index],
-        weight * trust[frame, on_body_index] * (_TOTAL_WEIGHT / mask.xy.shape[1]),
-    )
+    on_body, on_mask = torch.cat([index, to_body], 1), torch.cat([to_mask, index], 1)
+    usable = torch.cat([body.usable & mask.usable.any(1, True), mask.usable & body.usable.any(1, True)], 1)
+    apart = body.xy[frame, on_body] - mask.xy[frame, on_mask]
+    return _Pairs(on_body, on_mask, usable, (apart * mask.normal[frame, on_mask]).sum(-1))
 
 
 def _body_outline(
     state: FitState, skeleton: Skeleton, surface: Surface, observation: Observation, mask: MaskOutlines
-) -> tuple[_Outline, tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """The drawn bodies' outlines (normalised), and where those points are on the skin (rest, basis, weights, trust)."""
+) -> tuple[_Outline, tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:
+    """The drawn bodies' outlines (normalised), and what those points are: rest, basis, weights, trust, part."""
     width, height = mask.size.amax(0).tolist()
     scale = observation.pixels_per_metre * mask.per_pixel
     camera = WeakPerspective(
@@ -235,6 +288,7 @@ def _body_outline(
         (surface.basis[vertices] * share[..., None]).sum(2),
         (surface.weights[vertices] * share).sum(2),
         (surface.trust[vertices] * share[..., 0]).sum(2),
+        surface.part[vertices[..., 0]],
     )
     xy = (outline.xy / mask.per_pixel[:, None, None] - observation.centre[:, None]) / observation.pixels_per_metre[
         :, None, None

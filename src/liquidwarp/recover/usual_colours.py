@@ -170,7 +170,7 @@ class UsualColours:
         share = np.stack([own[beside].max(0) for beside in patches.beside])
         share[times < _LEAST_FRAMES] = 1
         common = of_groups > _COMMON * np.maximum(of_groups.sum(2, keepdims=True), 1)
-        everywhere = _with_neighbours(common.mean(0) > _OFTEN).any(0)
+        everywhere: np.ndarray = np.any(_with_neighbours(common.mean(0) > _OFTEN), axis=0)
         feet = patches.named(("foot",))
         return UsualColours(share, everywhere, own[feet].max(0), feet)
 
