@@ -330,7 +330,7 @@ def seen(monkeypatch):
         found.extend(parts)
         raise MediaError("the fit is not asked here")
 
-    monkeypatch.setattr(digitize, "_fitted", look)
+    monkeypatch.setattr(digitize, "_recovery", look)
     return found
 
 
