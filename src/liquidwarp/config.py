@@ -539,6 +539,10 @@ class SyntheticEvaluation:
     """Side of the pictures [px], a multiple of 8."""
     seed: int = 0
     """Of the people."""
+    personalize: bool = False
+    """Also draw them as the product does, before and after each network is tuned to the person by the sources."""
+    quality: Literal["draft", "good", "best"] = "draft"
+    """Of personalisation."""
 
     def __post_init__(self) -> None:
         _check_models(self.models)
@@ -547,6 +551,10 @@ class SyntheticEvaluation:
         for name in ("people", "targets"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}: expected at least 1, got {getattr(self, name)}.")
+        if self.personalize and self.size not in (256, 512, 1024):
+            raise SettingError(f"size: expected 256, 512 or 1024 with personalize, got {self.size}.")
+        if self.quality not in ("draft", "good", "best"):
+            raise SettingError(f"quality: expected draft, good or best, got {self.quality!r}.")
         if self.size < 64 or self.size % 8:
             raise SettingError(f"size: expected a multiple of 8, at least 64, got {self.size}.")
 

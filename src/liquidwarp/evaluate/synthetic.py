@@ -86,27 +86,52 @@ def evaluate_synthetic(
     if data is None:
         data, people = _held_out_people(Path(folder), settings, torch.device(device))
     scorer = Scorer.load(device)
-    found: dict[tuple[str, int], list[Scores]] = {(c.name, n): [] for n in settings.sources for c in contenders}
+    facts = _facts(contenders, settings.personalize and people is not None)
+    found: dict[tuple[str, int], list[Scores]] = {(name, n): [] for n in settings.sources for name in facts}
     sheets: dict[int, list[list[Float[Tensor, "3 H W"]]]] = {count: [] for count in settings.sources}
     for person in range(settings.people):
         logger.info("person %d of %d", person + 1, settings.people)
         for count, sample in zip(settings.sources, data.growing(person, settings.sources), strict=True):
-            pictures = []
+            pictures = {}
             for contender in contenders:
-                made = _synthesize(contender, sample, people)
-                found[contender.name, count] += score_sample(scorer, sample, made)
-                pictures.append(made[0][0, 0].float())
+                for name, made in _all_ways(contender, sample, people, settings).items():
+                    found[name, count] += score_sample(scorer, sample, made)
+                    pictures[name] = made[0][0, 0].float()
             if len(sheets[count]) < _SHEET_PEOPLE:
-                sheets[count].append([*sample.sources.images[0], *pictures, sample.images[0, 0]])
+                row = [pictures[name] for name in facts]
+                sheets[count].append([*sample.sources.images[0], *row, sample.images[0, 0]])
     rows = [
-        Row(str(count), c.name, mean_scores(found[c.name, count]), (c.fusion, f"{c.millions:.1f}"))
+        Row(str(count), name, mean_scores(found[name, count]), columns)
         for count in settings.sources
-        for c in contenders
+        for name, columns in facts.items()
     ]
     report = SyntheticReport(settings, tuple(sorted_rows(rows)))
     if out is not None:
-        _write(Path(out), report, sheets, [c.name for c in contenders])
+        _write(Path(out), report, sheets, list(facts))
     return report
+
+
+def _facts(contenders: Sequence[Contender], personalize: bool) -> dict[str, tuple[str, str]]:
+    """All rows of the table, with fusion and parameters [millions]."""
+    facts: dict[str, tuple[str, str]] = {}
+    for contender in contenders:
+        tuned = personalize and contender.generator is not None
+        names = [contender.name, *(f"{contender.name} {way}" for way in (("in use", "personal") if tuned else ()))]
+        facts |= dict.fromkeys(names, (contender.fusion, f"{contender.millions:.1f}"))
+    return facts
+
+
+def _all_ways(
+    contender: Contender, sample: TrainingSample, people: "RememberedPeople | None", settings: SyntheticEvaluation
+) -> dict[str, tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]]:
+    """What a contender makes of a sample, by name; with ``personalize`` also as the product uses it, and tuned."""
+    made = {contender.name: _synthesize(contender, sample, people)}
+    if settings.personalize and people is not None and contender.generator is not None:
+        # Only here, as training machines may lack image libraries.
+        from liquidwarp.evaluate.synthetic_personal import in_use_and_personal
+
+        made |= in_use_and_personal(contender, sample, people.model, people.fitted(), settings)
+    return made
 
 
 def _held_out_people(

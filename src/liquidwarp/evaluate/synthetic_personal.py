@@ -1,0 +1,81 @@
+"""Rendered people as the product prepares and draws them, before and after a network was tuned to their photos."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.cache import Cache
+from liquidwarp.config import SynthesisConfig, SyntheticEvaluation
+from liquidwarp.evaluate.contenders import Contender
+from liquidwarp.learn.datasets import TrainingSample
+from liquidwarp.personal.person import personalise_banks
+from liquidwarp.personal_config import PersonalizeConfig
+from liquidwarp.recover.digitize import Recovery
+from liquidwarp.recover.photos import SourcePhotos, silhouette
+from liquidwarp.synthesizer import SourceBank, prepare_bank
+
+__all__ = ["in_use_and_personal", "photos_of_sample"]
+
+
+def in_use_and_personal(
+    contender: Contender, sample: TrainingSample, model: BodyModel, bodies: BodyParams, settings: SyntheticEvaluation
+) -> dict[str, tuple[Float[Tensor, "1 T 3 H W"], Float[Tensor, "1 T 1 H W"]]]:
+    """Pictures and mattes of one person's targets, by the network as the product uses it, and after tuning it.
+
+    Args:
+        contender: A network.
+        sample: Of one person.
+        model: The body.
+        bodies: As fitted: the sources', perhaps some more, then the targets'.
+        settings: Size and quality of the tuning.
+    """
+    generator, device = contender.generator, sample.images.device
+    if generator is None:
+        raise ValueError("contender: expected a network.")
+    photos = photos_of_sample(sample, model.to("cpu"), bodies.to("cpu"))
+    synthesis = SynthesisConfig(settings.size)
+    bank = prepare_bank(photos, model.to("cpu"), synthesis, generator, photos.pictures[0], device)
+    config = PersonalizeConfig(quality=settings.quality, allow_mixed=True, seed=settings.seed)
+    (tuned,) = personalise_banks([bank], generator, contender.name, synthesis, config, Cache(enabled=False))
+    targets = bodies[slice(len(bodies) - sample.images.shape[1], len(bodies))].to(device)
+    banks = {f"{contender.name} in use": bank, f"{contender.name} personal": tuned}
+    return {name: _drawn(each, targets, sample.backgrounds) for name, each in banks.items()}
+
+
+def photos_of_sample(sample: TrainingSample, model: BodyModel, bodies: BodyParams) -> SourcePhotos:
+    """A rendered person's sources, as if they were photos whose bodies were recovered; without detected faces.
+
+    Args:
+        sample: Of one person.
+        model: The body, on the CPU.
+        bodies: As fitted; the first ones are the sources'.
+    """
+    count = sample.sources.images.shape[1]
+    body = bodies[slice(0, count)]
+    size = (sample.images.shape[-2], sample.images.shape[-1])
+    seen = torch.ones(count, body.rel_rotmats.shape[1], dtype=torch.bool)
+    return SourcePhotos(
+        "person",
+        tuple(_pixels(image) for image in sample.sources.images[0]),
+        (None,) * count,
+        Recovery(body, (), torch.ones(count, dtype=torch.bool), seen, 0.0, ()),
+        tuple(_pixels(matte)[..., 0] for matte in sample.sources.mattes[0]),
+        tuple(silhouette(model, body[slice(index, index + 1)], size) for index in range(count)),
+    )
+
+
+@torch.no_grad()
+def _drawn(
+    bank: SourceBank, targets: BodyParams, backgrounds: Float[Tensor, "1 T 3 H W"]
+) -> tuple[Float[Tensor, "1 T 3 H W"], Float[Tensor, "1 T 1 H W"]]:
+    size = (backgrounds.shape[-2], backgrounds.shape[-1])
+    drawn = [bank.renderer.render(targets[slice(index, index + 1)], size) for index in range(len(targets))]
+    colour, opacity = (torch.cat(parts)[None] for parts in zip(*drawn, strict=True))
+    return colour * opacity + backgrounds * (1 - opacity), opacity
+
+
+def _pixels(image: Float[Tensor, "C H W"]) -> UInt8[np.ndarray, "H W C"]:
+    scaled: Tensor = (image.detach().cpu() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
+    return np.asarray(scaled.numpy())
