@@ -1,9 +1,12 @@
 """Flow Composition's speed: CPU seconds of one thread, and how they grow with the picture.
 
-Run ``python benchmarks/flow.py``; ``--device cuda`` times batches of 32 pairs at 256 px as in training.
+Run ``python benchmarks/flow.py``; ``--device cuda`` times batches of 32 pairs at 256 px as in training, and a frame of
+one person as in use, flow and drawing and network, by size and number of frames at once. It needs neither OpenCV nor
+the detectors there. What the product does besides on the CPU is missing: specks, pasting, encoding.
 """
 
 import argparse
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -12,14 +15,17 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyModel, BodyParams
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.background import complete_background
-from liquidwarp.flow.compose import compose_flow, compose_views
+from liquidwarp.config import GeneratorConfig
+from liquidwarp.flow.compose import compose_flow, compose_layers, compose_views
+from liquidwarp.flow.condition import surface_condition
+from liquidwarp.flow.draw import draw_flow
 from liquidwarp.flow.extension import inflated_shell, join_extensions
+from liquidwarp.flow.fill import SurfaceFill
 from liquidwarp.flow.halo import halo
-from liquidwarp.flow.render import render_warp
 from liquidwarp.flow.sources import prepare_source_batch, prepare_sources
-from liquidwarp.flow.surface import ProjectedSurface, project_bodies
+from liquidwarp.flow.surface import ProjectedSurface, concatenate, project_bodies
+from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
@@ -47,6 +53,10 @@ def seconds(run: Callable[[], object], repeats: int = 3) -> float:
 
 def on_cpu(size: int) -> dict[str, float]:
     """Each step at one size, with two sources."""
+    from liquidwarp.flow.atlas import fill_atlas, merge_texture
+    from liquidwarp.flow.background import complete_background
+    from liquidwarp.flow.render import render_warp
+
     model = AnnyBody.load()
     bodies = [person(model, yaw, size) for yaw in (0.2, 2.9)]
     target = person(model, -0.6, size)
@@ -74,6 +84,17 @@ def on_cpu(size: int) -> dict[str, float]:
     }
 
 
+def wall(run: Callable[[], object], repeats: int = 10) -> float:
+    """Mean of some runs after one to warm up, on CUDA [ms]."""
+    run()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - start) / repeats * 1e3
+
+
 def on_gpu(people: int = 16, targets: int = 2, size: int = 256) -> dict[str, float]:
     """A training batch: flows of some people from two sources to two targets each, wall milliseconds."""
     model = AnnyBody.load().to("cuda")
@@ -87,20 +108,42 @@ def on_gpu(people: int = 16, targets: int = 2, size: int = 256) -> dict[str, flo
     images = torch.rand(people, 2, 3, size, size, device="cuda")
     mattes = rasterize(source.body, model.faces, size, size).covered.view(people, 2, 1, size, size).float()
 
-    def wall(run: Callable[[], object]) -> float:
-        run()
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        for _ in range(10):
-            run()
-        torch.cuda.synchronize()
-        return (time.perf_counter() - start) * 100
-
     sources = prepare_source_batch(model, shell, source, images, mattes)
     return {
         "prepare": wall(lambda: prepare_source_batch(model, shell, source, images, mattes)),
         "flow": wall(lambda: compose_views(sources, target, (size, size))),
     }
+
+
+@torch.inference_mode()
+def frames_on_gpu(preset: str, size: int, count: int) -> dict[str, float]:
+    """Frames of one person from two sources, drawn ``count`` at once: wall milliseconds a frame."""
+    plain = AnnyBody.load()
+    model, generator = plain.to("cuda"), LiquidWarpingGenerator(GeneratorConfig.preset(preset)).eval()
+    generator.to("cuda", memory_format=torch.channels_last)  # type: ignore[call-overload]
+    shell, fill = inflated_shell(model), SurfaceFill.of(model)
+    source = project_bodies(model, shell, [person(plain, yaw, size).to("cuda") for yaw in (0.2, 2.9)])
+    images = torch.rand(1, 2, 3, size, size, device="cuda")
+    mattes = rasterize(source.body, model.faces, size, size).covered.view(1, 2, 1, size, size).float()
+    sources = prepare_source_batch(model, shell, source, images, mattes)
+    colours = fill.colours(sources)
+    conditions = surface_condition(model, shell, source, (size, size))[None]
+    with torch.autocast("cuda", torch.bfloat16):
+        features = generator.encode(SourceBatch(images, mattes, conditions))
+    bodies = [person(plain, 0.1 * k, size).to("cuda") for k in range(count)]
+
+    def flow() -> TargetBatch:
+        surface = concatenate([project_bodies(model, shell, body) for body in bodies])
+        composition = compose_layers(sources, surface, (size, size))
+        return TargetBatch.of(draw_flow(composition, fill.at_pixels(colours, composition)))
+
+    def network(target: TargetBatch) -> object:
+        with torch.autocast("cuda", torch.bfloat16):
+            return generator.transfer(features, target)
+
+    ready = flow()
+    works = {"flow": flow, "network": lambda: network(ready), "frame": lambda: network(flow())}
+    return {name: wall(work) / count for name, work in works.items()}
 
 
 def main() -> None:
@@ -111,7 +154,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.device == "cuda":
-        print({name: f"{value:.1f} ms" for name, value in on_gpu().items()})
+        print("16 people, 256 px:", {name: f"{value:.1f} ms" for name, value in on_gpu().items()}, flush=True)
+        for preset, size, count in itertools.product(("lite", "base"), arguments.sizes, (1, 8)):
+            found = {name: f"{value:.1f} ms" for name, value in frames_on_gpu(preset, size, count).items()}
+            print(f"{preset}, {size} px, {count} at once:", found, flush=True)
         return
     columns = [on_cpu(size) for size in arguments.sizes]
     print(f"{'CPU seconds':24}" + "".join(f"{size:>9}" for size in arguments.sizes))

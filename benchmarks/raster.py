@@ -1,22 +1,22 @@
 """The rasteriser's speed against a plain loop and against what else is installed, as ratios of one run.
 
 The loop (``rasterize_reference``) is timed on a small ball, since on the body it takes minutes. OpenCV's painter fills
-sorted triangles one by one (face numbers only, no depth or barycentric weights). Embree, if ``embreex`` is installed,
-casts a ray per pixel through trimesh.
+sorted triangles one by one (face numbers only, no depth or barycentric weights). Embree, if trimesh and ``embreex`` are
+installed, casts a ray per pixel through trimesh. On CUDA neither is needed.
 
 Run ``python benchmarks/raster.py [--device cuda]``. CPU figures are one thread's CPU time, CUDA figures wall time.
 """
 
 import argparse
+import importlib.util
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -79,15 +79,24 @@ def bodies(batch: int, size: int) -> tuple[Float[Tensor, "B V 3"], Int64[Tensor,
     return camera.project(vertices), model.faces
 
 
-def ball(size: int) -> tuple[Float[Tensor, "1 V 3"], Int64[Tensor, "F 3"]]:
-    """1 280 triangles."""
-    mesh = trimesh.creation.icosphere(subdivisions=3)
-    vertices = torch.from_numpy(np.array(mesh.vertices)).float() * torch.tensor([0.45 * size, 0.45 * size, 1.0])
-    return (vertices + torch.tensor([size / 2, size / 2, 0.0]))[None], torch.from_numpy(np.array(mesh.faces)).long()
+def ball(size: int, rings: int = 20) -> tuple[Float[Tensor, "1 V 3"], Int64[Tensor, "F 3"]]:
+    """A sphere of 1 520 triangles between circles of latitude."""
+    around = 2 * rings
+    latitude = torch.linspace(0, math.pi, rings + 1)[:, None]
+    longitude = (torch.arange(around) * 2 * math.pi / around)[None]
+    circles = latitude.sin() * longitude.cos(), latitude.cos() + 0 * longitude, latitude.sin() * longitude.sin()
+    vertices = torch.stack(circles, -1).view(-1, 3) * torch.tensor([0.45 * size, 0.45 * size, 1.0])
+    row, column = torch.meshgrid(torch.arange(rings), torch.arange(around), indexing="ij")
+    a, b = row * around + column, row * around + (column + 1) % around
+    upper, lower = torch.stack([a, b, b + around], -1), torch.stack([a, b + around, a + around], -1)
+    faces = torch.cat([upper[1:].reshape(-1, 3), lower[:-1].reshape(-1, 3)])
+    return (vertices + torch.tensor([size / 2, size / 2, 0.0]))[None], faces
 
 
 def paint(vertices: np.ndarray, faces: np.ndarray, size: int) -> np.ndarray:
     """OpenCV: fill triangles from back to front with their number."""
+    import cv2
+
     triangles = vertices[faces]
     first, second = (triangles[:, k, :2] - triangles[:, 0, :2] for k in (1, 2))
     ahead = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0] < 0
@@ -99,7 +108,7 @@ def paint(vertices: np.ndarray, faces: np.ndarray, size: int) -> np.ndarray:
     return image
 
 
-def cast(mesh: trimesh.Trimesh, size: int) -> np.ndarray:
+def cast(mesh: Any, size: int) -> np.ndarray:
     """Embree: one parallel ray through each pixel's centre."""
     y, x = np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5, indexing="ij")
     origins = np.stack([x.ravel(), y.ravel(), np.full(size * size, -1e4)], 1)
@@ -121,7 +130,7 @@ def against_the_loop(device: str) -> None:
     slow = time.process_time() - start
     found = rasterize(vertices, faces, 256, 256)
     same = agreement(found.pix_to_face[0].numpy(), expected.pix_to_face[0].numpy())
-    print(f"ball, 1280 faces, 256 px: {fast * 1e3:.2f} ms; plain loop {slow / fast:.0f} times slower; {same}")
+    print(f"ball, {len(faces)} faces, 256 px: {fast * 1e3:.2f} ms; plain loop {slow / fast:.0f} times slower; {same}")
 
 
 def against_libraries(size: int) -> None:
@@ -132,7 +141,9 @@ def against_libraries(size: int) -> None:
     points, triangles = vertices[0].numpy(), faces.numpy()
     painted = seconds(lambda: paint(points, triangles, size), "cpu")
     line = f"  OpenCV's painter {painted / ours:.2f} times ours ({agreement(face, paint(points, triangles, size))})"
-    if trimesh.ray.has_embree:
+    if importlib.util.find_spec("trimesh") and importlib.util.find_spec("embreex"):
+        import trimesh
+
         mesh = trimesh.Trimesh(points, triangles, process=False)
         rays = seconds(lambda: cast(mesh, size), "cpu", 1)
         line += f"\n  Embree {rays / ours:.2f} times ours ({agreement(face, cast(mesh, size))})"

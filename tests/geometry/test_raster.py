@@ -1,9 +1,10 @@
-"""The rasteriser against known answers, its own plain reference, scikit-image, and itself on CUDA."""
+"""The rasteriser against known answers, its own plain reference, and scikit-image."""
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from raster_scenes import assert_same, scene
 from skimage.measure import points_in_poly
 
 from liquidwarp.geometry import raster as module
@@ -13,28 +14,10 @@ SQUARE = torch.tensor([[[2.0, 2, 1], [2, 6, 1], [6, 6, 3], [6, 2, 3]]])
 SQUARE_FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
 
 
-def scene(num_faces=60, size=40, batch=2, seed=0):
-    """Random triangles, many larger than a pixel, some partly or wholly outside of the picture."""
-    generator = torch.Generator().manual_seed(seed)
-    centre = torch.rand(batch, num_faces, 1, 3, generator=generator) * torch.tensor([size + 10, size + 10, 5.0]) - 5
-    corners = centre + torch.randn(batch, num_faces, 3, 3, generator=generator) * torch.tensor([6.0, 6, 0.5])
-    return corners.view(batch, -1, 3), torch.arange(3 * num_faces).view(-1, 3)
-
-
 def ball(subdivisions=2, turned=0.3):
     mesh = trimesh.creation.icosphere(subdivisions=subdivisions)
     mesh.apply_transform(trimesh.transformations.rotation_matrix(turned, [1, 2, 3]))
     return mesh
-
-
-def assert_same(found, expected, tolerance=2e-4):
-    """Equal up to rounding: a pixel centre on an edge, or two faces at one depth, may go either way."""
-    differs = found.pix_to_face != expected.pix_to_face
-    assert float(differs.float().mean()) < 1e-3
-    same = ~differs & found.covered
-    assert int(same.sum()) > 50
-    torch.testing.assert_close(found.bary[same], expected.bary[same], atol=tolerance * 20, rtol=0)
-    torch.testing.assert_close(found.depth[same], expected.depth[same], atol=tolerance, rtol=tolerance)
 
 
 def test_a_quad_covers_its_pixels_and_no_others():
@@ -193,21 +176,3 @@ def test_barycentrics_pass_gradients_to_the_vertices():
     raster = rasterize(vertices, SQUARE_FACES, 8, 8)
     (gradient,) = torch.autograd.grad(raster.depth[0, 4, 2], vertices)
     torch.testing.assert_close(gradient[0, :3, 2], torch.tensor([0.375, 0.5, 0.125]))
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_the_same_on_cuda():
-    """Above all the 64-bit integer scatter, which decides the z-test."""
-    vertices, faces = scene(num_faces=3000, size=256, batch=4)
-    expected = rasterize(vertices, faces, 256, 256)
-    found = rasterize(vertices.cuda(), faces.cuda(), 256, 256)
-    on_cpu = module.Raster(found.pix_to_face.cpu(), found.bary.cpu(), found.depth.cpu())
-    assert_same(on_cpu, expected)
-    keys = torch.randint(0, 2**62, (200_000,), generator=torch.Generator().manual_seed(0))
-    place = torch.randint(0, 1000, (200_000,), generator=torch.Generator().manual_seed(1))
-    start = torch.full((1000,), torch.iinfo(torch.int64).max)
-    by_cpu = start.clone().scatter_reduce_(0, place, keys, "amin")
-    by_cuda = start.cuda().scatter_reduce_(0, place.cuda(), keys.cuda(), "amin")
-    assert torch.equal(by_cuda.cpu(), by_cpu)
-    assert torch.equal(rasterize(vertices.cuda(), faces.cuda(), 256, 256).pix_to_face, found.pix_to_face)
