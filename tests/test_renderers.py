@@ -2,7 +2,7 @@
 
 import torch
 
-from liquidwarp.renderers import keep_photos
+from liquidwarp.renderers import common_outline, keep_photos
 from liquidwarp.types import TargetFlow
 
 
@@ -37,7 +37,19 @@ def test_the_warp_s_colours_go_on_beyond_its_outline_and_the_network_s_begin_far
     assert torch.allclose(picture[..., 50:60], torch.tensor(0.1))
 
 
-def test_disputed_places_are_decided_more_than_averaged():
-    _, opacity = keep_photos(_flow(_bar(16, 40), 0.8), torch.zeros(1, 3, 64, 64), 0.6 * _bar(16, 48))
-    assert torch.allclose(opacity[..., 16:40], torch.tensor((0.8 - 0.5) * 1.6 + 0.5))
-    assert (opacity[..., 40:48] < 0.2).all()
+def test_near_the_network_s_outline_the_mean_decides():
+    own, warped = _bar(16, 40), _bar(16, 41)
+    opacity = common_outline(0.9 * own, warped)
+    assert torch.allclose(opacity[..., 16], torch.tensor((0.95 - 0.5) * 1.6 + 0.5).clamp(max=1))
+    assert torch.allclose(opacity[..., 40], torch.tensor(0.5))
+    assert (opacity[..., :16] == 0).all()
+
+
+def test_holes_and_tatters_of_the_warp_are_gone():
+    own, warped = _bar(16, 40), _bar(16, 40)
+    warped[..., 20:30, 24:30] = 0
+    warped[..., 10:20, 52:60] = 1
+    opacity = common_outline(own, warped)
+    assert (opacity[..., 20:30, 24:30] == 1).all()
+    assert (opacity[..., 10:20, 52:60] == 0).all()
+    assert torch.equal(opacity[..., :40], own[..., :40])

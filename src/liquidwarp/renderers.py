@@ -20,7 +20,7 @@ from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.draw import seen_weight
 from liquidwarp.flow.extension import inflated_shell
-from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.previous import choice_with_frame, with_frame
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import FlowSources
@@ -37,6 +37,7 @@ __all__ = [
     "NetworkRenderer",
     "Renderer",
     "TextureRenderer",
+    "common_outline",
     "drawn_flow",
     "head_mask",
     "keep_colours",
@@ -52,11 +53,14 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 2
+_WAY = 3
 """Raised when the same network draws otherwise."""
 _SOLID = 0.6
 _RIM = 10 / 512
 """How far the warp's colours go on beyond its outline, relative to the picture's height."""
+_WITHIN, _BEYOND = 6 / 512, 14 / 512
+"""How far within and beyond the network's outline the warp's still counts, relative to the picture's height; fingers
+that the network rounded off stay."""
 _DECISION = 1.6
 """How much steeper than their mean the common outline is."""
 
@@ -221,8 +225,24 @@ def keep_photos(
     rim = dilate(solid, round(_RIM * outline.shape[-2])) - solid
     # Just beyond the warp's outline cloth goes on; the network's own colours stray there.
     colour = colour + rim * (grow_colours(shown, solid) - colour)
-    # Where only one of them sees the person the mean is a ghost.
-    return colour, (((opacity + outline) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)
+    return colour, common_outline(opacity, outline)
+
+
+def common_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
+    """The mean of both outlines near the network's, which alone decides what is farther inside or outside.
+
+    At the outline both are wrong by a pixel or two in ways of their own, so their mean is nearer to the truth. But
+    holes in the warped hair and tatters of cloth are the warp's alone.
+
+    Args:
+        own: The network's opacity.
+        warped: Of what texture warping draws.
+    """
+    within, beyond = (max(1, round(margin * own.shape[-2])) for margin in (_WITHIN, _BEYOND))
+    person = (own > 0.5).to(own.dtype)
+    inside, around = erode(person, within), dilate(person, beyond)
+    mean = (((own + warped) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)  # a plain mean would be a ghost
+    return torch.minimum(torch.maximum(mean, torch.minimum(own, inside)), around)
 
 
 def keep_colours(flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
