@@ -15,8 +15,8 @@ from liquidwarp.personal.views import View
 
 __all__ = ["Checkup", "check_views", "face_distances"]
 
-_OTHER_PERSON = 0.75
-"""dlib takes two faces for one person below 0.6; small and turned faces of one person reach more."""
+_OTHER_PERSON = 0.7
+"""dlib takes two faces for one person below 0.6; a turned face of one person reached 0.66 (docs/personalize.md)."""
 _LEAST_FACE = 14.0
 """Eyes nearer together than this [px] say too little of who it is."""
 _BLURRED = 0.25
