@@ -58,7 +58,7 @@ _WAY = 3
 _SOLID = 0.6
 _RIM = 10 / 512
 """How far the warp's colours go on beyond its outline, relative to the picture's height."""
-_WITHIN, _BEYOND = 6 / 512, 14 / 512
+_WITHIN, _BEYOND = 8 / 512, 14 / 512
 """How far within and beyond the network's outline the warp's still counts, relative to the picture's height; fingers
 that the network rounded off stay."""
 _DECISION = 1.6
