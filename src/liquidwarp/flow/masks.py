@@ -15,9 +15,19 @@ _BEYOND = 24
 
 def dilate(mask: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
     """The largest value within ``radius`` pixels in each direction (a square)."""
-    size = 2 * radius + 1
-    rows = F.max_pool2d(mask, (size, 1), 1, (radius, 0))
-    return F.max_pool2d(rows, (1, size), 1, (0, radius))
+    return _widened(_widened(mask, radius, 2), radius, 3)
+
+
+def _widened(mask: Float[Tensor, "B 1 H W"], radius: int, axis: int) -> Float[Tensor, "B 1 H W"]:
+    """The largest value along one axis, by windows that double; on a CPU pooling takes 20 to 100 times as long."""
+    border = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
+    largest, reach, size = F.pad(mask, border, value=-torch.inf), 1, 2 * radius + 1
+    while reach < size:
+        step = min(reach, size - reach)
+        length = largest.shape[axis] - step
+        largest = torch.maximum(largest.narrow(axis, 0, length), largest.narrow(axis, step, length))
+        reach += step
+    return largest
 
 
 def erode(mask: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W"]:
@@ -27,8 +37,7 @@ def erode(mask: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W
         if step % 2 == 0:
             eroded = -dilate(-eroded, 1)
         else:  # a plus: every other step keeps the corners round
-            vertical = F.max_pool2d(-eroded, (3, 1), 1, (1, 0))
-            eroded = -torch.maximum(vertical, F.max_pool2d(-eroded, (1, 3), 1, (0, 1)))
+            eroded = -torch.maximum(_widened(-eroded, 1, 2), _widened(-eroded, 1, 3))
     return eroded
 
 
