@@ -72,3 +72,18 @@ def test_means_leave_missing_figures_out() -> None:
     score = Scores(10.0, 10.0, 0.5, 0.2, 1.0, None)
     assert mean_scores([score, score]) == score
     assert mean_scores([score, replace(score, face=0.4), replace(score, face=0.6)]).face == pytest.approx(0.5)
+
+
+def test_a_truth_is_looked_at_once_for_all_models(truth: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(truth, images=truth.images.flip(-1))
+    blurred = replace(truth, images=torch.nn.functional.avg_pool2d(truth.images, 5, 1, 2))
+    expected = [Scorer.load()(made, true)[0] for made, true in ((blurred, truth), (other, truth), (blurred, other))]
+    scorer, looks = Scorer.load(), []
+    perceptual = scorer.perceptual
+    assert perceptual is not None
+    maps = perceptual.maps
+    monkeypatch.setattr(perceptual, "maps", lambda image: looks.append(image) or maps(image))
+    assert [scorer(made, truth)[0] for made in (blurred, other)] == expected[:2]
+    assert len(looks) == 1
+    assert scorer(blurred, other) == expected[2:]
+    assert len(looks) == 2

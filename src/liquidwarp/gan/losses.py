@@ -53,9 +53,18 @@ class PerceptualDistance(nn.Module):
 
     def forward(self, image: Float[Tensor, "B 3 H W"], truth: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"]:
         """The distance of each picture from its truth; RGB in [0, 1], no gradient for ``truth``."""
+        return self.to_maps(image, self.maps(truth))
+
+    def maps(self, truth: Float[Tensor, "B 3 H W"]) -> list[list[Tensor]]:
+        """What each network sees in a true picture: to compare several pictures with one truth."""
+        with torch.no_grad():
+            return [_features(network, truth) for network in self.networks]
+
+    def to_maps(self, image: Float[Tensor, "B 3 H W"], maps: list[list[Tensor]]) -> Float[Tensor, "B"]:
+        """The distance of each picture from the truth that :meth:`maps` has seen."""
         distances = []
-        for network in self.networks:
-            distances += _map_distances(network, image, truth)
+        for network, expected in zip(self.networks, maps, strict=True):
+            distances += _distances(network, _features(network, image), expected)
         return torch.stack(distances).mean(0)
 
 
@@ -98,7 +107,10 @@ def _map_distances(network: FeatureNet, image: Tensor, truth: Tensor) -> list[Fl
     """L1 of each feature map per picture, over the map's typical activation."""
     with torch.no_grad():
         expected = _features(network, truth)
-    found = _features(network, image)
+    return _distances(network, _features(network, image), expected)
+
+
+def _distances(network: FeatureNet, found: list[Tensor], expected: list[Tensor]) -> list[Float[Tensor, "B"]]:
     return [mean_l1(a, b) / size for size, a, b in zip(network.typical, found, expected, strict=True)]
 
 

@@ -17,6 +17,8 @@ from liquidwarp.metrics import box_region, mask_iou, psnr, ssim
 __all__ = ["Pictures", "Scorer", "Scores", "mean_scores"]
 
 _RIM = 4 / 256
+_REMEMBERED = 4
+"""True pictures whose feature maps are kept; each takes up to 100 MB at 512 px."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Scorer:
     def __init__(self, perceptual: PerceptualDistance | None = None, face: FeatureNet | None = None) -> None:
         """Figures whose network is missing are None."""
         self.perceptual, self.face = perceptual, face
+        self._seen: dict[int, tuple[Tensor, list[list[Tensor]]]] = {}
 
     @staticmethod
     def load(device: torch.device | str = "cpu") -> "Scorer":
@@ -103,11 +106,22 @@ class Scorer:
         if self.perceptual is None:
             return [None] * len(images)
         distances = []
-        for image, true, inside in zip(images, truth, box[:, 0] > 0, strict=True):
+        for index, (image, true, inside) in enumerate(zip(images, truth, box[:, 0] > 0, strict=True)):
             rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
             part = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-            distances.append(float(self.perceptual(image[part][None], true[part][None])))
+            maps = self._maps(index, true[part][None], self.perceptual)
+            distances.append(float(self.perceptual.to_maps(image[part][None], maps)))
         return distances
+
+    def _maps(self, index: int, truth: Tensor, perceptual: PerceptualDistance) -> list[list[Tensor]]:
+        """What the networks see in a truth; remembered, as one model after the other is compared with few of them."""
+        known = self._seen.get(index)
+        if known is not None and torch.equal(known[0], truth):
+            return known[1]
+        maps = perceptual.maps(truth)
+        if index < _REMEMBERED:
+            self._seen[index] = truth, maps
+        return maps
 
     def _faces(
         self,
