@@ -53,8 +53,8 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 3
-"""Raised when the same network draws otherwise."""
+_WAY = 4
+"""Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _RIM = 10 / 512
 """How far the warp's colours go on beyond its outline, relative to the picture's height."""
@@ -108,7 +108,7 @@ class TextureRenderer:
 
     def fingerprint(self) -> str:
         """There is only one way of warping."""
-        return "texture"
+        return f"texture-{_WAY}"
 
     def render(
         self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None

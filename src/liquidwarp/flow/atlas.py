@@ -121,7 +121,7 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     raster = _unwrap(model, size)
     spread = _spread_over_surface(model, atlas, raster)
     copied, found = _go_on_around(model, atlas, raster)
-    mirrored_half, twin_seen = _mirror_head(model, atlas, raster)
+    mirrored_half, twin_seen = _mirrored_ends(model, atlas, raster)
     made_up = torch.where(found, copied, spread)
     made_up = made_up + twin_seen * (mirrored_half - made_up)
     known = ((atlas.confidence - 0.2) / 0.5).clamp(0, 1)
@@ -175,17 +175,17 @@ def _vertex_colours(model: BodyModel, atlas: TextureAtlas) -> tuple[Float[Tensor
     return sample_at(atlas.colours, place)[0].T, known
 
 
-def _mirror_head(
+def _mirrored_ends(
     model: BodyModel, atlas: TextureAtlas, raster: Raster
 ) -> tuple[Float[Tensor, "1 3 U U"], Float[Tensor, "1 1 U U"]]:
-    """The other half's colours on the head, in this half's light, and how well that other half was seen."""
+    """The mirror image's colours on head, hands and feet, in their own light, and how well that image was seen."""
     colours, weight = torch.zeros_like(atlas.colours), torch.zeros_like(atlas.confidence)
     twins = twin_vertices(model)
     face = raster.pix_to_face[0]
     corner = model.faces[face.clamp(min=0)]
-    on_head = (face >= 0) & twins.head[corner].all(-1)
-    seen = on_head & (atlas.confidence[0, 0] > 0)
-    wanted = on_head & (atlas.confidence[0, 0] < 1)
+    on_end = (face >= 0) & twins.member[corner].all(-1)
+    seen = on_end & (atlas.confidence[0, 0] > 0)
+    wanted = on_end & (atlas.confidence[0, 0] < 1)
     if int(seen.sum()) < _FEW or not bool(wanted.any()):
         return colours, weight
     bary = raster.bary[0][..., None]
@@ -205,9 +205,9 @@ def _mirror_head(
 def _with_twins(
     model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"], lends: Bool[Tensor, "V"]
 ) -> tuple[Float[Tensor, "V 3"], Bool[Tensor, "V"], Bool[Tensor, "V"]]:
-    """The same, where vertices of the head whose mirror images are known count as known."""
+    """The same, where vertices of head, hands and feet whose mirror images are known count as known."""
     twins = twin_vertices(model)
-    new = twins.head & ~known & known[twins.index]
+    new = twins.member & ~known & known[twins.index]
     mirrored_colour = (colour[twins.index] * mirror_gain(model, twins, colour, known)).clamp(0, 1)
     colour = torch.where(new[:, None], mirrored_colour, colour)
     return colour, known | new, lends | (new & lends[twins.index])
@@ -245,7 +245,8 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
     means = colour[known].mean(0) if bool(known.any()) else colour.mean(0)
     table = means.repeat(len(PARTS), 1)
     for part in range(len(PARTS)):
-        for name in (PARTS[part], mirrored(PARTS[part])):
+        names = (PARTS[part], mirrored(PARTS[part]))
+        for name in (*names, "face") if PARTS[part].endswith("hand") else names:
             chosen = known & (model.vertex_part == PARTS.index(name))
             if int(chosen.sum()) > 20:
                 table[part] = colour[chosen].mean(0)

@@ -20,6 +20,7 @@ from liquidwarp.flow.surface import rest_coordinates
 
 __all__ = ["Twins", "head_shares", "mirror_gain", "twin_vertices"]
 
+_ENDS = ("left_hand", "right_hand", "left_foot", "right_foot")
 _FACING = (0.1, 0.45)
 """Cosine to the line of sight at which a place of a head begins to be worth showing, and from which it is fully."""
 _DEFICIT = (0.3, 0.6)
@@ -42,23 +43,28 @@ class Twins:
     """Places of a head and their mirror images."""
 
     index: Int64[Tensor, "V"]
-    """The vertex that is each vertex's mirror image."""
+    """The vertex that is each vertex's mirror image; vertices of other parts are their own."""
+    member: Bool[Tensor, "V"]
+    """Vertices of heads, hands and feet."""
     head: Bool[Tensor, "V"]
     face: Bool[Tensor, "V"]
 
 
 def twin_vertices(model: BodyModel) -> Twins:
-    """Find the mirror images in the rest pose; each vertex outside of the head is its own."""
+    """Find the mirror images of heads, hands and feet in the rest pose."""
     used = torch.zeros_like(model.vertex_part, dtype=torch.bool)
     used[model.faces.reshape(-1)] = True
     face = used & (model.vertex_part == PARTS.index("face"))
     head = face | (used & (model.vertex_part == PARTS.index("head")))
+    member = head.clone()
+    for part in _ENDS:
+        member |= used & (model.vertex_part == PARTS.index(part))
     index = torch.arange(len(used), device=used.device)
-    if bool(head.any()):
-        places = rest_coordinates(model)[head].cpu().numpy()
+    if bool(member.any()):
+        places = rest_coordinates(model)[member].cpu().numpy()
         nearest = cKDTree(places).query(places * np.array([-1, 1, 1], np.float32))[1]
-        index[head] = index[head][torch.as_tensor(nearest, device=index.device)]
-    return Twins(index, head, face)
+        index[member] = index[member][torch.as_tensor(nearest, device=index.device)]
+    return Twins(index, member, head, face)
 
 
 def head_shares(
@@ -106,7 +112,7 @@ def mirror_gain(
     """
     light = colour.clamp(min=_DARK).log()
     difference = light - light[twins.index]
-    both = twins.head & known & known[twins.index] & (difference.abs().amax(1) < _ALIKE)
+    both = twins.member & known & known[twins.index] & (difference.abs().amax(1) < _ALIKE)
     trust = both.to(light.dtype)[:, None]
     spread = smooth_on_mesh(torch.cat([difference * trust, trust], 1)[None], model.faces, _GAIN_ROUNDS)[0]
     return (spread[:, :3] / (spread[:, 3:] + _FAINT)).exp()

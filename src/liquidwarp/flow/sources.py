@@ -14,6 +14,7 @@ from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.contamination import own_colours, skin_of_an_arm
 from liquidwarp.flow.extension import Extension, join_extensions, smooth_on_mesh
+from liquidwarp.flow.hands import hidden_hands
 from liquidwarp.flow.head import head_shares
 from liquidwarp.flow.light import even_light
 from liquidwarp.flow.masks import dilate, erode
@@ -122,13 +123,16 @@ def prepare_sources(
     cleaned = _without_strange_colours(prepared, surface, images, mattes)
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
+    colours = sample_at(cleaned.colours[0], cleaned.body[0, ..., :2]).transpose(1, 2)
+    real = 1 - hidden_hands(model, colours, cleaned.body[0, ..., 2] > _SEEN)[None].to(colours.dtype)
+    cleaned.body[..., 2] *= real
     raster = rasterize(surface.body, model.faces, *images.shape[-2:])
     even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
     inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
     shown, lent = head_shares(model, cleaned.body[0, ..., 2], cleaned.normals[0], inside)
     body = cleaned.body.clone()
     body[0, ..., 2] *= shown
-    return replace(cleaned, colours=even, body=body, clear=cleaned.clear * lent[None])
+    return replace(cleaned, colours=even, body=body, clear=cleaned.clear * real * lent[None])
 
 
 def _without_strange_colours(
