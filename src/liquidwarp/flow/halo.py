@@ -18,7 +18,8 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.extension import Extension, join_extensions, no_extension
-from liquidwarp.geometry.raster import Raster, rasterize
+from liquidwarp.flow.surroundings import Surroundings, at_rest, look_around, on_body
+from liquidwarp.geometry.raster import rasterize
 
 __all__ = ["HALO_REACH", "halo"]
 
@@ -58,22 +59,6 @@ _LINKS = ((1, 2), (3, 4), (0, 5), (0, 6))
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """One source's body and matte on the CPU, and the nearest body pixel of every pixel."""
-
-    matte: Float[np.ndarray, "H W"]
-    raster: Raster
-    distance: Float[np.ndarray, "H W"]
-    """To the silhouette [px]; 0 on the body."""
-    row: Int[np.ndarray, "H W"]
-    column: Int[np.ndarray, "H W"]
-    part: Int[np.ndarray, "H W"]
-    """Part of the nearest body pixel."""
-    scale: float
-    """Pixels per metre."""
-
-
-@dataclass(frozen=True)
 class _Nodes:
     """Nodes of the halo's grid."""
 
@@ -107,28 +92,14 @@ def _halo_of(model: BodyModel, body: BodyParams, matte: Float[Tensor, "H W"], so
     raster = rasterize(body.camera.project(posed.vertices), model.faces, height, width)
     if not bool(raster.covered.any()):
         return no_extension(model)
-    picture = _picture(model, raster, matte, float(body.camera.scale[0]))
+    picture = look_around(model, raster, matte, float(body.camera.scale[0]))
     nodes = _grid_nodes(picture)
     if len(nodes.x) == 0:
         return no_extension(model)
     return _lift(model, body, rest, posed, picture, nodes, source)
 
 
-def _picture(model: BodyModel, raster: Raster, matte: Float[Tensor, "H W"], scale: float) -> _Picture:
-    body = raster.covered[0].cpu().numpy()
-    distance, label = cv2.distanceTransformWithLabels(
-        1 - body.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    rows, columns = np.nonzero(body)
-    of_label = np.zeros((label.max() + 1, 2), np.int64)
-    of_label[label[rows, columns]] = np.stack([rows, columns], 1)
-    row, column = of_label[label].transpose(2, 0, 1)
-    face_part = model.face_part.cpu().numpy()
-    part = face_part[raster.pix_to_face[0].cpu().numpy()[row, column]]
-    return _Picture(matte.float().cpu().numpy(), raster, distance, row, column, part, scale)
-
-
-def _grid_nodes(picture: _Picture) -> _Nodes:
+def _grid_nodes(picture: Surroundings) -> _Nodes:
     """Grid positions on and around what is the person but not the body."""
     height, width = picture.matte.shape
     step = max(2, round(_STEP * height))
@@ -149,7 +120,7 @@ def _grid_nodes(picture: _Picture) -> _Nodes:
     return _Nodes(index, x[on], y[on], between_legs[y[on], x[on]], step)
 
 
-def _skirt(picture: _Picture) -> BoolArray:
+def _skirt(picture: Surroundings) -> BoolArray:
     """Gaps between the legs that are wide, but filled by the matte: a skirt, a dress, a long coat.
 
     It must begin at the thighs: loose trousers fill gaps further down too.
@@ -187,35 +158,28 @@ def _lift(
     body: BodyParams,
     rest: RestBody,
     posed: PosedBody,
-    picture: _Picture,
+    picture: Surroundings,
     nodes: _Nodes,
     source: int,
 ) -> Extension:
     """Give the nodes weights and depth, and carry them back to the rest pose."""
     device = rest.vertices.device
     at = torch.as_tensor(np.stack([picture.row[nodes.y, nodes.x], picture.column[nodes.y, nodes.x]]), device=device)
-    face = picture.raster.pix_to_face[0, at[0], at[1]]
-    bary = picture.raster.bary[0, at[0], at[1]]
-    corner = model.faces[face]  # N 3
-    weights = (model.lbs_weights[corner] * bary[..., None]).sum(1)
-    depth = picture.raster.depth[0, at[0], at[1]]
-    blurred = _blur_on_grid(torch.cat([weights, depth[:, None]], 1).cpu().numpy(), nodes)
+    points = on_body(model, picture.raster, at[0], at[1])
+    blurred = _blur_on_grid(torch.cat([points.weights, points.depth[:, None]], 1).cpu().numpy(), nodes)
     mixed = torch.as_tensor(blurred, device=device)
     weights, depth = mixed[:, :-1] / mixed[:, :-1].sum(1, keepdim=True), mixed[:, -1]
     pixel = torch.as_tensor(np.stack([nodes.x, nodes.y], 1) + 0.5, dtype=depth.dtype, device=device)
-    point = body.camera.unproject(torch.cat([pixel, depth[:, None] + _LIFT], 1)[None])[0]
-    blend = torch.einsum("nj,jk->nk", weights, posed.transforms[0].flatten(1)).view(-1, 3, 4)
-    unposed = torch.linalg.solve(blend[..., :3], (point - blend[..., 3])[..., None])[..., 0]
-    anchor = corner.gather(1, bary.argmax(1, keepdim=True))[:, 0]
+    unposed = at_rest(body, posed, torch.cat([pixel, depth[:, None] + _LIFT], 1), weights)
     faces, part, tears = _grid_faces(picture, nodes)
     longest = _STRETCH * 1.5 * nodes.step / picture.scale
     return Extension(
-        anchor=anchor,
-        offset=unposed - rest.vertices[0, anchor],
+        anchor=points.anchor,
+        offset=unposed - rest.vertices[0, points.anchor],
         weights=weights,
         faces=torch.as_tensor(faces, device=device),
         part=torch.as_tensor(part, device=device),
-        owner=torch.full_like(anchor, source),
+        owner=torch.full_like(points.anchor, source),
         recess=torch.zeros_like(depth),
         max_edge=torch.as_tensor(np.where(tears, longest, np.inf), dtype=depth.dtype, device=device),
     )
@@ -244,7 +208,7 @@ def _blur_on_grid(values: Float[np.ndarray, "N C"], nodes: _Nodes) -> Float[np.n
 
 
 def _grid_faces(
-    picture: _Picture, nodes: _Nodes
+    picture: Surroundings, nodes: _Nodes
 ) -> tuple[Int[np.ndarray, "M 3"], Int[np.ndarray, "M"], Bool[np.ndarray, "M"]]:
     """Two triangles per grid cell, from both sides; none between parts that cloth does not join."""
     together = _parts_together()

@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyParams
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.compose import compose_layers
+from liquidwarp.flow.extension import no_extension
+from liquidwarp.flow.hair import find_hair
+from liquidwarp.flow.halo import halo
+from liquidwarp.flow.sources import prepare_sources
+from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.surroundings import look_around
+from liquidwarp.flow.worn import worn_things
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.raster import rasterize
+from liquidwarp.geometry.rotations import rotvec_to_matrix
+
+SIZE = (256, 256)
+DOWN = {"upperarm01_L": (0.0, 0.0, 0.45), "upperarm01_R": (0.0, 0.0, -0.45)}
+SKIN, SHIRT, HAIR, RED, GREY = (
+    (0.85, 0.66, 0.55),
+    (0.3, 0.4, 0.75),
+    (0.25, 0.13, 0.07),
+    (0.8, 0.1, 0.1),
+    (0.6, 0.6, 0.6),
+)
+
+
+@pytest.fixture(scope="module")
+def anny():
+    return AnnyBody.load()
+
+
+def params(model, yaw=0.0, **joints):
+    rotvec = torch.zeros(1, len(model.joint_names), 3)
+    rotvec[0, 0, 1] = yaw
+    for name, value in joints.items():
+        rotvec[0, model.joint_names.index(name.replace("_", "."))] = torch.tensor(value)
+    camera = WeakPerspective(torch.tensor([130.0]), torch.tensor([[128.0, 128.0]]))
+    return BodyParams(torch.zeros(len(model.beta_names)), rotvec_to_matrix(rotvec), camera)
+
+
+def seen(model, body):
+    raster = rasterize(project_bodies(model, no_extension(model), body).body, model.faces, *SIZE)
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)[0].numpy()
+    return raster, part
+
+
+def joint(model, body, name):
+    joints = model.pose(model.rest(body.betas[None]), body.rel_rotmats).joints
+    return body.camera.project(joints)[0, model.joint_names.index(name), :2].numpy()
+
+
+def painted(model, body):
+    """Skin all over, a blue shirt; and the body's parts."""
+    _, part = seen(model, body)
+    image = np.empty((*SIZE, 3), np.float32)
+    image[:] = GREY
+    image[part >= 0] = SKIN
+    image[part == PARTS.index("torso")] = SHIRT
+    return image, part
+
+
+def with_hair(model, body, arm_colour=SKIN):
+    """Brown hair on both sides of the face, down over the left upper arm to its middle."""
+    image, part = painted(model, body)
+    limbs = [PARTS.index(f"left_{name}") for name in ("upper_arm", "lower_arm", "hand")]
+    image[np.isin(part, limbs)] = arm_colour
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    face = np.argwhere(part == PARTS.index("face"))
+    (top, left), (chin, right) = face.min(0), face.max(0)
+    elbow, shoulder = joint(model, body, "lowerarm01.L"), joint(model, body, "upperarm01.L")
+    end = 0.5 * (elbow[1] + shoulder[1])
+    hair = (y > top) & (y < chin) & (((x > right - 2) & (x < right + 9)) | ((x < left + 2) & (x > left - 9)))
+    hair |= (y >= chin) & (y < end) & (x > right - 2) & (x < max(elbow[0], shoulder[0]) + 4)
+    image[hair] = HAIR
+    return image, torch.as_tensor((part >= 0) | hair)[None, None].float(), hair, part
+
+
+def with_skirt(model, body, inner=RED):
+    """A red skirt that flares from the hips to above the knees; ``inner`` is the colour between the legs' axes."""
+    image, part = painted(model, body)
+    hips, knees = ([joint(model, body, f"{bone}.{side}") for side in "RL"] for bone in ("upperleg01", "lowerleg01"))
+    top, hem = int(hips[0][1]), int(0.3 * hips[0][1] + 0.7 * knees[0][1])
+    skirt = np.zeros(SIZE, bool)
+    for y in range(top, hem):
+        flare = 14 + 8 * (y - top) / (hem - top)
+        skirt[y, int(hips[0][0] - flare) : int(hips[1][0] + flare)] = True
+    image[skirt] = RED
+    between = np.abs(np.arange(SIZE[1]) - (hips[0][0] + hips[1][0]) / 2) < 6
+    image[skirt & between[None]] = inner
+    arms = np.isin(part, [i for i, name in enumerate(PARTS) if name.endswith(("arm", "hand"))])
+    image[arms] = SKIN
+    return image, torch.as_tensor((part >= 0) | skirt)[None, None].float(), skirt & ~arms
+
+
+def tensor(image):
+    return torch.as_tensor(image).permute(2, 0, 1)[None]
+
+
+def sources_of(model, body, image, matte):
+    return prepare_sources(model, halo(model, body, matte), body, tensor(image), matte)
+
+
+def like(picture, colour, tolerance=0.15):
+    return (picture - torch.tensor(colour)[:, None, None]).abs().amax(0) < tolerance
+
+
+def test_hair_is_found_on_the_arm_and_not_on_clothes_of_its_colour(anny):
+    body = params(anny, **DOWN)
+    image, matte, hair, part = with_hair(anny, body)
+    raster, _ = seen(anny, body)
+    around = look_around(anny, raster, matte[0, 0], 130.0)
+    arm = part == PARTS.index("left_upper_arm")
+    found = find_hair(image, around)
+    assert found[arm & hair].mean() > 0.9
+    assert found[arm & ~hair].mean() < 0.1
+    assert not found[part == PARTS.index("right_upper_arm")].any()
+    sleeve, matte, hair, _ = with_hair(anny, body, arm_colour=HAIR)
+    assert not find_hair(sleeve, look_around(anny, raster, matte[0, 0], 130.0))[arm & ~hair].any()
+
+
+def test_hair_stays_when_the_arm_is_raised(anny):
+    body = params(anny, **DOWN)
+    image, matte, hair, part = with_hair(anny, body)
+    sources = sources_of(anny, body, image, matte)
+    assert (sources.extension.part == PARTS.index("head")).any()
+    arm = (anny.vertex_part == PARTS.index("left_upper_arm")).nonzero()[:, 0]
+    row, column = sources.body[0, 0, arm, 1], sources.body[0, 0, arm, 0]
+    pixel = (((torch.stack([row, column], 1) + 1) / 2) * 256).long().clamp(0, 255)
+    below_hair = torch.as_tensor(hair)[pixel[:, 0], pixel[:, 1]]
+    assert below_hair.sum() > 20
+    assert sources.body[0, 0, arm, 2][below_hair].max() < 0.05
+    raised = params(anny, upperarm01_L=(0.0, 0.0, -0.3), upperarm01_R=(0.0, 0.0, -0.75))
+    layers = compose_layers(sources, project_bodies(anny, sources.extension, raised), SIZE)
+    drawn = like(layers.around.texture[0], HAIR) & (layers.around.matte[0, 0] > 0.5) & layers.in_front[0]
+    where = torch.as_tensor(hair & (part == PARTS.index("left_upper_arm")))
+    # It hangs where it hung, within the little that the shoulder moves.
+    near = torch.nn.functional.max_pool2d(where[None, None].float(), 9, 1, 4)[0, 0] > 0
+    assert (drawn & near).sum() > 0.7 * where.sum()
+
+
+def test_a_skirt_is_closed_between_the_legs_and_from_the_side(anny):
+    body = params(anny, **DOWN)
+    image, matte, skirt = with_skirt(anny, body)
+    sources = sources_of(anny, body, image, matte)
+    apart = {"upperleg01_L": (0.0, 0.0, -0.35), "upperleg01_R": (0.0, 0.0, 0.35)}
+    for target in (params(anny, **DOWN, **apart), params(anny, yaw=1.4, **DOWN)):
+        layers = compose_layers(sources, project_bodies(anny, sources.extension, target), SIZE)
+        red = like(layers.around.texture[0], RED) & (layers.around.matte[0, 0] > 0.5) & layers.in_front[0]
+        hips, knees = joint(anny, target, "root"), joint(anny, target, "lowerleg01.L")
+        other = joint(anny, target, "lowerleg01.R")
+        row = int(0.5 * hips[1] + 0.5 * knees[1])
+        middle = int((knees[0] + other[0]) / 2)
+        assert red[row, middle - 5 : middle + 5].float().mean() > 0.9
+    assert skirt.sum() > 1000
+
+
+def test_an_open_coat_shorts_and_no_halo_are_no_skirt(anny):
+    body = params(anny, **DOWN)
+    image, matte, _ = with_skirt(anny, body, inner=(0.1, 0.2, 0.5))
+    assert not worn_things(anny, body, tensor(image), matte)
+    image, part = painted(anny, body)
+    thighs = np.isin(part, [PARTS.index("left_upper_leg"), PARTS.index("right_upper_leg")])
+    image[thighs] = RED
+    assert not worn_things(anny, body, tensor(image), torch.as_tensor(part >= 0)[None, None].float())
+    image, matte, _ = with_skirt(anny, body)
+    assert worn_things(anny, body, tensor(image), matte)
+    plain = prepare_sources(anny, no_extension(anny), body, tensor(image), matte)
+    assert len(plain.extension.faces) == 0
