@@ -126,7 +126,7 @@ def evaluate_personalize(
             logger.info("%s: %s", path.name, variant)
             kind = (config.leave_one_out, config.harder, config.quality)
             if kind not in materials:
-                materials[kind] = prepare_material(video.photos, model, synthesis, config, device=device)
+                materials[kind] = prepare_material(bank.photos or video.photos, model, synthesis, config, device=device)
             started = time.monotonic()
             result = personalise([materials[kind]], generator, settings.size, config)
             seconds = time.monotonic() - started
