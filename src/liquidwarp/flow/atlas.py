@@ -190,10 +190,11 @@ def _mirrored_ends(
         return colours, weight
     bary = raster.bary[0][..., None]
     place = (rest_coordinates(model)[corner] * bary).sum(-2)
-    distance, nearest = _neighbours(place[seen], place[wanted] * place.new_tensor([-1, 1, 1]), _MIRRORED)
-    share = (distance + 1e-5).reciprocal()
-    share = share / share.sum(1, keepdim=True)
-    confidence = atlas.confidence[0, 0][seen][nearest] * (distance < _TWIN_NEAR)
+    twin = place[wanted] * place.new_tensor([-1, 1, 1])
+    distance, nearest = _neighbours(place[seen], twin, _MIRRORED, _TWIN_NEAR)
+    share = (distance + 1e-5).reciprocal()  # 0 where there is none so near
+    share = share / share.sum(1, keepdim=True).clamp(min=1e-6)
+    confidence = atlas.confidence[0, 0][seen][nearest]
     source = atlas.colours[0][:, seen].T[nearest]
     colour, known = _vertex_colours(model, atlas)
     gain = (mirror_gain(model, twins, colour, known)[corner[wanted]] * bary[wanted]).sum(-2)
@@ -303,9 +304,10 @@ def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: i
 
 
 def _neighbours(
-    known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int
+    known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int, reach: float = np.inf
 ) -> tuple[Float[Tensor, "N {count}"], Int64[Tensor, "N {count}"]]:
-    """Distances and indices of the nearest ``count`` known places."""
-    distance, index = cKDTree(known.cpu().numpy()).query(wanted.cpu().numpy(), count)
+    """Distances and indices of the nearest ``count`` known places; distance inf where none is within reach."""
+    distance, index = cKDTree(known.cpu().numpy()).query(wanted.cpu().numpy(), count, distance_upper_bound=reach)
     far = torch.as_tensor(np.asarray(distance), device=known.device, dtype=known.dtype).view(-1, count)
-    return far, torch.as_tensor(np.asarray(index), device=known.device).view(-1, count)
+    nearest = torch.as_tensor(np.asarray(index), device=known.device).view(-1, count)
+    return far, nearest.clamp(max=len(known) - 1)

@@ -32,8 +32,10 @@ _SAMPLES = 400
 _HUE, _SHADE, _COMMON, _EVEN = 0.04, 0.7, 0.1, 0.7
 """Colours whose shares of red, green and blue differ by less, and whose brightness by less [logarithm], are one cloth
 in light and shade, if they make up this share of the part; how far shades are evened out."""
-_PULL, _EXCHANGES = 0.004, 200
-"""Light and shade of hidden cells follow what is seen beside them over about 1 / sqrt(pull) cells."""
+_PULL, _EXCHANGES = 0.02, 36
+"""Light and shade of hidden cells follow what is seen beside them over about 2 / sqrt(pull) cells."""
+_RADIUS = 4 / (4 + _PULL)
+"""The slowest decline of an error per exchange, where all neighbours are of one cloth."""
 _CROSSOVER = 0.15
 """Half the width of the seam where the cloths of both sides meet, as a share of what is hidden."""
 
@@ -153,12 +155,14 @@ def _without_steps(plain: FloatArray, grid: FloatArray, known: Bool[np.ndarray, 
     weights = (weight_right, np.roll(weight_right, 1, 1), below, above)
     total = np.float32(_PULL) + sum(weights)
     own = ~known[..., None]
-    colour = start
-    for _ in range(_EXCHANGES):
+    colour, before, step = start, start, 1.0
+    for _ in range(_EXCHANGES):  # Chebyshev's semi-iteration: several times fewer exchanges
         padded = np.pad(colour, ((1, 1), (0, 0), (0, 0)), mode="edge")
         around = (np.roll(colour, -1, 1), np.roll(colour, 1, 1), padded[2:], padded[:-2])
         mixed = _PULL * start + sum(w[..., None] * c for w, c in zip(weights, around, strict=True))
-        colour = np.where(own, mixed / total[..., None], start)
+        reached = np.where(own, before + np.float32(step) * (mixed / total[..., None] - before), start)
+        colour, before = reached, colour
+        step = 1 / (1 - _RADIUS**2 * step / (2 if step == 1 else 4))
     return np.where(own, colour, plain).astype(np.float32)
 
 
