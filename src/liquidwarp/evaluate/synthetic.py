@@ -24,10 +24,10 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.learn.report import score_sample, synthesize_sample, texture_warped
 from liquidwarp.learn.scores import Scorer, Scores, mean_scores
-from liquidwarp.learn.synthetic import People, SyntheticData
+from liquidwarp.learn.synthetic import SyntheticData
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch
 
-__all__ = ["GrowingSamples", "RememberedPeople", "SyntheticReport", "evaluate_synthetic", "plain_warped"]
+__all__ = ["GrowingSamples", "KnownBodies", "SyntheticReport", "evaluate_synthetic", "plain_warped"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ def evaluate_synthetic(
     """
     settings = settings or SyntheticEvaluation()
     contenders = load_contenders(settings.models, device)
-    people: RememberedPeople | None = None
+    people: KnownBodies | None = None
     if data is None:
-        data, people = _held_out_people(Path(folder), settings, torch.device(device))
+        data = people = _held_out_people(Path(folder), settings, torch.device(device))
     scorer = Scorer.load(device)
     facts = _facts(contenders, settings.personalize and people is not None)
     found: dict[tuple[str, int], list[Scores]] = {(name, n): [] for n in settings.sources for name in facts}
@@ -122,7 +122,7 @@ def _facts(contenders: Sequence[Contender], personalize: bool) -> dict[str, tupl
 
 
 def _all_ways(
-    contender: Contender, sample: TrainingSample, people: "RememberedPeople | None", settings: SyntheticEvaluation
+    contender: Contender, sample: TrainingSample, people: "KnownBodies | None", settings: SyntheticEvaluation
 ) -> dict[str, tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]]:
     """What a contender makes of a sample, by name; with ``personalize`` also as the product uses it, and tuned."""
     made = {contender.name: _synthesize(contender, sample, people)}
@@ -134,9 +134,7 @@ def _all_ways(
     return made
 
 
-def _held_out_people(
-    folder: Path, settings: SyntheticEvaluation, device: torch.device
-) -> tuple[SyntheticData, "RememberedPeople"]:
+def _held_out_people(folder: Path, settings: SyntheticEvaluation, device: torch.device) -> "KnownBodies":
     """People of the split "test", with clean pictures: noise in the truth is nobody's error."""
     config = TrainConfig(
         data_folder=folder,
@@ -146,34 +144,30 @@ def _held_out_people(
         seed=settings.seed,
         synthetic=replace(SyntheticConfig(), degrade=0.0, similar_views=0.0),
     )
-    data = SyntheticData.load(config, device, "test")
-    data.people = people = RememberedPeople(data.people)
-    return data, people
+    data = KnownBodies.load(config, device, "test")
+    assert isinstance(data, KnownBodies)
+    return data
 
 
-class RememberedPeople:
+class KnownBodies(SyntheticData):
     """Remembers the bodies of the last batch, as samples only hold the flows that were made of them."""
 
-    def __init__(self, people: People) -> None:
-        self._people, self.model, self.seed = people, people.model, people.seed
-        self._fitted: Bodies | None = None
+    _last: Bodies | None = None
 
-    def sample(self, batch: int, views: int, size: int, index: int | None = None) -> SyntheticBatch:
-        """One batch; see :class:`liquidwarp.learn.synthetic.People`."""
-        made = self._people.sample(batch, views, size, index)
-        self._fitted = made.fitted
-        return made
+    def _fitted(self, rendered: SyntheticBatch, found: Float[Tensor, "B V 1 S S"]) -> Bodies:
+        self._last = super()._fitted(rendered, found)
+        return self._last
 
     def fitted(self) -> BodyParams:
         """The last batch's first person as fitted, in all views: those that may be sources, then the targets."""
-        if self._fitted is None:
+        if self._last is None:
             raise RuntimeError("people: ask for a sample first.")
-        camera = WeakPerspective(self._fitted.scale[0], self._fitted.translation[0])
-        return BodyParams(self._fitted.betas[0], self._fitted.rel_rotmats[0], camera)
+        camera = WeakPerspective(self._last.scale[0], self._last.translation[0])
+        return BodyParams(self._last.betas[0], self._last.rel_rotmats[0], camera)
 
 
 def _synthesize(
-    contender: Contender, sample: TrainingSample, people: RememberedPeople | None
+    contender: Contender, sample: TrainingSample, people: KnownBodies | None
 ) -> tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]:
     if contender.generator is not None:
         return synthesize_sample(contender.generator, sample)
@@ -184,7 +178,7 @@ def _synthesize(
 
 
 def plain_warped(
-    sample: TrainingSample, people: RememberedPeople | None
+    sample: TrainingSample, people: KnownBodies | None
 ) -> tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]]:
     """What :class:`PlainWarp` makes of the sample's sources.
 
