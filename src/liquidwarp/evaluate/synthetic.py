@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -144,9 +144,7 @@ def _held_out_people(folder: Path, settings: SyntheticEvaluation, device: torch.
         seed=settings.seed,
         synthetic=replace(SyntheticConfig(), degrade=0.0, similar_views=0.0),
     )
-    data = KnownBodies.load(config, device, "test")
-    assert isinstance(data, KnownBodies)
-    return data
+    return cast("KnownBodies", KnownBodies.load(config, device, "test"))
 
 
 class KnownBodies(SyntheticData):
