@@ -13,6 +13,8 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.cache import Cache
 from liquidwarp.config import GeneratorConfig, SynthesisConfig
 from liquidwarp.errors import SettingError, WeightsNotFoundError
+from liquidwarp.flow.sources import prepare_source_batch
+from liquidwarp.flow.surface import project_bodies
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.renderers import TextureRenderer, load_network
@@ -90,6 +92,14 @@ def test_a_network_keeps_what_the_photos_show(demo_photos, anny, scenery):
         seen[keep] = psnr(frame, demo_photos.pictures[0], inner(demo_photos))
     assert seen["nothing"] < 18
     assert seen["photos"] == pytest.approx(seen["nothing"] + 6, abs=1)
+
+
+def test_a_network_is_given_the_flows_of_its_training(network_bank):
+    made = network_bank.sources
+    surface = project_bodies(made.model, made.extension, network_bank.bodies)
+    trained = prepare_source_batch(made.model, made.extension, surface, network_bank.images[None], made.mattes)
+    for name in ("body", "around", "clear", "colours"):
+        torch.testing.assert_close(getattr(made, name), getattr(trained, name))
 
 
 def test_the_person_moves_with_the_camera(bank):

@@ -24,7 +24,7 @@ from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions
 from liquidwarp.flow.halo import halo
 from liquidwarp.flow.masks import grow_colours
 from liquidwarp.flow.shoes import put_on_shoes, wears_shoes
-from liquidwarp.flow.sources import FlowSources, prepare_sources
+from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
@@ -243,7 +243,7 @@ def with_network(bank: SourceBank, config: SynthesisConfig, generator: LiquidWar
         raise SettingError("renderer: expected a person who is rendered by texture warping, got a network's.")
     mattes = bank.sources.mattes[0].cpu()
     extension = build_extension(config.extension, model, bank.bodies.to("cpu"), mattes, network=True)
-    sources = prepare_sources(model, extension, bank.bodies.to("cpu"), bank.images.cpu(), mattes).to(bank.device)
+    sources = prepare_plain_sources(model, extension, bank.bodies.to("cpu"), bank.images.cpu(), mattes).to(bank.device)
     views = source_views(sources, bank.images, bank.bodies)
     renderer = NetworkRenderer.of(sources, views, generator, warp, config.half, config.keep == "photos")
     return replace(bank, sources=sources, renderer=renderer)

@@ -18,7 +18,7 @@ from liquidwarp.metrics import box_region, temporal_error
 from liquidwarp.personal.views import EYES_AND_NOSE
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.digitize import recover_video
-from liquidwarp.recover.photos import SourcePhotos, photos_of_video, views_of_video
+from liquidwarp.recover.photos import SourcePhotos, photos_of_video, scenery_of_photos, views_of_video
 from liquidwarp.synthesizer import SourceBank
 
 __all__ = ["HeldOutVideo", "Truth", "detail_boxes", "held_out_pairs", "hold_out"]
@@ -77,6 +77,7 @@ def hold_out(
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from error
     photos, targets = (photos_of_video(path, recovery, frames, model, cache) for frames in (chosen, pairs))
+    photos = replace(photos, scenery=scenery_of_photos(photos))  # the film's other frames are not known
     truth = Truth.of(model, targets, settings.size, device)
     return HeldOutVideo(path, len(recovery), tuple(chosen.tolist()), tuple(pairs.tolist()), photos, truth)
 

@@ -33,7 +33,7 @@ from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["FlowSources", "part_weights", "prepare_source_batch", "prepare_sources"]
+__all__ = ["FlowSources", "part_weights", "prepare_plain_sources", "prepare_source_batch", "prepare_sources"]
 
 _ERODE = 2.5 / 512
 """How far inside of the matte a colour is surely the person's, relative to the picture's height."""
@@ -133,6 +133,22 @@ def prepare_sources(
     body = cleaned.body.clone()
     body[0, ..., 2] *= shown
     return replace(cleaned, colours=even, body=body, clear=cleaned.clear * real * lent[None])
+
+
+def prepare_plain_sources(
+    model: BodyModel,
+    extension: Extension,
+    bodies: BodyParams | Sequence[BodyParams],
+    images: Float[Tensor, "S 3 H W"],
+    mattes: Float[Tensor, "S 1 H W"],
+) -> FlowSources:
+    """The same as networks are trained on: with strange colours, in the photos' own light, nothing worn set apart.
+
+    A network mends such things itself, in the picture that texture warping drew of the cleaned sources; flows of
+    another kind than in training make it paint stains. See :func:`prepare_sources` for the arguments.
+    """
+    surface = project_bodies(model, extension, bodies)
+    return prepare_source_batch(model, extension, surface, images[None], mattes[None])
 
 
 def _without_strange_colours(

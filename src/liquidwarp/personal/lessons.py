@@ -18,7 +18,7 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.body.turntable import orbit
 from liquidwarp.config import BodyNoise, SynthesisConfig
 from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.sources import FlowSources, prepare_sources
+from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop
@@ -148,7 +148,8 @@ def _flow_sources(
     network: bool,
 ) -> FlowSources:
     extension = build_extension(config.extension, model, bodies, mattes, network)
-    return prepare_sources(model, extension, bodies, images, mattes)
+    prepare = prepare_plain_sources if network else prepare_sources
+    return prepare(model, extension, bodies, images, mattes)
 
 
 def _warp(sources: FlowSources, size: int) -> TextureRenderer:

@@ -35,6 +35,7 @@ __all__ = [
     "further_frames",
     "load_sources",
     "photos_of_video",
+    "scenery_of_photos",
     "silhouette",
     "views_of_video",
 ]
@@ -122,7 +123,7 @@ def load_sources(
     photos = [read_image(file) for file in files]
     pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
     found = _with_mattes(pictures, alphas, recovery, model, cache, [(file, 0) for file in files])
-    return replace(found, scenery=_scenery_of_photos(found))
+    return replace(found, scenery=scenery_of_photos(found))
 
 
 def photos_of_video(
@@ -166,8 +167,12 @@ def further_frames(observed: Bool[Tensor, "T"], chosen: Int64[Tensor, "S"], coun
     return usable[torch.linspace(0, len(usable) - 1, count).round().long()] if count else usable[:0]
 
 
-def _scenery_of_photos(photos: SourcePhotos) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
-    """Further photos from about the same place, laid over the first one."""
+def scenery_of_photos(photos: SourcePhotos) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
+    """Further photos from about the same place, laid over the first one, and where the person is in them.
+
+    Args:
+        photos: Of one person.
+    """
     hidden = [around((matte > 25) | body) for matte, body in zip(photos.mattes, photos.silhouettes, strict=True)]
     moved = (
         lay_over(photos.pictures[0], hidden[0], photos.pictures[index], hidden[index])

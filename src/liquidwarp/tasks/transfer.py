@@ -19,7 +19,7 @@ from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.flow.given import PhotoParts, label_photo, match_skin, skin_tone
 from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
-from liquidwarp.flow.sources import FlowSources, prepare_sources
+from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 from liquidwarp.synthesizer import SourceBank, build_extension
 from liquidwarp.tasks.imitate import Driving, imitate
@@ -183,7 +183,8 @@ def _joined(
 ) -> FlowSources:
     """The photos of all, each on its own fitted body; only those that give something."""
     extension = build_extension(config.extension, model, photos.bodies, photos.mattes, network)
-    sources = prepare_sources(model, extension, photos.bodies, photos.images, photos.mattes)
+    prepare = prepare_plain_sources if network else prepare_sources
+    sources = prepare(model, extension, photos.bodies, photos.images, photos.mattes)
     given = weights[photos.person]
     shares = torch.stack([part.share(row) for part, row in zip(photos.parts, given, strict=True)])
     return keep_parts(sources, given, photos.person, shares)
