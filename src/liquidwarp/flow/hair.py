@@ -58,7 +58,8 @@ def find_hair(image: Float[np.ndarray, "H W 3"], around: Surroundings) -> Bool[n
         return nothing
     top, chin, middle = int(rows.min()), int(rows.max()), float(np.median(columns))
     eyes = round(top + 0.45 * (chin - top))
-    lab = cv2.cvtColor(cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.7), cv2.COLOR_RGB2Lab)
+    soft = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 0.7)
+    lab: FloatArray = np.asarray(cv2.cvtColor(soft, cv2.COLOR_RGB2Lab), np.float32)
     solid = cv2.erode((around.matte > _SOLID).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     y, x = np.mgrid[0 : face.shape[0], 0 : face.shape[1]]
     inner = np.abs(x - middle) < 0.25 * np.ptp(columns)
@@ -124,7 +125,9 @@ def _colours(sample: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "K 3"] | Non
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
     points = np.ascontiguousarray(sample[:: max(1, len(sample) // 4000)], np.float32)
     _, label, centres = cv2.kmeans(points, _CLUSTERS, np.zeros(0), criteria, 2, cv2.KMEANS_PP_CENTERS)
-    common: FloatArray = centres[np.bincount(label.ravel(), minlength=_CLUSTERS) > _RARE * len(points)]
+    common: FloatArray = np.asarray(centres, np.float32)[
+        np.bincount(label.ravel(), minlength=_CLUSTERS) > _RARE * len(points)
+    ]
     return common
 
 
@@ -145,7 +148,7 @@ def _connected(hair: BoolArray, seeds: BoolArray, scale: float) -> Bool[np.ndarr
     broad = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, disc(_GAP / 2))
     broad = cv2.morphologyEx(broad, cv2.MORPH_OPEN, disc(_THIN))
     broad = cv2.morphologyEx(broad, cv2.MORPH_CLOSE, disc(_GAP))
-    _, label = cv2.connectedComponents(broad | (seeds & (broad > 0)), connectivity=8)
+    _, label = cv2.connectedComponents(broad, connectivity=8)
     wanted = np.unique(label[seeds & (broad > 0)])
     found: BoolArray = np.isin(label, wanted[wanted > 0])
     return found

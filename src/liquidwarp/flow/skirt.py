@@ -180,7 +180,9 @@ def _hem(outer: Float[np.ndarray, "R 2"], scale: float) -> tuple[int, int] | Non
 
 def _widest(values: Float[np.ndarray, "R"], reach: int) -> Float[np.ndarray, "R"]:
     """The largest value within ``reach``."""
-    widest: FloatArray = cv2.dilate(values[:, None], np.ones((2 * reach + 1, 1), np.uint8))[:, 0]
+    widest: FloatArray = np.asarray(cv2.dilate(values[:, None], np.ones((2 * reach + 1, 1), np.uint8)), np.float64)[
+        :, 0
+    ]
     return widest
 
 
@@ -290,7 +292,7 @@ def _depth_of_legs(
         near = own[np.abs(own[:, 1] - row) < 2 * step, 2]
         if len(near):
             deep[index] = centre[index] - near.min(), near.max() - centre[index]
-    widest: FloatArray = cv2.GaussianBlur(np.maximum(deep, 0), (1, 0), sigmaX=1e-3, sigmaY=2.0)
+    widest: FloatArray = np.asarray(cv2.GaussianBlur(np.maximum(deep, 0), (1, 0), sigmaX=1e-3, sigmaY=2.0), np.float64)
     return np.maximum(widest, deep)
 
 
