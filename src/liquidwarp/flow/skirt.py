@@ -292,7 +292,8 @@ def _depth_of_legs(
         near = own[np.abs(own[:, 1] - row) < 2 * step, 2]
         if len(near):
             deep[index] = centre[index] - near.min(), near.max() - centre[index]
-    widest: FloatArray = np.asarray(cv2.GaussianBlur(np.maximum(deep, 0), (1, 0), sigmaX=1e-3, sigmaY=2.0), np.float64)
+    soft = cv2.GaussianBlur(np.maximum(deep, 0), (1, 0), sigmaX=1e-3, sigmaY=2.0)
+    widest: FloatArray = np.asarray(soft, np.float64)
     return np.maximum(widest, deep)
 
 
