@@ -90,10 +90,11 @@ def score_table(report: dict[str, Any]) -> str:
 
 def evaluation_table(figures: Path, name: str) -> str:
     """Figures of ``liquidwarp evaluate synthetic``: one network against texture warping, by number of sources."""
-    rows = [row for row in json.loads(figures.read_text(encoding="utf-8"))["rows"] if row["model"] in (name, "texture")]
+    order = (name, "texture", "warp")
+    rows = [row for row in json.loads(figures.read_text(encoding="utf-8"))["rows"] if row["model"] in order]
     columns = [key for key in rows[0] if isinstance(rows[0][key], float)]
     lines = [f"| sources | | {' | '.join(columns)} |", "|---|---|" + "---|" * len(columns)]
-    for row in sorted(rows, key=lambda row: (int(row["sources"]), row["model"] == "texture")):
+    for row in sorted(rows, key=lambda row: (int(row["sources"]), order.index(row["model"]))):
         values = ("-" if row.get(key) is None else f"{row[key]:.3f}" for key in columns)
         lines.append(f"| {row['sources']} | {row['model']} | {' | '.join(values)} |")
     return "Rendered people whom the training never showed (other clothes, skins, places, motions):\n\n" + "\n".join(
