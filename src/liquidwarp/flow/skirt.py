@@ -47,6 +47,8 @@ _BELOW_KNEE = 0.5
 """How much the cloth goes with the shins where it is longer than to the knees."""
 _ROUND = 24
 """Points across, before and behind each."""
+_OVAL = 0.65
+"""From front to back it measures at most so much of its width: a fit fills skirts with thighs that are too deep."""
 _MARGIN = 0.98
 """The tube is a little narrower than the outline: beyond it there is no colour, and front and back would part."""
 _ARMS = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("upper_arm", "lower_arm", "hand"))
@@ -245,10 +247,11 @@ def skirt_tube(
     centre = legs_depth[0][:, None] * (1 - across) + legs_depth[1][:, None] * across
     hangs = ((rows / (_FLARE * float(body.camera.scale[0])))[:, None]).clip(0, 1)
     deep = _depth_of_legs(vertices, part, skirt.top + rows, legs_depth.mean(0), step) + _ROOM * hangs
+    deep *= (_OVAL * 2 * half / float(body.camera.scale[0]) / deep.sum(1).clip(1e-3)).clip(max=1)[:, None]
     profile = np.sqrt(1 - np.abs(u) ** (2 + 2 * hangs))
     surface = _surface(around, x, y)
     before = np.fmin(centre - deep[:, :1] * profile, surface - _CLOTH)
-    behind = np.fmax(centre + deep[:, 1:] * profile, 2 * centre - surface + _CLOTH)
+    behind = centre + deep[:, 1:] * profile
     grid = np.stack([np.broadcast_to(x, before.shape), np.broadcast_to((skirt.top + rows)[:, None], before.shape)], -1)
     nodes = np.concatenate(
         [np.dstack([grid + 0.5, before]).reshape(-1, 3), np.dstack([grid + 0.5, behind]).reshape(-1, 3)]
