@@ -236,7 +236,7 @@ def test_no_place_for_the_video(out, said, given, capsys, tmp_path):
         ["imitate", "--source", FRONT, "--driving", "clip.mp4", "--out", "clip.mp4"],
         ["imitate", "--source", FRONT, "--driving", "frames", "--out", "frames"],
         ["imitate", "--source", "frames/000000.png", "--driving", WALK, "--out", "frames"],
-        ["imitate", "--source", "clip.mp4", "--driving", WALK, "--out", "../work/clip.mp4"],
+        ["imitate", "--source", "clip.mp4", "--driving", WALK, "--out", "frames/../clip.mp4"],
         ["imitate", "--source", FRONT, "--driving", WALK, "--background", "clip.mp4", "--out", "clip.mp4"],
         ["view", "--source", "frames/000000.png", "--angle", "9", "--out", "frames/000000.png"],
         ["view", "--source", FRONT, "--pose", "clip.mp4", "--out", "clip.mp4"],

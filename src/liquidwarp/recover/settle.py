@@ -25,7 +25,9 @@ __all__ = ["OutlineFit"]
 _ROUNDS = 2
 _STEPS = 2
 _SIGMA = 0.008
-"""Trusted accuracy of the landmarks [m], as beside outlines in :mod:`liquidwarp.recover.fit`."""
+"""Trusted accuracy of the landmarks [m], as beside outlines in :mod:`liquidwarp.recover.fit_task`."""
+_CUTOFF = 5.0
+"""Of the landmarks, see :class:`liquidwarp.recover.terms.ImageLandmarks`: the body's own never lie far from it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class OutlineFit:
         camera = torch.tensor([[1.0, 0.0, 0.0]]).repeat(len(masks), 1)
         state = FitState(body.rel_rotmats[:, self.skeleton.joints], body.betas, camera)
         terms = [
-            *landmark_terms(observation, self.model, self.skeleton, 5.0, _SIGMA),
+            *landmark_terms(observation, self.model, self.skeleton, _CUTOFF, _SIGMA),
             PosePrior.of(self.model, self.skeleton),
         ]
         for _ in range(_ROUNDS):
