@@ -62,5 +62,6 @@ def _body_opacity(covered: Bool[Tensor, "N 1 H W"], transparent: Float[Tensor, "
         # Only what is transparent all the way from outside: no slits between a limb and its made-up edge.
         outside = torch.maximum(outside, torch.minimum(F.max_pool2d(outside, 3, 1, 1), transparent))
     rim = outside
-    soft = (F.avg_pool2d(solid, 3, 1, 1, count_include_pad=False) * 2 - 1).clamp(0, 1)
+    # A covered pixel at a straight edge is covered by three quarters on average.
+    soft = (F.avg_pool2d(solid, 3, 1, 1, count_include_pad=False) * 2 - 0.75).clamp(0, 1)
     return torch.minimum(soft, solid) * (1 - rim * solid)
