@@ -12,6 +12,7 @@ Convention:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -53,6 +54,11 @@ class View:
     def of(state: FitState, skeleton: Skeleton) -> "View":
         """Pose the skeleton."""
         return View(state, skeleton, skeleton.pose(state.rel_rotmats, state.betas))
+
+    @cached_property
+    def levers(self) -> Float[Tensor, "T N4 3 N3"]:
+        """See :meth:`Skeleton.levers`; computed when the first term asks for rows."""
+        return self.skeleton.levers(self.posed)
 
 
 @dataclass(frozen=True)

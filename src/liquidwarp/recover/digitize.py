@@ -226,10 +226,9 @@ def fit_video(
     state = fit_landmarks(task, config) if known is None else FitState(**known[0])
     if known is None:
         cache.save(half, vars(state))
-    fit = fit_outlines(task, state, config)
-    held = find_held(frames, detections, fit.body, model)
+    held = find_held(frames, detections, task.whole_body(state), model)
     if held is None:
-        return fit, None
+        return fit_outlines(task, state, config), None
     return fit_outlines(task.without(held.beyond), state, config), held.whole
 
 

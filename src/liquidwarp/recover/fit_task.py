@@ -29,7 +29,7 @@ _IMAGE_SIGMA_WITH_OUTLINE = 0.008
 """The same in a fit with outlines, which weigh much: they lie on clothes, and would pull limbs to them."""
 WORLD_SIGMA = (0.09, 0.09, 0.048)
 """The same of world landmarks per axis [m]: x and y are known better from the image."""
-_FRAMES_PER_CHUNK = 128
+_FRAMES_PER_CHUNK = 32
 PALM = (0, 1, 5, 9, 13, 17)
 """The hand's landmarks that do not move with the fingers."""
 _PALM_WEIGHT = 0.3

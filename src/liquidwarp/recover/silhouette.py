@@ -41,6 +41,8 @@ _HEAD_WEIGHT = 0.2
 _TIGHT = 0.035
 """From the 10th to the 90th percentile, the distance of the outlines of tight clothes and body varies no more [m]."""
 _ENOUGH_PAIRS = 50
+_NOTHING = 1e-9
+"""Instead of a weight of 0, which has no inverse."""
 _FRAMES_PER_DRAW = 8
 
 
@@ -130,44 +132,71 @@ class OutlineTerm:
     """Pairs of a point on the body and a point of the mask's outline."""
 
     points: SkinnedPoints
+    """M points on the body, different ones in each frame."""
+    on_body: Int64[Tensor, "T P"]
+    """Which of them each pair holds."""
     target: Float[Tensor, "T P 2"]
     normal: Float[Tensor, "T P 2"]
     weight: Float[Tensor, "T P"]
 
     def cost(self, view: View) -> Float[Tensor, "T"]:
         """Robust squared distance, mostly across the outline."""
-        return (self.weight * robust_cost(self._residual(view).square().sum(-1))).sum(1)
+        return (self.weight * robust_cost(self._squared(self._apart(self._positions(view), view)))).sum(1)
 
     def rows(self, view: View, with_betas: bool) -> Rows:
-        """Gauss-Newton rows: one across and one along the outline per pair."""
-        state = view.state
-        residual = self._residual(view)
-        weight = self.weight * robust_weight(residual.square().sum(-1))
-        axes = self._axes()
-        flat = torch.cat([axes, torch.zeros_like(axes[..., :1])], -1)
-        scale = state.camera[:, :1, None, None]
-        pose = view.skeleton.pose_rows(view.posed, self.points, state.betas, flat) * scale
-        betas = view.skeleton.beta_rows(view.posed, self.points, flat) * scale if with_betas else None
-        positions = view.skeleton.locate(view.posed, self.points, state.betas)[..., :2]
-        camera = torch.cat([(axes * positions[:, :, None]).sum(-1, keepdim=True), axes], -1)
-        return Rows(
-            residual.flatten(1),
-            weight[..., None].expand_as(residual).flatten(1),
-            pose.flatten(1, 2),
-            camera.flatten(1, 2),
-            None if betas is None else betas.flatten(1, 2),
+        """Gauss-Newton rows: two for each point, as many pairs as it may have.
+
+        The pairs of a point share its Jacobian. With the 2 x 2 weights W_p of its pairs, their sum has a factor L,
+        and rows ``L^T J`` with residuals ``L^-1 sum_p W_p r_p`` have the same normal equations as all pairs have.
+        """
+        state, positions = view.state, self._positions(view)
+        apart = self._apart(positions, view)
+        weight = self.weight * robust_weight(self._squared(apart)) / _SIGMA**2
+        across = (apart * self.normal).sum(-1, keepdim=True) * self.normal
+        x, y = self.normal.unbind(-1)
+        of_pairs = torch.stack([x * x + _SLIDE, x * y, y * y + _SLIDE], -1)
+        summed = torch.zeros(*positions.shape[:2], 5, device=positions.device).scatter_add_(
+            1,
+            self.on_body[..., None].expand(-1, -1, 5),
+            weight[..., None] * torch.cat([of_pairs, across + _SLIDE * apart], -1),
         )
+        xx, xy, yy, pull_x, pull_y = summed.unbind(-1)
+        first = xx.clamp(min=_NOTHING).sqrt()
+        mixed = xy / first
+        second = (yy - mixed**2).clamp(min=_NOTHING).sqrt()
+        residual_x = pull_x / first
+        residual_y = (pull_y - mixed * residual_x) / second
 
-    def _axes(self) -> Float[Tensor, "T P 2 2"]:
-        """Rows: the normal, and the tangent with its small weight; both over sigma."""
-        tangent = torch.stack([-self.normal[..., 1], self.normal[..., 0]], -1)
-        return torch.stack([self.normal * (1 + _SLIDE) ** 0.5, tangent * _SLIDE**0.5], -2) / _SIGMA
+        def factored(rows: Float[Tensor, "T M 2 D"]) -> Float[Tensor, "T R D"]:
+            along_x, along_y = rows.unbind(2)
+            upper = first[..., None] * along_x + mixed[..., None] * along_y
+            return torch.stack([upper, second[..., None] * along_y], 2).flatten(1, 2)
 
-    def _residual(self, view: View) -> Float[Tensor, "T P 2"]:
-        positions = view.skeleton.locate(view.posed, self.points, view.state.betas)[..., :2]
+        scale = state.camera[:, :1, None, None]
+        pose = view.skeleton.pose_rows(view.levers, self.points, state.betas, 2) * scale
+        eye = torch.eye(2, device=positions.device)
+        camera = torch.cat([positions[..., None], eye.expand(*positions.shape, 2)], -1)
+        betas = None
+        if with_betas:
+            flat = torch.eye(3, device=positions.device)[None, None, :2]
+            betas = factored(view.skeleton.beta_rows(view.posed, self.points, flat) * scale)
+        residual = torch.stack([residual_x, residual_y], -1).flatten(1)
+        return Rows(residual, torch.ones_like(residual), factored(pose), factored(camera), betas)
+
+    def _positions(self, view: View) -> Float[Tensor, "T M 2"]:
+        """Of the points on the body [m]."""
+        return view.skeleton.locate(view.posed, self.points, view.state.betas)[..., :2]
+
+    def _apart(self, positions: Float[Tensor, "T M 2"], view: View) -> Float[Tensor, "T P 2"]:
+        """From the target of each pair to its point on the body, in the image."""
         camera = view.state.camera[:, None]
-        difference = camera[..., :1] * positions + camera[..., 1:] - self.target
-        return (self._axes() @ difference[..., None])[..., 0]
+        image = camera[..., :1] * positions + camera[..., 1:]
+        return torch.take_along_dim(image, self.on_body[..., None], 1) - self.target
+
+    def _squared(self, apart: Float[Tensor, "T P 2"]) -> Float[Tensor, "T P"]:
+        """Squared distance in sigmas: all of it across the outline, little of it along."""
+        across = (apart * self.normal).sum(-1)
+        return (across.square() + _SLIDE * apart.square().sum(-1)) / _SIGMA**2
 
 
 def match_outlines(
@@ -194,15 +223,16 @@ def match_outlines(
     body, points = _body_outline(state, skeleton, surface, observation, mask)
     pairs = _paired(body, mask)
     frame = torch.arange(len(body.xy))[:, None]
-    rest, basis, weights, trust, part = (values[frame, pairs.on_body] for values in points)
+    rest, basis, weights, trust, part = points
     if not with_betas:  # the shape is fixed: put it into the rest positions
         rest, basis = rest + basis @ state.betas, basis[..., :0]
-    within = torch.where(pairs.beyond < 0, surface.tightness[part], 1.0)
+    within = torch.where(pairs.beyond < 0, surface.tightness[part[frame, pairs.on_body]], 1.0)
     return OutlineTerm(
         SkinnedPoints(rest, basis, weights),
+        pairs.on_body,
         mask.xy[frame, pairs.on_mask],
         mask.normal[frame, pairs.on_mask],
-        pairs.usable * trust * within * (_TOTAL_WEIGHT / mask.xy.shape[1]),
+        pairs.usable * trust[frame, pairs.on_body] * within * (_TOTAL_WEIGHT / mask.xy.shape[1]),
     )
 
 
@@ -267,13 +297,13 @@ def _body_outline(
     camera = WeakPerspective(
         state.camera[:, 0] * scale, state.camera[:, 1:] * scale[:, None] + observation.centre * mask.per_pixel[:, None]
     )
-    transforms = skeleton.transforms(skeleton.pose(state.rel_rotmats, state.betas)).flatten(2)
-    shaped = surface.rest + surface.basis @ state.betas
+    transforms = skeleton.transforms(skeleton.pose(state.rel_rotmats, state.betas))
+    features = SkinnedPoints(surface.rest[None], surface.basis[None], surface.weights[None]).features(state.betas)[0]
     outlines, vertices_of, bary_of = [], [], []
     for start in range(0, len(camera), _FRAMES_PER_DRAW):
         part = slice(start, start + _FRAMES_PER_DRAW)
-        blended = (surface.weights @ transforms[part]).view(-1, len(shaped), 3, 4)
-        posed = (blended[..., :3] * shaped[:, None]).sum(-1) + blended[..., 3]
+        by_feature = transforms[part].permute(1, 3, 0, 2)  # N 4 T 3
+        posed = (features @ by_feature.flatten(2).flatten(0, 1)).unflatten(1, (-1, 3)).transpose(0, 1)
         raster = rasterize(camera[part].project(posed), surface.faces, height, width)
         for size, pix_to_face, bary in zip(mask.size[part].tolist(), raster.pix_to_face, raster.bary, strict=True):
             outline = _trace((pix_to_face[: size[1], : size[0]] >= 0).numpy())

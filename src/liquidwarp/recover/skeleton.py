@@ -53,6 +53,12 @@ class SkinnedPoints:
         """Rest positions of this shape [m]."""
         return self.rest + self.basis @ betas if self.basis.shape[-1] else self.rest
 
+    def features(self, betas: Float[Tensor, "K"]) -> Float[Tensor, "F P N4"]:
+        """(x, y, z, 1) of the rest position times every joint's weight: posed positions are linear in them."""
+        rest = self.shaped(betas)
+        whole = torch.cat([rest, torch.ones_like(rest[..., :1])], -1)
+        return (self.weights[..., None] * whole[:, :, None]).flatten(2)
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -140,28 +146,43 @@ class Skeleton:
         located: Tensor = (blended[..., :3] * rest[..., None, :]).sum(-1) + blended[..., 3]
         return located
 
+    def levers(self, posed: PosedSkeleton) -> Float[Tensor, "T N4 3 N3"]:
+        """What a turn of each joint does to everything that hangs on each joint.
+
+        A turn w of joint b (global frame) moves what hangs on joint n by w x (R_n x + t_n - p_b), if b is n or above
+        it. This is linear in (x, 1), so the movement of a skinned point is linear in its features.
+
+        Returns:
+            Derivative of x, y and z by the tangent vector of each joint, per feature of a point [m/rad].
+        """
+        arms = self.transforms(posed)[:, :, None].repeat(1, 1, len(self.parents), 1, 1)  # T n b 3 4
+        arms[..., 3] -= posed.positions[:, None]
+        arms = arms * self.is_ancestor[:, :, None, None]
+        turned = cross_matrix(posed.parent_rotmats.mT)  # T b j axis k: tangent j in the global frame, x arm
+        num_frames, num_joints = posed.positions.shape[:2]
+        flat = arms.permute(0, 2, 1, 4, 3).flatten(2, 3)  # T b n4 k
+        moved = flat @ turned.permute(0, 1, 4, 3, 2).flatten(3)  # T b n4 (axis j)
+        by_joint = moved.view(num_frames, num_joints, -1, 3, 3).permute(0, 2, 3, 1, 4)
+        return by_joint.reshape(num_frames, -1, 3, 3 * num_joints)
+
     def pose_rows(
         self,
-        posed: PosedSkeleton,
+        levers: Float[Tensor, "T N4 3 N3"],
         points: SkinnedPoints,
         betas: Float[Tensor, "K"],
-        directions: Float[Tensor, "#T #P R 3"],
+        num_axes: int = 3,
     ) -> Float[Tensor, "T P R N3"]:
-        """Derivative of ``direction . position`` of each point by the tangent vector of each joint [m/rad].
+        """Derivative of each point's position by the tangent vector of each joint [m/rad].
 
-        A turn w of joint b (global frame) moves what hangs on it by w x (m - s p_b), where m is the weighted sum of
-        the point's positions under the joints below b, s the sum of those weights and p_b the joint.
+        Args:
+            levers: Of the posed skeleton.
+            points: On the body.
+            betas: The shape.
+            num_axes: 2 for x and y, 3 for z, too.
         """
-        transforms = self.transforms(posed)
-        rest = points.shaped(betas)
-        each = torch.einsum("tnij,tpj->tpin", transforms[..., :3], rest.expand(transforms.shape[0], -1, -1))
-        each = (each + transforms[..., 3].transpose(1, 2)[:, None]) * points.weights[:, :, None]  # T P 3 N
-        pivots = posed.positions.transpose(1, 2)[:, None]
-        arms = each @ self.is_ancestor - (points.weights @ self.is_ancestor)[:, :, None] * pivots
-        arms = arms.transpose(2, 3)[:, :, None]  # T P 1 N 3
-        turned = torch.linalg.cross(arms, directions[:, :, :, None])
-        rows = torch.einsum("tprni,tnij->tprnj", turned, posed.parent_rotmats)
-        return rows.flatten(3)
+        kernel = levers[:, :, :num_axes]
+        rows: Tensor = points.features(betas) @ kernel.flatten(2)
+        return rows.unflatten(2, kernel.shape[2:])
 
     def beta_rows(
         self, posed: PosedSkeleton, points: SkinnedPoints, directions: Float[Tensor, "#T #P R 3"]

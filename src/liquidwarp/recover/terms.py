@@ -47,7 +47,7 @@ class ImageLandmarks:
         weight = self.weight * robust_weight(residual.square().sum(-1), self.cutoff)
         axes = torch.eye(3, device=residual.device)[None, None, :2]
         scale = state.camera[:, :1, None, None] / self.sigma
-        pose = view.skeleton.pose_rows(view.posed, self.points, state.betas, axes) * scale
+        pose = view.skeleton.pose_rows(view.levers, self.points, state.betas, 2) * scale
         betas = view.skeleton.beta_rows(view.posed, self.points, axes) * scale if with_betas else None
         positions = view.skeleton.locate(view.posed, self.points, state.betas)[..., :2]
         shift = torch.eye(2, device=residual.device).expand(*positions.shape, 2)
@@ -88,7 +88,7 @@ class WorldLandmarks:
         residual = self._residual(view)
         weight = self.weight * robust_weight(residual.square().sum(-1))
         axes = torch.eye(3, device=residual.device)[None, None]
-        pose = self._centred(view.skeleton.pose_rows(view.posed, self.points, view.state.betas, axes))
+        pose = self._centred(view.skeleton.pose_rows(view.levers, self.points, view.state.betas))
         betas = self._centred(view.skeleton.beta_rows(view.posed, self.points, axes)) if with_betas else None
         return Rows(
             residual.flatten(1),
