@@ -1,5 +1,7 @@
 """Colours of the surface: taken well inside of the person, merged over the sources without ghosts."""
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -30,14 +32,22 @@ def grow_colours(
     known = (mask > 0.5).to(image.dtype)
     colour = image * known
     for _ in range(steps):
-        total = F.avg_pool2d(colour, 3, 1, 1)
-        share = F.avg_pool2d(known, 3, 1, 1)
+        total, share = _mean_around(colour), _mean_around(known)
         fill = (known < 0.5) & (share > _FILLED)
         colour = torch.where(fill, total / share.clamp(min=_FILLED), colour)
         known = torch.where(fill, torch.ones_like(known), known)
     filled = _pyramid_fill(colour, known)
     empty = (mask > 0.5).flatten(1).any(1)[:, None, None, None]
     return torch.where(empty, filled, image)
+
+
+def _mean_around(image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    """Mean of 3 x 3 pixels, 0 outside of the picture; on a CPU pooling takes ten times as long."""
+    if image.device.type != "cpu" or image.requires_grad:
+        return F.avg_pool2d(image, 3, 1, 1)
+    planes = image.detach().flatten(0, 1).numpy()
+    means = [cv2.blur(plane, (3, 3), borderType=cv2.BORDER_CONSTANT) for plane in planes]
+    return torch.from_numpy(np.stack(means)).view(image.shape)
 
 
 def _pyramid_fill(colour: Float[Tensor, "B C H W"], known: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B C H W"]:

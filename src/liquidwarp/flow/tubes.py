@@ -127,7 +127,9 @@ def _evenly_lit(plain: FloatArray, colours: Float[np.ndarray, "N 3"]) -> FloatAr
     light = some.sum(1)
     hue = some / light[:, None].clip(1e-3)
     flat = plain.reshape(-1, 3)
-    coarse, where = np.unique((flat * 40).round().astype(np.int64), axis=0, return_inverse=True)
+    level = (flat * 40).round().astype(np.int64).clip(0)
+    packed, where = np.unique((level[:, 0] << 40) + (level[:, 1] << 20) + level[:, 2], return_inverse=True)
+    coarse = np.stack([packed >> 40, packed >> 20 & 0xFFFFF, packed & 0xFFFFF], 1)  # much faster than unique rows
     own = (coarse / 40).sum(1).clip(0.02)
     alike = np.linalg.norm((coarse / 40 / own[:, None])[:, None] - hue, axis=2) < _HUE
     alike &= np.abs(np.log(light.clip(0.02) / own[:, None])) < _SHADE
@@ -212,12 +214,18 @@ def _complete_row(
         left = end - 1 - _to_and_fro(step, min(width, length))
         right = other + _to_and_fro(step[::-1], min(width, other_length))
         at = (end + step) % len(row)
-        before = np.median(row[np.arange(end - min(width, length), end) % len(row)], axis=0)
-        behind = np.median(row[np.arange(other, other + min(width, other_length)) % len(row)], axis=0)
+        before = _median(row[np.arange(end - min(width, length), end) % len(row)])
+        behind = _median(row[np.arange(other, other + min(width, other_length)) % len(row)])
         plain[at] = before + share * (behind - before)
         folds = row[left % len(row)] - before, row[right % len(row)] - behind
         detail[at] = folds[0] + share * (folds[1] - folds[0])
     return longest
+
+
+def _median(colours: FloatArray) -> FloatArray:
+    """Of each channel; NumPy's own checks take four times as long as the sorting of so few."""
+    ordered, count = np.sort(colours, axis=0), len(colours)
+    return np.asarray((ordered[(count - 1) // 2] + ordered[count // 2]) / 2, np.float32)
 
 
 def _runs(known: Bool[np.ndarray, "C"]) -> Iterator[tuple[int, int]]:
