@@ -39,7 +39,8 @@ def plain_network():
     return LiquidWarpingGenerator(TINY).eval().requires_grad_(False)
 
 
-def _shorten(patch):
+def shorten(patch):
+    """Few steps and source sets."""
     plans = dict.fromkeys(material_module.PLANS, PLAN)
     patch.setattr(material_module, "PLANS", plans)
     patch.setattr(personalize, "PLANS", plans)
@@ -47,14 +48,14 @@ def _shorten(patch):
 
 @pytest.fixture(autouse=True)
 def _short_plan(monkeypatch):
-    _shorten(monkeypatch)
+    shorten(monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def person(demo_photos, anny):
     """The demo's two photos, prepared."""
     with pytest.MonkeyPatch.context() as patch:
-        _shorten(patch)
+        shorten(patch)
         return prepare_material(demo_photos, anny, SYNTHESIS, CONFIG)
 
 
@@ -62,5 +63,5 @@ def person(demo_photos, anny):
 def whole_run(person, plain_network):
     """A personalisation from beginning to end."""
     with pytest.MonkeyPatch.context() as patch:
-        _shorten(patch)
+        shorten(patch)
         return personalize.personalise([person], plain_network, 256, CONFIG)

@@ -24,12 +24,13 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop
 from liquidwarp.geometry.warp import resize
 from liquidwarp.learn.datasets import Faces
+from liquidwarp.personal.background_work import Later
 from liquidwarp.personal.views import View
 from liquidwarp.renderers import TextureRenderer, drawn_flow, head_mask, source_views
 from liquidwarp.synthesizer import build_extension
 from liquidwarp.synthetic.dataset import Bodies, perturb
 
-__all__ = ["Lesson", "SourceSet", "draw_lesson", "make_lesson", "mirrored", "prepare_set", "turned_set"]
+__all__ = ["Lesson", "PlannedSet", "SourceSet", "draw_lesson", "make_lesson", "mirrored", "prepare_set", "turned_set"]
 
 _NOISE = BodyNoise(root=0.01, joint=0.02, hand=0.08, scale=0.006, translation=0.006)
 """Larger than a fit's errors: the target's own photo must not be there for the copying."""
@@ -58,6 +59,24 @@ class SourceSet:
         """The same on another device."""
         return replace(self, sources=self.sources.to(device), warp=self.warp.to(device), batch=self.batch.to(device))
 
+    def get(self) -> "SourceSet":
+        """Itself: it is there already."""
+        return self
+
+
+@dataclass(frozen=True)
+class PlannedSet:
+    """A source set that is being prepared, or will be when it is first drawn from."""
+
+    later: Later[SourceSet]
+    targets: tuple[int, ...]
+    """See :class:`SourceSet`."""
+    weight: float
+
+    def get(self) -> SourceSet:
+        """The set; waits for it, or prepares it."""
+        return replace(self.later.get(), targets=self.targets, weight=self.weight)
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -80,9 +99,8 @@ def prepare_set(
     views: Sequence[View],
     model: BodyModel,
     config: SynthesisConfig,
-    targets: Sequence[int],
+    targets: Sequence[int] = (),
     generator: torch.Generator | None = None,
-    weight: float = 1.0,
 ) -> SourceSet:
     """Make sources of views.
 
@@ -92,7 +110,6 @@ def prepare_set(
         config: Working size and what carries hair and clothes.
         targets: What may be drawn from them.
         generator: Draws errors of the bodies and hidden parts; None: the sources as they are.
-        weight: How often the set is taken.
     """
     images = torch.stack([resize(view.image[None], config.size, config.size)[0] for view in views]).clamp(0, 1)
     mattes = torch.stack([resize(view.matte[None], config.size, config.size)[0] for view in views]).clamp(0, 1)
@@ -104,7 +121,7 @@ def prepare_set(
         hidden = torch.rand(len(views), len(_HIDDEN), generator=generator) < _HIDE
         made = [_without_parts(sources, hidden) for sources in made]
     seen = source_views(made[0], images, bodies)
-    return SourceSet(made[0], _warp(made[1], config.size), SourceBatch.of(seen), tuple(targets), weight)
+    return SourceSet(made[0], _warp(made[1], config.size), SourceBatch.of(seen), tuple(targets))
 
 
 def turned_set(
@@ -112,9 +129,7 @@ def turned_set(
     model: BodyModel,
     config: SynthesisConfig,
     view: View,
-    targets: Sequence[int],
     generator: torch.Generator,
-    weight: float = 1.0,
 ) -> SourceSet:
     """The person warped to another side serves as the only source: the way back to the photos must be drawn.
 
@@ -123,9 +138,7 @@ def turned_set(
         model: The body.
         config: Working size and what carries hair and clothes.
         view: The view that is turned.
-        targets: What may be drawn from it.
         generator: Draws the turn.
-        weight: How often the set is taken.
     """
     low, high = _TURN
     angle = low + (high - low) * torch.rand(1, generator=generator)
@@ -136,7 +149,7 @@ def turned_set(
     image = (colour * opacity + behind * (1 - opacity)).clamp(0, 1)
     made = [_flow_sources(model, config, body, image, opacity, network) for network in (True, False)]
     seen = source_views(made[0], image, body)
-    return SourceSet(made[0], _warp(made[1], config.size), SourceBatch.of(seen), tuple(targets), weight)
+    return SourceSet(made[0], _warp(made[1], config.size), SourceBatch.of(seen), ())
 
 
 def _flow_sources(
@@ -184,7 +197,7 @@ def _without_parts(sources: FlowSources, hidden: Tensor) -> FlowSources:
 
 
 def draw_lesson(
-    sets: Sequence[SourceSet],
+    sets: Sequence[SourceSet | PlannedSet],
     views: Sequence[View],
     size: int,
     window: int,
@@ -203,7 +216,7 @@ def draw_lesson(
     """
     weights = torch.tensor([each.weight for each in sets])
     number = int(torch.multinomial(weights, 1, generator=generator))
-    chosen = sets[number]
+    chosen = sets[number].get()
     target = chosen.targets[int(torch.randint(len(chosen.targets), (), generator=generator))]
     place = _window(views[target], size, window, generator)
     lesson = make_lesson(chosen, views[target], place)

@@ -9,8 +9,9 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.geometry.crop import Crop
 from liquidwarp.learn.datasets import Faces
+from liquidwarp.personal.background_work import Later, begin, spare_threads
 from liquidwarp.personal.checkup import check_views
-from liquidwarp.personal.lessons import Lesson, SourceSet, make_lesson, prepare_set, turned_set
+from liquidwarp.personal.lessons import Lesson, PlannedSet, SourceSet, make_lesson, prepare_set, turned_set
 from liquidwarp.personal.views import View, held_out_patches, views_of
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.photos import SourcePhotos
@@ -52,7 +53,7 @@ class Material:
     name: str
     views: tuple[View, ...]
     """Of the photos, then further frames of a video; held-out patches are not judged in them."""
-    sets: tuple[SourceSet, ...]
+    sets: tuple[SourceSet | PlannedSet, ...]
     exam: tuple[Lesson, ...]
     photos: int
     """How many of the views are sources at run time."""
@@ -68,6 +69,7 @@ def prepare_material(
     further: SourcePhotos | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
+    threads: int | None = None,
 ) -> Material:
     """Prepare a person's lessons.
 
@@ -79,6 +81,8 @@ def prepare_material(
         further: More frames of the same video; the last ones make the exam.
         device: Where lessons are wanted.
         progress: Told of each step.
+        threads: How many prepare source sets while learning has begun already; None: as many as can be spared; 0: all
+            sets are prepared now. The sets, and so all that is learned, are the same.
 
     Raises:
         SettingError: the photos seem to show different persons.
@@ -87,37 +91,40 @@ def prepare_material(
     chance = torch.Generator().manual_seed(config.seed)
     show("Looking at the photos", 0, 1)
     views = [*views_of(photos, model, synthesis), *(views_of(further, model, synthesis) if further else [])]
-    count, size = len(photos), synthesis.size
+    count, place = len(photos), torch.device(device)
     found = check_views(views[:count], config.allow_mixed)
     sharp = [number for number in range(count) if number not in found.blurred]
     held = range(len(views) - min(_EXAM_FRAMES, (len(views) - count) // 3), len(views))
     further_learned = [number for number in range(count, len(views)) if number not in held]
-    makers = _sets(views[:count], sharp, further_learned, config, model, synthesis, chance)
-    sets: list[SourceSet] = []
-    for number, make in enumerate(makers):
-        show("Preparing lessons", number, len(makers))
-        sets.append(make(sets))
-    whole = [Crop(0, 0, view.size, size) for view in views]
+    planned = _plan_sets(views[:count], sharp, further_learned, config, model, synthesis, chance, place)
+    threads = spare_threads(place) if threads is None else threads
+    begin([each.later for each in planned], threads)
+    if threads < 1:
+        for number, each in enumerate(planned):
+            show("Preparing lessons", number, len(planned))
+            if each.weight > 0:
+                each.get()
+    show("Preparing the exam", 0, 1)
     if len(held):
-        everything = prepare_set(views[:count], model, synthesis, held)
-        exam = [make_lesson(everything, views[target], whole[target]) for target in held]
+        everything = _plain(planned, count).get()
+        exam = [make_lesson(everything, views[target], _whole(views[target], synthesis.size)) for target in held]
     else:
-        views, exam = _exam_of_patches(views, sharp, count, sets, whole, model, synthesis, chance)
-    place = torch.device(device)
+        views, exam = _exam_of_patches(views, sharp, planned, model, synthesis, chance)
     return Material(
         photos.name,
         tuple(view.to(place) for view in views),
-        tuple(each.to(place) for each in sets if each.weight > 0),
+        tuple(each if threads else each.get() for each in planned if each.weight > 0),
         tuple(_moved(lesson, place) for lesson in exam),
         count,
         found.notes,
     )
 
 
-MakeSet = Callable[[Sequence[SourceSet]], SourceSet]
+def _whole(view: View, size: int) -> Crop:
+    return Crop(0, 0, view.size, size)
 
 
-def _sets(
+def _plan_sets(
     photos: Sequence[View],
     sharp: Sequence[int],
     further: Sequence[int],
@@ -125,53 +132,51 @@ def _sets(
     model: BodyModel,
     synthesis: SynthesisConfig,
     chance: torch.Generator,
-) -> list[MakeSet]:
-    """How each source set is made, of the sets before it.
+    device: torch.device,
+) -> list[PlannedSet]:
+    """How each source set is made.
 
     First, with several photos, each of them left out, then all photos as they are: the others and the exam need these.
     """
     plan, count = PLANS[config.quality], len(photos)
+    planned: list[PlannedSet] = []
 
-    def leave_out(left: int) -> SourceSet:
-        weight = 1.0 if config.leave_one_out and left in sharp else 0.0
+    def add(targets: Sequence[int], weight: float, make: Callable[[torch.Generator], SourceSet]) -> None:
+        # Each has a chance of its own, so that it does not matter which is made first.
+        own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=chance)))
+        planned.append(PlannedSet(Later(lambda: make(own).to(device)), tuple(targets), weight))
+
+    for left in range(count if count > 1 else 0):
         others = [*photos[:left], *photos[left + 1 :]]
-        return prepare_set(others, model, synthesis, [left], weight=weight)
-
-    def all_photos() -> SourceSet:
-        may_copy = not config.leave_one_out or (count == 1 and not config.harder)
-        targets = [*(sharp if may_copy else ()), *further]
-        return prepare_set(photos, model, synthesis, targets, weight=float(count * (may_copy + bool(further))))
-
-    share = (1.0 if count == 1 else 0.5) * count
-
-    def disturbed() -> SourceSet:
-        return prepare_set(photos, model, synthesis, sharp, chance, share / plan.disturbed)
-
-    def turned(number: int, plain: SourceSet) -> SourceSet:
+        weight = 1.0 if config.leave_one_out and left in sharp else 0.0
+        add([left], weight, lambda _, others=others: prepare_set(others, model, synthesis))  # type: ignore[misc]
+    may_copy = not config.leave_one_out or (count == 1 and not config.harder)
+    weight = float(count * (may_copy + bool(further)))
+    add([*(sharp if may_copy else ()), *further], weight, lambda _: prepare_set(photos, model, synthesis))
+    if not config.harder:
+        return planned
+    share, plain = (1.0 if count == 1 else 0.5) * count, planned[-1]
+    for _ in range(plan.disturbed):
+        add(sharp, share / plan.disturbed, lambda own: prepare_set(photos, model, synthesis, generator=own))
+    for number in range(plan.turned):
         view = photos[number % count]
-        return turned_set(plain, model, synthesis, view, sharp, chance, share / plan.turned / 2)
 
-    makers: list[MakeSet] = []
-    if count > 1:
-        makers += [lambda _, left=left: leave_out(left) for left in range(count)]  # type: ignore[misc]
-    makers.append(lambda _: all_photos())
-    if config.harder:
-        makers += [lambda _: disturbed()] * plan.disturbed
-        makers += [lambda done, n=n: turned(n, _plain(done, count)) for n in range(plan.turned)]  # type: ignore[misc]
-    return makers
+        def turned(own: torch.Generator, view: View = view) -> SourceSet:
+            return turned_set(plain.get().to("cpu"), model, synthesis, view, own)
+
+        add(sharp, share / plan.turned / 2, turned)
+    return planned
 
 
-def _plain(done: Sequence[SourceSet], count: int) -> SourceSet:
+def _plain(planned: Sequence[PlannedSet], count: int) -> PlannedSet:
     """The set of all photos as they are."""
-    return done[count if count > 1 else 0]
+    return planned[count if count > 1 else 0]
 
 
 def _exam_of_patches(
     views: Sequence[View],
     sharp: Sequence[int],
-    count: int,
-    sets: Sequence[SourceSet],
-    whole: Sequence[Crop],
+    planned: Sequence[PlannedSet],
     model: BodyModel,
     synthesis: SynthesisConfig,
     chance: torch.Generator,
@@ -183,9 +188,9 @@ def _exam_of_patches(
     patches = [held_out_patches(view, _PATCH_SHARE, chance) for view in views]
     exam = []
     for number in sharp[:_MOST_EXAMS]:
-        sources = sets[number] if count > 1 else prepare_set(views[:1], model, synthesis, [0], chance)
+        sources = planned[number].get() if len(views) > 1 else prepare_set(views, model, synthesis, generator=chance)
         asked = replace(views[number], judged=views[number].judged * patches[number])
-        exam.append(make_lesson(sources, asked, whole[number]))
+        exam.append(make_lesson(sources, asked, _whole(asked, synthesis.size)))
     learned = [replace(view, judged=view.judged * ~patch) for view, patch in zip(views, patches, strict=True)]
     return learned, exam
 

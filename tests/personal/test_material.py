@@ -1,0 +1,97 @@
+"""Lessons that are prepared while learning goes on are those that are prepared before it."""
+
+import threading
+from dataclasses import fields
+
+import pytest
+import torch
+
+from liquidwarp.personal.background_work import Later, begin, spare_threads
+from liquidwarp.personal.lessons import PlannedSet, draw_lesson
+from liquidwarp.personal.material import prepare_material
+
+from .conftest import CONFIG, SYNTHESIS, shorten
+
+
+def tensors(value):
+    """All tensors of a dataclass, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif hasattr(value, "__dataclass_fields__"):
+        for field in fields(value):
+            yield from tensors(getattr(value, field.name))
+
+
+@pytest.fixture(scope="module")
+def both_ways(demo_photos, anny):
+    """The demo's two photos, prepared by three threads and before; sums of many threads have another order."""
+    with pytest.MonkeyPatch.context() as patch:
+        shorten(patch)
+        allowed = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield tuple(prepare_material(demo_photos, anny, SYNTHESIS, CONFIG, threads=count) for count in (3, 0))
+        torch.set_num_threads(allowed)
+
+
+def test_threads_prepare_the_same_sets(both_ways):
+    meanwhile, person = both_ways
+    assert len(meanwhile.sets) == len(person.sets) == 4, "two left out, one disturbed, one turned; all is for the rest"
+    for late, plain in zip(meanwhile.sets, person.sets, strict=True):
+        assert isinstance(late, PlannedSet)
+        assert (late.targets, late.weight) == (plain.targets, plain.weight)
+        found, expected = list(tensors(late.get())), list(tensors(plain))
+        assert len(found) == len(expected) > 10
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_the_exam_and_the_lessons_are_the_same(both_ways):
+    meanwhile, person = both_ways
+
+    def drawn(each, seed):
+        return draw_lesson(each.sets, each.views, 256, 96, torch.Generator().manual_seed(seed))
+
+    pairs = [(meanwhile.exam[0], person.exam[0])]
+    pairs += [(drawn(meanwhile, seed), drawn(person, seed)) for seed in range(4)]
+    for a, b in pairs:
+        assert all(torch.equal(x, y) for x, y in zip(tensors(a), tensors(b), strict=True))
+
+
+def test_values_may_ask_for_earlier_ones_and_are_made_once():
+    made = []
+
+    def make(number, needed=None):
+        made.append(number)
+        return number + (needed.get() if needed else 0)
+
+    first = Later(lambda: make(1))
+    rest = [Later(lambda n=n: make(10 * n, first)) for n in range(1, 6)]
+    begin([first, *rest], 4)
+    assert [each.get() for each in (first, *rest)] == [1, 11, 21, 31, 41, 51]
+    assert sorted(made) == [1, 10, 20, 30, 40, 50]
+    alone = Later(lambda: make(7))
+    begin([alone], 0)
+    assert 7 not in made
+    assert (alone.get(), alone.get(), made.count(7)) == (7, 7, 1)
+
+
+def test_an_error_comes_to_whoever_asks():
+    def fail():
+        raise ValueError("no")
+
+    failing = Later(fail)
+    begin([failing], 1)
+    with pytest.raises(ValueError, match="no"):
+        failing.get()
+
+
+def test_threads_of_the_learning_stay_as_they_were(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    value = Later(lambda: seen.append((torch.get_num_threads(), threading.current_thread().name)))
+    begin([value], 1)
+    value.get()
+    assert seen[0][0] == 1
+    assert seen[0][1].startswith("lessons")
+    assert torch.get_num_threads() == before
+    for allowed, spare in ((1, (0, 0)), (2, (0, 1)), (16, (8, 15))):
+        monkeypatch.setattr(torch, "get_num_threads", lambda allowed=allowed: allowed)
+        assert (spare_threads("cpu"), spare_threads("cuda")) == spare
