@@ -578,9 +578,13 @@ class SelfEvaluation:
     """Also tune each network to the person by the photos alone, and compare."""
     quality: Literal["draft", "good", "best"] = "good"
     """Of personalisation."""
+    split: Literal["auto", "test", "train", "all"] = "auto"
+    """Which clips of datasets. auto: those held out, or all if none are."""
 
     def __post_init__(self) -> None:
         _check_models(self.models)
+        if self.split not in ("auto", "test", "train", "all"):
+            raise SettingError(f"split: expected auto, test, train or all, got {self.split!r}.")
         for name, least in (("sources", 1), ("targets", 2), ("gap", 1)):
             if getattr(self, name) < least:
                 raise SettingError(f"{name}: expected at least {least}, got {getattr(self, name)}.")

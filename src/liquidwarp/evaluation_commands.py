@@ -120,7 +120,8 @@ class EvaluateSelf:
     """Everything together: frames of your own videos, synthesized from other frames of the same video."""
 
     path: tyro.conf.Positional[tuple[Path, ...]]
-    """Videos of one person each."""
+    """Videos of one person each, folders of videos, folders that "liquidwarp prepare" made, or datasets with a folder
+    of frames per clip and lists train.txt and val.txt (iPER)."""
     settings: SelfEvaluation = field(default_factory=SelfEvaluation)
     out: Path | None = None
     """A folder for contact sheets and the figures as JSON."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,11 @@ from liquidwarp.dataset_config import PrepareConfig
 from liquidwarp.errors import LiquidWarpError, MediaError, SettingError, WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn import prepare
-from liquidwarp.learn.clips import Clip, find_clips
+from liquidwarp.learn.clips import Clip, ClipFacts, find_clips
 from liquidwarp.learn.prepare import prepare_clips
 from liquidwarp.media import save_image
 from liquidwarp.recover.photos import silhouette
-from liquidwarp.weights import load_tensors
+from liquidwarp.weights import load_tensors, save_tensors
 
 from .conftest import FRAMES, Filmed
 
@@ -51,6 +52,56 @@ def test_a_clip_holds_what_was_filmed(filmed: Filmed, anny: AnnyBody, tmp_path: 
         # where the person stands, the wall is seen in other frames
         error = (behind - behind[:1]).abs().max()
         assert error < 0.05, "the wall is grey; nothing of the coloured person is left"
+
+
+def test_faces_are_stored_in_the_order_of_aligned_chips(filmed: Filmed, tmp_path: Path) -> None:
+    found = filmed.recovery.detections
+    faces = found.face_xy.clone()
+    for point, shift in (
+        (263, (30.0, 0.0)),
+        (362, (10.0, 0.0)),
+        (133, (-10.0, 0.0)),
+        (33, (-30.0, 0.0)),
+        (2, (0.0, 25.0)),
+    ):
+        faces[:, point] += torch.tensor(shift)  # she looks at the camera: her left eye is on the right
+    known = replace(found, face_xy=faces, face_score=torch.ones(FRAMES))
+    filmed.recovery = replace(filmed.recovery, parts=(known,))
+    run(filmed, tmp_path)
+    clip = Clip.load(tmp_path / "walk")
+    assert clip.face_seen.all()
+    left_outer, left_inner, right_outer, right_inner, nose = clip.face_landmarks[..., 0].unbind(1)
+    assert (right_outer < right_inner).all()
+    assert (right_inner < nose).all()
+    assert (nose < left_inner).all()
+    assert (left_inner < left_outer).all()
+    # the squares say where all of it is in the frames
+    side, corner = clip.squares[:, None, 2:], clip.squares[:, None, :2]
+    frames = list(clip.facts.frames)
+    torch.testing.assert_close(
+        clip.face_landmarks[:, 4:] * side / 128 + corner, faces[frames][:, [2]], atol=0.01, rtol=0
+    )
+    torch.testing.assert_close(clip.landmarks * side / 128 + corner, found.xy[frames], atol=0.01, rtol=0)
+    assert clip.frame_sizes.tolist() == [list(found.image_size)] * 4
+
+
+def test_clips_of_the_first_version_are_kept(filmed: Filmed, tmp_path: Path) -> None:
+    run(filmed, tmp_path)
+    file, bodies = tmp_path / "walk" / "clip.json", tmp_path / "walk" / "bodies.safetensors"
+    tensors, metadata = load_tensors(bodies)
+    for name in ("landmarks", "visibility", "squares", "frame_sizes"):
+        del tensors[name]
+    save_tensors(bodies, tensors, {**metadata, "format": "liquidwarp-clip-1"})
+    file.write_text(replace(ClipFacts.read(file), format="liquidwarp-clip-1").to_json())
+    old = Clip.load(tmp_path / "walk")
+    torch.testing.assert_close(old.face_landmarks, tensors["face_landmarks"][:, [0, 1, 3, 2, 4]])
+    assert old.squares is None
+    assert run(filmed, tmp_path).kept == ("walk",)
+    file.rename(file.with_name("clip.json.part"))  # it was stopped: the squares of today may lie elsewhere
+    filmed.cut_out = 0
+    assert run(filmed, tmp_path).made == ("walk",)
+    assert filmed.cut_out == 4
+    assert Clip.load(tmp_path / "walk").squares is not None
 
 
 def test_pictures_shrink_without_a_shift(filmed: Filmed, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Real videos held apart: some frames are the photos, others are what must be synthesized, in pairs of neighbours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from liquidwarp.errors import SettingError
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.learn.scores import Pictures
 from liquidwarp.metrics import box_region, temporal_error
-from liquidwarp.personal.views import EYES_AND_NOSE
 from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.recover.detections import EYES_AND_NOSE
 from liquidwarp.recover.digitize import recover_video
 from liquidwarp.recover.photos import SourcePhotos, photos_of_video, scenery_of_photos, views_of_video
 from liquidwarp.synthesizer import SourceBank
@@ -36,6 +37,7 @@ class HeldOutVideo:
     """A video, its photos, and the truth that they are compared with."""
 
     path: Path
+    """Of the video, or of the prepared clip."""
     frames: int
     sources: tuple[int, ...]
     """Frame numbers of the photos."""
@@ -43,6 +45,8 @@ class HeldOutVideo:
     """Frame numbers of the truth."""
     photos: SourcePhotos
     truth: "Truth"
+    background: UInt8[np.ndarray, "H W 3"] | None = None
+    """What the photos show of the place behind the person, completed; None: what the first of them shows."""
 
 
 def hold_out(
@@ -83,15 +87,20 @@ def hold_out(
 
 
 def held_out_pairs(
-    observed: Bool[Tensor, "T"], sources: Int64[Tensor, "S"], count: int, gap: int
+    observed: Bool[Tensor, "T"],
+    sources: Int64[Tensor, "S"],
+    count: int,
+    gap: int,
+    numbers: Int64[Tensor, "T"] | None = None,
 ) -> Int64[Tensor, "P 2"]:
     """Pairs of neighbouring frames, evenly spread over the video and away from the sources.
 
     Args:
         observed: Frames in which the person was found; others are no targets.
-        sources: Frame numbers of the sources.
+        sources: Places of the sources among the frames.
         count: How many pairs are wanted; fewer if the video has no more.
         gap: Least distance of both frames from every source [frames].
+        numbers: Of the frames in the video, where not all of them are there.
 
     Raises:
         SettingError: no frame is left.
@@ -100,8 +109,8 @@ def held_out_pairs(
         >>> held_out_pairs(torch.ones(12, dtype=torch.bool), torch.tensor([0, 6]), 3, 2).tolist()
         [[2, 3], [8, 9], [10, 11]]
     """
-    frame = torch.arange(len(observed))
-    usable = observed & ((frame[:, None] - sources[None]).abs().amin(1) >= gap)
+    frame = torch.arange(len(observed)) if numbers is None else numbers
+    usable = observed & ((frame[:, None] - frame[sources][None]).abs().amin(1) >= gap)
     starts: list[int] = []
     for start in (usable[:-1] & usable[1:]).nonzero()[:, 0].tolist():
         if not starts or start - starts[-1] >= 2:
@@ -123,6 +132,8 @@ class Truth:
     pictures: Pictures
     boxes: Float[Tensor, "N 1 H W"]
     """The person's box in each."""
+    shown: Float[Tensor, "N 1 H W"]
+    """0 where the windows leave the picture."""
     crops: tuple[Crop, ...]
     bodies: BodyParams
     """Cameras in the pixels of the windows."""
@@ -134,8 +145,22 @@ class Truth:
     """Boxes around the face and around the hand that is seen better [px]."""
 
     @staticmethod
-    def of(model: BodyModel, targets: SourcePhotos, size: int, device: torch.device | str) -> "Truth":
-        """Cut the windows out of true frames; see :class:`Truth`."""
+    def of(
+        model: BodyModel,
+        targets: SourcePhotos,
+        size: int,
+        device: torch.device | str,
+        known: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
+    ) -> "Truth":
+        """Cut the windows out of true frames; see :class:`Truth`.
+
+        Args:
+            model: The body.
+            targets: The frames.
+            size: Side of the windows [px].
+            device: Where they are wanted.
+            known: Where each frame shows anything; None: everywhere.
+        """
         body = targets.recovery.body
         vertices = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[..., :2]
         pairs = vertices.view(len(vertices) // 2, -1, 2)
@@ -143,6 +168,10 @@ class Truth:
         crops = tuple(crop_around(pair, size, side=side) for pair in pairs for _ in range(2))
         images = [c.take(_to_tensor(p), outside="zero") for c, p in zip(crops, targets.pictures, strict=True)]
         mattes = [c.take(_to_tensor(m[..., None]), outside="zero") for c, m in zip(crops, targets.mattes, strict=True)]
+        everywhere = [np.ones(picture.shape[:2], bool) for picture in targets.pictures] if known is None else known
+        shown = [
+            c.take(_to_tensor(np.uint8(255) * k[..., None]), "zero") for c, k in zip(crops, everywhere, strict=True)
+        ]
         pictures = Pictures(torch.cat(images).to(device), torch.cat(mattes).to(device))
         found = [targets.recovery.detection(index) for index in range(len(crops))]
         corner = torch.tensor([[crop.left, crop.top] for crop in crops], dtype=torch.float32)[:, None]
@@ -157,6 +186,7 @@ class Truth:
         return Truth(
             pictures,
             box_region(pictures.mattes),
+            torch.cat(shown).to(device),
             crops,
             BodyParams(body.betas, body.rel_rotmats, local).to(device),
             faces.to(device),
@@ -171,14 +201,13 @@ class Truth:
         """
         bodies = replace(self.bodies, betas=bank.bodies.betas.to(self.bodies.betas.device))
         scenery = _to_tensor(bank.background)
-        inside = torch.ones_like(scenery[:, :1])
         images, mattes = [], []
         for index, crop in enumerate(self.crops):
             with torch.inference_mode():
                 body = bodies[slice(index, index + 1)]
                 colour, opacity = bank.renderer.render(body, (crop.size, crop.size))
-                behind, shown = (crop.take(part, outside="zero").to(colour.device) for part in (scenery, inside))
-                images.append(colour * opacity * shown + behind * (1 - opacity))
+                behind, shown = crop.take(scenery).to(colour.device), self.shown[index : index + 1]
+                images.append((colour * opacity + behind * (1 - opacity)) * shown)
                 mattes.append(opacity * shown)
         return Pictures(torch.cat(images).clone(), torch.cat(mattes).clone())
 

@@ -1,8 +1,9 @@
 """Self-synthesis: some frames of a real video are the photos, others are synthesized and compared with themselves.
 
-Each target has the pose and camera recovered from its own frame, so nothing is retargeted, and what stands behind the
-person is the sources' completed background: the figures hold everything between photos and result, the errors of the
-recovered bodies and mattes included. The one thing that targets lend is their share in the video's common body shape.
+The video is a file, or a clip of a prepared dataset (:mod:`liquidwarp.evaluate.prepared`). Each target has the pose and
+camera recovered from its own frame, so nothing is retargeted, and what stands behind the person is the sources'
+completed background: the figures hold everything between photos and result, the errors of the recovered bodies and
+mattes included. The one thing that targets lend is their share in the video's common body shape.
 """
 
 import json
@@ -19,11 +20,15 @@ from torch import Tensor
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.cache import Cache
 from liquidwarp.config import SelfEvaluation, SynthesisConfig
+from liquidwarp.errors import LiquidWarpError
 from liquidwarp.evaluate.contenders import Contender, load_contenders
 from liquidwarp.evaluate.held_out import HeldOutVideo, detail_boxes, hold_out
 from liquidwarp.evaluate.plain_warp import PlainWarp
+from liquidwarp.evaluate.prepared import hold_out_clip
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
+from liquidwarp.evaluate.subjects import Subject, find_subjects
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
+from liquidwarp.files import check_target
 from liquidwarp.gan.crops import crop_boxes
 from liquidwarp.learn.scores import Pictures, Scorer, mean_scores
 from liquidwarp.media import save_image
@@ -61,9 +66,12 @@ class SelfReport:
     videos: tuple[VideoFacts, ...]
     rows: tuple[Row, ...]
     """Grouped by video; ``more`` are the temporal error and the video's ``still``."""
+    left_out: tuple[str, ...] = ()
+    """Why clips of a dataset are not in the table, one line each."""
 
     def __str__(self) -> str:
-        return format_table("video", self.rows, more=("temporal", "still"))
+        table = format_table("video", self.rows, more=("temporal", "still"))
+        return "\n".join([table, *(f"Left out: {reason}" for reason in self.left_out)])
 
     def of(self, model: str, video: str) -> Row:
         """The figures of one model on one video, or on "all"."""
@@ -82,11 +90,12 @@ def evaluate_self(
     """Measure on real videos.
 
     Args:
-        paths: Videos of one person each.
-        settings: Models, numbers of sources and targets.
+        paths: Videos of one person each, and datasets of such; see
+            :func:`liquidwarp.evaluate.subjects.find_subjects`. A dataset's clip that cannot be used is left out.
+        settings: Models, numbers of sources and targets, which part of datasets.
         out: A folder for ``self.json`` and a contact sheet per video.
         max_frames: Only the first frames of each video.
-        person: Who, if several people are in view.
+        person: Who, if several people are in view; a prepared clip has one.
         device: Where to synthesize.
         cache: Where what is found in the videos is kept.
 
@@ -97,31 +106,68 @@ def evaluate_self(
         WeightsNotFoundError: a model's weights are missing.
     """
     settings = settings or SelfEvaluation()
-    contenders = load_contenders(settings.models, device)
-    model, scorer, cache = AnnyBody.load(), Scorer.load(device), cache or Cache(enabled=False)
-    videos, rows = [], []
-    for path in map(Path, paths):
-        video = hold_out(path, settings, model, cache, max_frames, person, device)
-        truth = video.truth
-        logger.info("%s: sources %s, targets %s", path.name, list(video.sources), list(video.targets[::2]))
-        synthesis = SynthesisConfig(settings.size)
-        bank = prepare_bank(video.photos, model, synthesis, device=device, cache=cache)
-        banks = [(c.name, _with_renderer(bank, c, synthesis)) for c in contenders]
-        if settings.personalize:
-            banks += _personal(contenders, banks, settings, synthesis, cache)
-        results = {name: truth.synthesized(bank) for name, bank in banks}
-        still = truth.temporal_error(torch.zeros_like(truth.pictures.images))
-        for name, made in results.items():
-            scores = mean_scores(scorer(made, truth.pictures, truth.landmarks, truth.seen))
-            rows.append(Row(path.name, name, scores, more=(truth.temporal_error(made.images), still)))
-        videos.append(VideoFacts(path.name, video.frames, video.sources, video.targets, still))
+    if out is not None:
+        check_target(Path(out) / "self.json")
+    contenders = tuple(load_contenders(settings.models, device))
+    subjects = find_subjects([Path(path) for path in paths], settings.split)
+    bench = _Bench(settings, contenders, device, cache or Cache(enabled=False), AnnyBody.load(), Scorer.load(device))
+    videos, rows, left_out = [], [], []
+    for subject in subjects:
+        try:
+            video = bench.held_apart(subject, max_frames, person)
+        except LiquidWarpError as error:
+            left_out.append(str(error))
+            if not subject.found or len(left_out) == len(subjects):
+                raise
+            logger.warning("Left out: %s", error)
+            continue
+        facts, own, sheet = bench.measured(subject.name, video)
+        videos.append(facts)
+        rows += own
         if out is not None:
-            sheet = contact_sheet_of(banks[0][1], video, results)
-            save_image(Path(out) / f"{path.stem}.png", sheet)
-    report = SelfReport(settings, tuple(videos), tuple(sorted_rows([*rows, *over_all(rows)])))
+            save_image(Path(out) / f"{subject.name.removesuffix(subject.path.suffix)}.png", sheet)
+    report = SelfReport(settings, tuple(videos), tuple(sorted_rows([*rows, *over_all(rows)])), tuple(left_out))
     if out is not None:
         _write(Path(out) / "self.json", report)
     return report
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What all videos are measured with."""
+
+    settings: SelfEvaluation
+    contenders: tuple[Contender, ...]
+    device: torch.device | str
+    cache: Cache
+    model: AnnyBody
+    scorer: Scorer
+
+    def held_apart(self, subject: Subject, max_frames: int | None, person: PersonChoice) -> HeldOutVideo:
+        """Photos and truth."""
+        settings, model, device = self.settings, self.model, self.device
+        if subject.prepared:
+            quality = SynthesisConfig(settings.size).background
+            return hold_out_clip(subject.path, settings, model, max_frames, device, quality)
+        return hold_out(subject.path, settings, model, self.cache, max_frames, person, device)
+
+    def measured(self, name: str, video: HeldOutVideo) -> tuple[VideoFacts, list[Row], UInt8[np.ndarray, "H W 3"]]:
+        """Synthesize, compare, and draw a sheet."""
+        settings, cache, truth = self.settings, self.cache, video.truth
+        logger.info("%s: sources %s, targets %s", name, list(video.sources), list(video.targets[::2]))
+        synthesis, place = SynthesisConfig(settings.size), video.background
+        bank = prepare_bank(video.photos, self.model, synthesis, background=place, device=self.device, cache=cache)
+        banks = [(c.name, _with_renderer(bank, c, synthesis)) for c in self.contenders]
+        if settings.personalize:
+            banks += _personal(self.contenders, banks, settings, synthesis, cache)
+        results = {contender: truth.synthesized(bank) for contender, bank in banks}
+        still = truth.temporal_error(torch.zeros_like(truth.pictures.images))
+        rows = []
+        for contender, made in results.items():
+            scores = mean_scores(self.scorer(made, truth.pictures, truth.landmarks, truth.seen))
+            rows.append(Row(name, contender, scores, more=(truth.temporal_error(made.images), still)))
+        facts = VideoFacts(name, video.frames, video.sources, video.targets, still)
+        return facts, rows, contact_sheet_of(banks[0][1], video, results)
 
 
 def _with_renderer(bank: SourceBank, contender: Contender, synthesis: SynthesisConfig) -> SourceBank:
@@ -205,5 +251,6 @@ def _write(path: Path, report: SelfReport) -> None:
         {"video": row.group, "model": row.model, **asdict(row.scores), "temporal": row.more[0], "still": row.more[1]}
         for row in report.rows
     ]
-    text = json.dumps({"settings": asdict(report.settings), "videos": facts, "rows": rows}, indent=2)
+    whole = {"settings": asdict(report.settings), "videos": facts, "rows": rows, "left_out": report.left_out}
+    text = json.dumps(whole, indent=2)
     path.write_text(text + "\n", encoding="utf-8")

@@ -9,10 +9,11 @@ Layout::
         images/000012.jpg       a square around the person in frame 12
         mattes/000012.png       opacity of the person, 255 = person
         backgrounds/000012.jpg  the same square without the person
-        bodies.safetensors      shape, poses, cameras in the squares' pixels, faces
+        bodies.safetensors      shape, poses, cameras in the squares' pixels, landmarks, faces, where the squares are
         sheet.jpg               to look at
 
-Reading needs torch, Pillow and safetensors only.
+Reading needs torch, Pillow and safetensors only. Clips of the first version are read too; they do not say where their
+squares are in the frames.
 """
 
 import json
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor
 
@@ -31,9 +32,12 @@ from liquidwarp.weights import load_tensors
 
 __all__ = ["CLIP_FORMAT", "KINDS", "Clip", "ClipFacts", "find_clips"]
 
-CLIP_FORMAT = "liquidwarp-clip-1"
+CLIP_FORMAT = "liquidwarp-clip-2"
+_OLD_FORMAT = "liquidwarp-clip-1"
 KINDS: Mapping[str, str] = {"images": ".jpg", "mattes": ".png", "backgrounds": ".jpg"}
 """Folders of pictures and their suffixes."""
+_OLD_CORNERS = [0, 1, 3, 2, 4]
+"""The first version had the corners of the right eye the other way round."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,12 @@ class ClipFacts:
     """How it was made."""
     version: str
     """Of the package that made it."""
+    format: str = CLIP_FORMAT
+    """Which files and tensors there are."""
 
     def to_json(self) -> str:
         """The file's text."""
-        return json.dumps({"format": CLIP_FORMAT, **asdict(self)}, indent=2) + "\n"
+        return json.dumps({"format": self.format, **asdict(self)}, indent=2) + "\n"
 
     @staticmethod
     def read(path: Path) -> "ClipFacts":
@@ -76,8 +82,8 @@ class ClipFacts:
             raise WeightsNotFoundError(f"{path.parent}: expected a prepared clip with a {path.name}. Prepare it again.")
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            if values.pop("format") != CLIP_FORMAT:
-                raise ValueError("another format")
+            if values["format"] not in (CLIP_FORMAT, _OLD_FORMAT):
+                raise ValueError(f"format {values['format']!r}")
             values["frames"], values["notes"] = tuple(values["frames"]), tuple(values["notes"])
             return ClipFacts(**values)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -97,9 +103,18 @@ class Clip:
     translation: Float[Tensor, "T 2"]
     """Of the root joint [px], in the stored squares."""
     face_landmarks: Float[Tensor, "T 5 2"]
-    """Eye corners and nose as detected [px]; see :class:`liquidwarp.learn.datasets.Faces`."""
+    """Eye corners and nose as detected [px]; see :func:`liquidwarp.gan.crops.align_faces`."""
     face_seen: Float[Tensor, "T"]
     """1 where the face looks at the camera and was detected."""
+    landmarks: Float[Tensor, "T 33 2"] | None = None
+    """The body's as detected [px]; see :data:`liquidwarp.recover.detections.BODY_LANDMARKS`. These and what follows are
+    None in clips of the first version."""
+    visibility: Float[Tensor, "T 33"] | None = None
+    """Of the landmarks [0, 1]."""
+    squares: Int64[Tensor, "T 3"] | None = None
+    """Where the stored squares are in the frames: left, top, side [px]."""
+    frame_sizes: Int64[Tensor, "T 2"] | None = None
+    """(width, height) of the frames or photos [px]."""
 
     @staticmethod
     def load(folder: Path) -> "Clip":
@@ -111,7 +126,9 @@ class Clip:
         """
         facts = ClipFacts.read(folder / "clip.json")
         path = folder / "bodies.safetensors"
-        tensors, _ = load_tensors(path, CLIP_FORMAT)
+        tensors, _ = load_tensors(path, facts.format)
+        if facts.format == _OLD_FORMAT and "face_landmarks" in tensors:
+            tensors["face_landmarks"] = tensors["face_landmarks"][:, _OLD_CORNERS]
         try:
             return Clip(folder, facts, **tensors)
         except TypeError as error:

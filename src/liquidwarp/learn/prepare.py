@@ -168,8 +168,11 @@ def _is_whole(out: Path, facts: ClipFacts) -> bool:
                 known = ClipFacts.read(folder / name)
             except LiquidWarpError:
                 break
-            if (known.digest, known.kind, known.settings) == (facts.digest, facts.kind, facts.settings):
-                return name == "clip.json"
+            same = (known.digest, known.kind, known.settings) == (facts.digest, facts.kind, facts.settings)
+            if same and name == "clip.json":
+                return True
+            if same and known.format == facts.format:
+                return False
             break
     if (folder / "clip.json").exists() or (folder / "clip.json.part").exists():
         for name in ("clip.json", "clip.json.part", "bodies.safetensors", "sheet.jpg"):
@@ -297,20 +300,17 @@ def _background(
 
 
 def _bodies(material: _Material, crops: Sequence[Crop], folder: Path, facts: ClipFacts, size: int) -> Clip:
-    """Bodies and faces in the pixels of the squares."""
+    """Bodies, landmarks and faces in the pixels of the squares."""
     recovery = material.recovery
     body = recovery.body[torch.tensor(material.frames)]
-    local = _in_crops(body, crops)
-    landmarks, seen = [], []
-    for index, (frame, crop) in enumerate(zip(material.frames, crops, strict=True)):
-        found = recovery.detection(frame)
-        corner = torch.tensor([crop.left, crop.top], dtype=torch.float32)
-        points = (found.face_xy[0, list(EYES_AND_NOSE)] - corner) * crop.factor
-        span = (points[0] - points[3]).norm()
-        inside = bool(((points > 0) & (points < size)).all())
-        landmarks.append(points)
-        seen.append(float(found.face_score[0] > 0.5 and inside and span > _LEAST_EYE_SPAN * local.camera.scale[index]))
-    camera = local.camera
+    camera = _in_crops(body, crops).camera
+    found = [recovery.detection(frame) for frame in material.frames]
+    corners = torch.tensor([[crop.left, crop.top] for crop in crops], dtype=torch.float32)[:, None]
+    factors = torch.tensor([crop.factor for crop in crops])[:, None, None]
+    faces = (torch.cat([f.face_xy[:, list(EYES_AND_NOSE)] for f in found]) - corners) * factors
+    span = (faces[:, 0] - faces[:, 2]).norm(dim=-1)
+    inside = ((faces > 0) & (faces < size)).all((1, 2))
+    seen = (torch.cat([f.face_score for f in found]) > 0.5) & inside & (span > _LEAST_EYE_SPAN * camera.scale)
     return Clip(
         folder,
         facts,
@@ -318,8 +318,12 @@ def _bodies(material: _Material, crops: Sequence[Crop], folder: Path, facts: Cli
         body.rel_rotmats,
         camera.scale,
         camera.translation,
-        torch.stack(landmarks),
-        torch.tensor(seen),
+        faces,
+        seen.float(),
+        (torch.cat([f.xy for f in found]) - corners) * factors,
+        torch.cat([f.visibility for f in found]),
+        torch.tensor([[crop.left, crop.top, crop.side] for crop in crops]),
+        torch.tensor([f.image_size for f in found]),
     )
 
 

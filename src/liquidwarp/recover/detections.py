@@ -24,8 +24,9 @@ BODY_LANDMARKS = (
 )
 """BlazePose's 33 landmarks in its order."""
 
-EYES_AND_NOSE = (263, 362, 133, 33, 2)
-"""Of the face mesh: the person's left eye's outer and inner corner, the right eye's inner and outer, below the nose."""
+EYES_AND_NOSE = (263, 362, 33, 133, 2)
+"""Of the face mesh: the person's left eye's outer and inner corner, the right eye's, below the nose; the order of
+:func:`liquidwarp.gan.crops.align_faces`."""
 
 
 @dataclass(frozen=True)
