@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from liquidwarp.errors import WeightsCorruptError
-from liquidwarp.personal.changes import Change, changed_copy, difference, merge_low_rank, prepare_tuned
+from liquidwarp.personal.changes import (
+    Change,
+    changed_copy,
+    difference,
+    low_rank_factors,
+    merge_low_rank,
+    prepare_tuned,
+)
 
 
 def nudged(network, names, rank=None):
@@ -87,3 +94,18 @@ def test_low_rank_additions_begin_with_nothing_and_become_plain_weights(plain_ne
     factors = [name for name in change.tensors if name.endswith("/up")]
     assert factors
     assert all(change.tensors[name].shape[1] == 2 for name in factors)
+
+
+def test_known_factors_give_the_same_change_as_the_search_for_them(plain_network):
+    network = copy.deepcopy(plain_network)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in prepare_tuned(network, "low-rank", rank=2):
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    moved, factors = merge_low_rank(network), low_rank_factors(network)
+    assert all(name in moved for name in factors)
+    searched, known = (difference(plain_network.state_dict(), moved, 2, each) for each in (None, factors))
+    assert searched.tensors.keys() == known.tensors.keys()
+    assert any(name.removesuffix("/up") in factors for name in known.tensors if name.endswith("/up"))
+    for name, values in searched.dense().items():
+        torch.testing.assert_close(known.dense()[name], values, atol=2e-4, rtol=0)

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 from liquidwarp.errors import WeightsCorruptError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 
-__all__ = ["Change", "changed_copy", "difference", "merge_low_rank", "prepare_tuned"]
+__all__ = ["Change", "changed_copy", "difference", "low_rank_factors", "merge_low_rank", "prepare_tuned"]
 
 _DECODER = ("up_quarter", "up_half", "up_full", "heads")
 
@@ -75,6 +75,17 @@ def merge_low_rank(generator: LiquidWarpingGenerator) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
+@torch.no_grad()
+def low_rank_factors(generator: LiquidWarpingGenerator) -> dict[str, tuple[Tensor, Tensor]]:
+    """The two thin matrices whose product was added to each weight, by the weight's name in a plain network."""
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, layer in generator.named_modules():
+        if isinstance(layer, _LowRank):
+            stem = name.replace(".parametrizations.weight.0", ".weight")
+            found[stem] = (layer.up.detach().clone(), layer.down.detach().clone())
+    return found
+
+
 @dataclass(frozen=True)
 class Change:
     """How a tuned network differs from the one it came from."""
@@ -97,13 +108,19 @@ class Change:
         return whole
 
 
-def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor], rank: int = 0) -> Change:
+def difference(
+    before: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    rank: int = 0,
+    factors: Mapping[str, tuple[Tensor, Tensor]] | None = None,
+) -> Change:
     """What was changed between two states of a network.
 
     Args:
         before: The pretrained weights.
         after: The tuned ones.
         rank: Keep each convolution's change as a product of this rank, if that is smaller; 0: whole.
+        factors: From :func:`low_rank_factors`: weights whose changes are known to be such products need no search.
     """
     kept: dict[str, Tensor] = {}
     for name, old in before.items():
@@ -112,13 +129,28 @@ def difference(before: Mapping[str, Tensor], after: Mapping[str, Tensor], rank: 
             continue
         matrix = change.flatten(1) if change.dim() > 1 else change[None]
         if rank > 0 and rank * sum(matrix.shape) < 0.9 * matrix.numel():
-            left, size, right = torch.linalg.svd(matrix, full_matrices=False)
+            known = (factors or {}).get(name)
+            left, size, right = (
+                torch.linalg.svd(matrix, full_matrices=False)
+                if known is None
+                else _svd_of_product(*(factor.float().cpu() for factor in known))
+            )
             root = size[:rank].sqrt()
             kept[f"{name}/up"] = (left[:, :rank] * root).half().contiguous()
             kept[f"{name}/down"] = (root[:, None] * right[:rank]).half().contiguous()
         else:
             kept[name] = change.half().contiguous()
     return Change(kept)
+
+
+def _svd_of_product(
+    up: Float[Tensor, "O R"], down: Float[Tensor, "R I"]
+) -> tuple[Float[Tensor, "O K"], Float[Tensor, "K"], Float[Tensor, "K I"]]:
+    """The singular values and vectors of ``up @ down`` by those of a small matrix."""
+    left, of_left = torch.linalg.qr(up)
+    right, of_right = torch.linalg.qr(down.T)
+    turn, size, other = torch.linalg.svd(of_left @ of_right.T, full_matrices=False)
+    return left @ turn, size, other @ right.T
 
 
 def changed_copy(generator: LiquidWarpingGenerator, change: Change) -> LiquidWarpingGenerator:

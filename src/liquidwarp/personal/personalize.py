@@ -22,7 +22,7 @@ from liquidwarp.errors import LiquidWarpError, WeightsCorruptError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.learn.players import Judges
-from liquidwarp.personal.changes import Change, changed_copy, difference
+from liquidwarp.personal.changes import Change, changed_copy
 from liquidwarp.personal.exam import Exam, Marks
 from liquidwarp.personal.lessons import draw_lesson
 from liquidwarp.personal.material import PLANS, Material
@@ -147,7 +147,6 @@ def personalise(
         _resume(checkpoint, tuner, state)
     start = exam.marks(pretrained)
     window = max(32, 8 * round(plan.window * size / 8))
-    told = watch or (lambda moment: None)
     try:
         while state.step < steps and not _hopeless(state, plan.check_every, config.patience):
             person = state.step % len(people)
@@ -160,12 +159,14 @@ def personalise(
             state.step += 1
             preview = None
             if state.step % plan.check_every == 0 or state.step == steps:
-                _check(state, tuner, pretrained, exam, start, config.rank, keeps_photos)
-                preview = exam.preview(pretrained, keeps_photos, changed_copy(pretrained, state.change), state)
+                _check(state, tuner, pretrained, exam, start, keeps_photos)
+                if watch is not None:
+                    preview = exam.preview(pretrained, keeps_photos, changed_copy(pretrained, state.change), state)
                 if checkpoint is not None:
                     _keep(checkpoint, tuner, state)
-            score = state.history[-1][1] if state.history else 1.0
-            told(Moment(state.step, steps, score, state.best, preview))
+            if watch is not None:
+                score = state.history[-1][1] if state.history else 1.0
+                watch(Moment(state.step, steps, score, state.best, preview))
     except KeyboardInterrupt:
         _log.info("Cancelled at step %d; the best so far is kept.", state.step)
         return state.result(finished=False)
@@ -178,11 +179,10 @@ def _check(
     pretrained: LiquidWarpingGenerator,
     exam: "_Board",
     start: tuple[Marks, Marks],
-    rank: int,
     keeps_photos: bool,
 ) -> None:
     """Sit the exam with what would be kept; keep it if it is the best, or as good and newer."""
-    change = difference(pretrained.state_dict(), tuner.tuned(), rank)
+    change = tuner.change(pretrained)
     marks = exam.marks(changed_copy(pretrained, change))
     scores = [mark.relative_to(start[keeps_photos]) for mark in marks]
     keeps = scores[True] <= scores[False]

@@ -6,7 +6,8 @@ Paper:
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -27,11 +28,13 @@ from liquidwarp.gan.losses import (
     total_variation,
 )
 from liquidwarp.learn.players import Judges
-from liquidwarp.personal.changes import merge_low_rank, prepare_tuned
+from liquidwarp.personal.changes import Change, difference, low_rank_factors, merge_low_rank, prepare_tuned
 from liquidwarp.personal.lessons import Lesson
 from liquidwarp.personal_config import PersonalizeConfig
 
 __all__ = ["Tuner"]
+
+T = TypeVar("T")
 
 _LOW_RANK_RATE = 5.0
 _WARMUP = 10
@@ -117,12 +120,21 @@ class Tuner:
 
     def tuned(self) -> dict[str, Tensor]:
         """The state of a plain network with the averaged weights."""
+        return self._averaged(merge_low_rank)
+
+    def change(self, pretrained: LiquidWarpingGenerator) -> Change:
+        """What was learned, with the averaged weights, as it is kept."""
+        factors = self._averaged(low_rank_factors)
+        return difference(pretrained.state_dict(), self.tuned(), self.config.rank, factors)
+
+    def _averaged(self, look: Callable[[LiquidWarpingGenerator], T]) -> T:
+        """What is seen of the generator while its weights are the averaged ones."""
         current: list[Tensor] = [parameter.detach() for parameter in self.parameters]
         kept = [values.clone() for values in current]
         torch._foreach_copy_(current, self.averaged)
-        state = merge_low_rank(self.generator)
+        seen = look(self.generator)
         torch._foreach_copy_(current, kept)
-        return state
+        return seen
 
     def _synthesize(self, lesson: Lesson, person: int) -> Synthesis:
         if not self.keeps_features or lesson.origin is None:
