@@ -137,7 +137,7 @@ def test_only_one_batch_is_ever_in_hand(bank):
         def fingerprint(self):
             return "recorder"
 
-        def render(self, targets, size, choice=None):
+        def render(self, targets, size, choice=None, heads=None):
             lengths.append(len(targets))
             return torch.zeros(len(targets), 3, *size), torch.zeros(len(targets), 1, *size)
 

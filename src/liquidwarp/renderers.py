@@ -20,6 +20,7 @@ from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.draw import seen_weight
 from liquidwarp.flow.extension import inflated_shell
+from liquidwarp.flow.head_choice import choose_heads, head_directions, head_weights
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.previous import choice_with_frame, with_frame
 from liquidwarp.flow.render import render_person
@@ -40,6 +41,7 @@ __all__ = [
     "common_outline",
     "drawn_flow",
     "head_mask",
+    "head_plan",
     "keep_colours",
     "keep_photos",
     "load_network",
@@ -53,7 +55,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 5
+_WAY = 6
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _RIM = 10 / 512
@@ -74,7 +76,11 @@ class Renderer(Protocol):
         ...
 
     def render(
-        self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
+        self,
+        targets: BodyParams,
+        size: tuple[int, int],
+        choice: Choice | None = None,
+        heads: Float[Tensor, "T K"] | None = None,
     ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
         """Draw the person in T poses, without a background.
 
@@ -82,11 +88,26 @@ class Renderer(Protocol):
             targets: Cameras in the pictures' pixels.
             size: Height and width of the pictures [px].
             choice: Which source gives which part.
+            heads: The share of each photo that may give the head, from :func:`head_plan`; None: the nearest one.
 
         Returns:
             The person's own colours, not multiplied by the opacity, and the opacity.
         """
         ...
+
+
+def head_plan(sources: FlowSources, targets: BodyParams) -> Float[Tensor, "T K"]:
+    """The share of each photo that may give the head in the frames of one video.
+
+    Args:
+        sources: The prepared photos, K of which may give the head.
+        targets: All frames of the video.
+    """
+    views = sources.heads
+    if len(views) < 2:
+        return views.penalty.new_ones(len(targets), len(views))
+    directions = head_directions(sources.model, targets.rel_rotmats).to(views.direction)
+    return head_weights(choose_heads(views, directions), len(views))
 
 
 @dataclass(frozen=True)
@@ -96,25 +117,48 @@ class TextureRenderer:
     sources: FlowSources
     atlas: TextureAtlas
     """The photos' colours merged in the body's UV layout, with what no photo shows made up."""
+    other_heads: tuple[TextureAtlas, ...] = ()
+    """The same where another than the first of the photos that may gives the head."""
 
     @staticmethod
     def of(sources: FlowSources) -> "TextureRenderer":
         """Prepare what the sources do not show; on the CPU."""
-        return TextureRenderer(sources, fill_atlas(sources.model, merge_texture(sources)))
+        model = sources.model
+        atlas = fill_atlas(model, merge_texture(sources))
+        others = [fill_atlas(model, merge_texture(sources.with_head(k))) for k in range(1, len(sources.heads))]
+        return TextureRenderer(sources, atlas, tuple(others))
 
     def to(self, device: torch.device | str) -> "TextureRenderer":
         """The same on another device."""
-        return TextureRenderer(self.sources.to(device), self.atlas.to(device))
+        others = tuple(atlas.to(device) for atlas in self.other_heads)
+        return TextureRenderer(self.sources.to(device), self.atlas.to(device), others)
 
     def fingerprint(self) -> str:
         """There is only one way of warping."""
         return f"texture-{_WAY}"
 
     def render(
-        self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
+        self,
+        targets: BodyParams,
+        size: tuple[int, int],
+        choice: Choice | None = None,
+        heads: Float[Tensor, "T K"] | None = None,
     ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
         """See :class:`Renderer`."""
-        return render_person(self.sources, targets, self.atlas, size, choice)
+        if not self.other_heads:
+            return render_person(self.sources, targets, self.atlas, size, choice)
+        if heads is None:
+            heads = torch.cat([head_plan(self.sources, targets[slice(t, t + 1)]) for t in range(len(targets))])
+        colours = self.atlas.colours.new_zeros(len(targets), 3, *size)
+        mattes = colours[:, :1].clone()
+        for view, atlas in enumerate((self.atlas, *self.other_heads)):
+            frames = (heads[:, view] > 0).nonzero()[:, 0].to(mattes.device)
+            if len(frames):
+                drawn = render_person(self.sources.with_head(view), targets[frames], atlas, size, choice)
+                share = heads[frames, view][:, None, None, None].to(mattes) * drawn[1]
+                colours.index_add_(0, frames, drawn[0] * share)
+                mattes.index_add_(0, frames, share)
+        return (colours / mattes.clamp(min=1e-4)).clamp(0, 1), mattes.clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -166,14 +210,23 @@ class NetworkRenderer:
         return f"{digest_of_tensors(*self.generator.state_dict().values())}-{way}"
 
     def render(
-        self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
+        self,
+        targets: BodyParams,
+        size: tuple[int, int],
+        choice: Choice | None = None,
+        heads: Float[Tensor, "T K"] | None = None,
     ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
         """See :class:`Renderer`; height and width in multiples of 8."""
-        flow = drawn_flow(self.sources, self.warp, targets, size, choice)
+        flow = drawn_flow(self.sources, self.warp, targets, size, choice, heads)
         return self._paint(flow, self.features)
 
     def render_after(
-        self, before: DrawnFrame, target: BodyParams, size: tuple[int, int], choice: Choice | None = None
+        self,
+        before: DrawnFrame,
+        target: BodyParams,
+        size: tuple[int, int],
+        choice: Choice | None = None,
+        heads: Float[Tensor, "1 K"] | None = None,
     ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
         """One frame that attends to the frame before as to one more photo (paper Sec. 3.3, temporal attention).
 
@@ -182,12 +235,13 @@ class NetworkRenderer:
             target: One body.
             size: Height and width of the picture [px].
             choice: Which source gives which part.
+            heads: See :meth:`render`.
         """
         photos = self.features.inputs.shape[1]
         joined = with_frame(self.sources, before.body, before.colours, before.opacity)
         chosen = choice_with_frame(choice, photos, before.colours.device)
         flow = compose_flow(joined, target, size, chosen)
-        colours, opacity = self.warp.render(target, size, choice)
+        colours, opacity = self.warp.render(target, size, choice, heads)
         flow = replace(flow, texture=colours, texture_matte=opacity)
         conditions = condition_maps(self.sources.model, inflated_shell(self.sources.model), before.body, size)
         with _precision(flow.grid.device, self.half):
@@ -274,6 +328,7 @@ def drawn_flow(
     targets: BodyParams,
     size: tuple[int, int],
     choice: Choice | None = None,
+    heads: Float[Tensor, "T K"] | None = None,
 ) -> TargetFlow:
     """What a network takes: the flow from all sources, and as its texture the picture that texture warping draws.
 
@@ -283,8 +338,9 @@ def drawn_flow(
         targets: T bodies, cameras in the pictures' pixels.
         size: Height and width of the pictures [px].
         choice: Which source gives which part.
+        heads: See :meth:`Renderer.render`.
     """
-    colours, opacity = warp.render(targets, size, choice)
+    colours, opacity = warp.render(targets, size, choice, heads)
     return replace(compose_flow(sources, targets, size, choice), texture=colours, texture_matte=opacity)
 
 

@@ -29,7 +29,7 @@ from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.recover.photos import SourcePhotos
-from liquidwarp.renderers import DrawnFrame, NetworkRenderer, Renderer, TextureRenderer, source_views
+from liquidwarp.renderers import DrawnFrame, NetworkRenderer, Renderer, TextureRenderer, head_plan, source_views
 
 __all__ = [
     "CutOut",
@@ -357,10 +357,12 @@ def _draw_batches(
 ) -> Iterator[_Drawn]:
     """The person's colours and opacity, frame by frame; cameras in the frames' windows."""
     batch = config.batch or (_GPU_BATCH if bank.device.type == "cuda" else 1)
+    heads = _head_plan(bank, targets)
     for first in range(start, len(targets), batch):
         with torch.inference_mode():
-            local = targets[slice(first, first + batch)].to(bank.device)
-            drawn = bank.renderer.render(local, (config.size, config.size), choice)
+            frames = slice(first, first + batch)
+            local = targets[frames].to(bank.device)
+            drawn = bank.renderer.render(local, (config.size, config.size), choice, heads[frames])
         yield from zip(*drawn, strict=True)
 
 
@@ -375,18 +377,25 @@ def _draw_in_turn(
     renderer, size = bank.renderer, (config.size, config.size)
     if not isinstance(renderer, NetworkRenderer):
         raise SettingError("temporal: only networks attend to the frame before; choose --renderer lite or base.")
+    heads = _head_plan(bank, targets)
     for first in range(start - start % _CHAIN, len(targets), _CHAIN):
         before: DrawnFrame | None = None
         for index in range(max(0, first - _WARM_UP), min(first + _CHAIN, len(targets))):
             with torch.inference_mode():
-                body = targets[slice(index, index + 1)].to(bank.device)
+                body, head = targets[slice(index, index + 1)].to(bank.device), heads[slice(index, index + 1)]
                 if before is None:
-                    colour, opacity = renderer.render(body, size, choice)
+                    colour, opacity = renderer.render(body, size, choice, head)
                 else:
-                    colour, opacity = renderer.render_after(before, body, size, choice)
+                    colour, opacity = renderer.render_after(before, body, size, choice, head)
                 before = DrawnFrame(body, colour, opacity)
             if index >= max(first, start):
                 yield colour[0], opacity[0]
+
+
+def _head_plan(bank: SourceBank, targets: BodyParams) -> Float[Tensor, "T K"]:
+    """Which photo gives the head of which frame, decided for all frames at once."""
+    warp = bank.renderer.warp if isinstance(bank.renderer, NetworkRenderer) else bank.renderer
+    return head_plan(warp.sources if isinstance(warp, TextureRenderer) else bank.sources, targets)
 
 
 def _cut_out(

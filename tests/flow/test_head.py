@@ -7,7 +7,7 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.head import head_shares, mirror_gain, twin_vertices
+from liquidwarp.flow.head import _likeness, _sharpness, mirror_gain, twin_vertices
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies, rest_coordinates
 from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
@@ -99,8 +99,26 @@ def test_what_one_photo_shows_of_a_face_no_other_gives(anny, twins):
 
 
 def test_photos_from_behind_keep_what_they_see(anny):
-    visible = torch.ones(1, len(anny.vertex_part))
-    away = torch.tensor([0.0, 0.0, 1.0]).expand(1, len(anny.vertex_part), 3)
-    shown, lent = head_shares(anny, visible, away, visible)
-    assert torch.equal(shown, visible)
-    assert torch.equal(lent, visible)
+    sources = photographed(anny, symmetric(anny)[None], 3.1)
+    behind = twin_vertices(anny).head & (rest_coordinates(anny)[:, 2] > 0.13)
+    assert len(sources.heads) == 0
+    assert (sources.body[0, 0, behind, 2] > 0.9).float().mean() > 0.3
+
+
+def test_a_face_unlike_the_others_is_no_good(anny):
+    face = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))[None].expand(3, -1, -1, -1).clone()
+    face[1] = face[1].flip(-1)
+    places = torch.rand(1, 40, 2, generator=torch.Generator().manual_seed(1)).expand(3, -1, -1) * 1.6 - 0.8
+    likeness = _likeness(face, places, torch.ones(3, 40))
+    assert likeness[0] == likeness[2] == 1
+    assert likeness[1] < 0.7
+    assert torch.equal(_likeness(face[:2], places[:2], torch.ones(2, 40)), torch.ones(2))
+
+
+def test_a_blurred_face_is_no_good(anny):
+    sharp = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    blurred = torch.nn.functional.avg_pool2d(sharp, 5, 1, 2, count_include_pad=False)
+    places = torch.rand(1, 60, 2, generator=torch.Generator().manual_seed(1)).expand(2, -1, -1) * 1.6 - 0.8
+    sharpness = _sharpness(torch.cat([blurred, sharp]), places, torch.ones(2, 60))
+    assert sharpness[0] < 0.4
+    assert sharpness[1] > 0.95

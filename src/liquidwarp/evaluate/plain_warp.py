@@ -58,7 +58,11 @@ class PlainWarp:
         return "warp"
 
     def render(
-        self, targets: BodyParams, size: tuple[int, int], choice: Choice | None = None
+        self,
+        targets: BodyParams,
+        size: tuple[int, int],
+        choice: Choice | None = None,
+        heads: Float[Tensor, "T K"] | None = None,
     ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
         """See :class:`liquidwarp.renderers.Renderer`."""
         flow = compose_flow(self.sources, targets, size, choice)

@@ -2,23 +2,27 @@
 
 Two photos of a face never fit together: expression, light and a few pixels of the fit differ, and a seam down a face is
 what a viewer sees first. So one photo gives all that it shows of the head and, as heads are nearly symmetric, the
-mirror image of that; other photos give what is left, such as the back of the head.
+mirror image of that; other photos give what is left, such as the back of the head. Which photo that is may differ from
+picture to picture (:mod:`liquidwarp.flow.head_choice`).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from liquidwarp.body.model import BodyModel
+from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.extension import smooth_on_mesh
+from liquidwarp.flow.head_choice import HeadViews, head_directions, no_head_views, select_views
 from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["Twins", "head_shares", "mirror_gain", "twin_vertices"]
+__all__ = ["Twins", "head_shares", "head_views", "head_worth", "mirror_gain", "twin_vertices"]
 
 _ENDS = ("left_hand", "right_hand", "left_foot", "right_foot")
 _FACING = (0.1, 0.45)
@@ -36,6 +40,10 @@ _ALIKE = 0.4
 _FAINT = 0.002
 """Farther away than this little of the known places' weight reaches, nothing is made brighter or darker."""
 _DARK = 0.03
+_ENOUGH_PHOTOS = 3
+"""With fewer photos of a face nobody can say which one differs."""
+_UNLIKE = 0.1
+"""A face whose colours differ from the others' by this share of its mean is half as good."""
 
 
 @dataclass(frozen=True)
@@ -67,36 +75,110 @@ def twin_vertices(model: BodyModel) -> Twins:
     return Twins(index, member, head, face)
 
 
+def head_worth(
+    twins: Twins, visible: Float[Tensor, "S V"], normals: Float[Tensor, "S V 3"], inside: Float[Tensor, "S V"]
+) -> Float[Tensor, "S V"]:
+    """How well each photo shows each place [0, 1], such that it could be shown from another side too.
+
+    Args:
+        twins: From :func:`twin_vertices`.
+        visible: How well each photo sees each vertex [0, 1].
+        normals: Unit normals in the photos' camera frames.
+        inside: 0 where a vertex falls outside of the person or on the outline, else 1.
+    """
+    return visible * inside * _smoothstep(-normals[..., 2], *_FACING)
+
+
 def head_shares(
-    model: BodyModel, visible: Float[Tensor, "S V"], normals: Float[Tensor, "S V 3"], inside: Float[Tensor, "S V"]
+    model: BodyModel, twins: Twins, worth: Float[Tensor, "S V"], inside: Float[Tensor, "S V"], giver: int
 ) -> tuple[Float[Tensor, "S V"], Float[Tensor, "S V"]]:
     """How much of what each photo of one person sees may be shown, such that one photo gives the head.
 
     Args:
         model: The body.
-        visible: How well each photo sees each vertex [0, 1].
-        normals: Unit normals in the photos' camera frames.
+        twins: From :func:`twin_vertices`.
+        worth: From :func:`head_worth`.
         inside: 0 where a vertex falls outside of the person or on the outline, else 1.
+        giver: The photo that gives the head.
 
     Returns:
-        What may be shown: 1, but 0 on the head where the chosen photo shows a place much worse than its twin, and in
-        the other photos where the chosen one shows the place or its twin. And what may be lent to hidden places: the
-        same, less what is seen at a grazing angle. Both are 1 everywhere if no photo shows the face.
+        What may be shown: 1, but 0 on the head where the giver shows a place much worse than its twin, and in the
+        other photos where the giver shows the place or its twin. And what may be lent to hidden places: the same, less
+        what is seen at a grazing angle.
     """
-    twins = twin_vertices(model)
-    share = torch.ones_like(visible)
-    worth = visible * inside * _smoothstep(-normals[..., 2], *_FACING)
-    shown = worth[:, twins.face].mean(1) if bool(twins.face.any()) else worth.new_zeros(len(worth))
-    best = int(shown.argmax())
-    if float(shown[best]) < _LEAST:
-        return share, share
-    own, mirrored = worth[best], worth[best, twins.index]
+    share = torch.ones_like(worth)
+    own, mirrored = worth[giver], worth[giver, twins.index]
     given = (twins.head & (torch.maximum(own, mirrored) > _SEEN)).to(own.dtype)
     left = 1 - smooth_on_mesh(given[None, :, None], model.faces, _SEAM)[0, :, 0]
     share[:, twins.head] = ((left - 0.5) * 2).clamp(0, 1)[twins.head]
-    share[best] = torch.where(twins.head, 1 - _smoothstep(mirrored - own, *_DEFICIT), 1)
+    share[giver] = torch.where(twins.head, 1 - _smoothstep(mirrored - own, *_DEFICIT), 1)
     share = torch.where(twins.head, share * inside, share)
     return share, torch.where(twins.head, share * worth, share)
+
+
+def head_views(
+    model: BodyModel,
+    bodies: BodyParams,
+    colours: Float[Tensor, "S 3 H W"],
+    body: Float[Tensor, "S V 4"],
+    normals: Float[Tensor, "S V 3"],
+    clear: Float[Tensor, "S V"],
+    inside: Float[Tensor, "S V"],
+) -> HeadViews:
+    """The photos of one person that may give the head, and what all photos show if one of them does.
+
+    Args:
+        model: The body.
+        bodies: The S fitted bodies.
+        colours: The photos, RGB in [0, 1].
+        body: Per vertex NDC position (x, y), visibility and preference.
+        normals: Unit normals in the photos' camera frames.
+        clear: Visibility, but 0 near other limbs.
+        inside: 0 where a vertex falls outside of the person or on the outline, else 1.
+    """
+    twins, visible = twin_vertices(model), body[..., 2]
+    if not bool(twins.face.any()):
+        return no_head_views(visible)
+    worth = head_worth(twins, visible, normals, inside)
+    face = worth[:, twins.face]
+    places = body[:, twins.face, :2]
+    quality = _sharpness(colours, places, face) * _likeness(colours, places, face)
+    directions = head_directions(model, bodies.rel_rotmats)
+    source, penalty = select_views(face.mean(1), quality, directions, _LEAST)
+    if len(source) == 0:
+        return no_head_views(visible)
+    shares = [head_shares(model, twins, worth, inside, giver) for giver in source.tolist()]
+    shown, lent = (torch.stack(part) for part in zip(*shares, strict=True))
+    return HeadViews(source, directions[source], penalty, visible * shown, clear * lent)
+
+
+def _sharpness(
+    colours: Float[Tensor, "S 3 H W"], places: Float[Tensor, "S K 2"], worth: Float[Tensor, "S K"]
+) -> Float[Tensor, "S"]:
+    """How strong each photo's edges are where it shows the face, relative to the strongest there of any [0, 1]."""
+    light = F.pad(colours.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    right, down = (light[..., 1:-1, 2:] - light[..., 1:-1, :-2]), (light[..., 2:, 1:-1] - light[..., :-2, 1:-1])
+    edges = F.avg_pool2d((right.square() + down.square()).sqrt(), 5, 1, 2)
+    found = sample_at(edges, places)[:, 0] * (worth > _SEEN)
+    strongest = torch.where(worth > _SEEN, found.amax(0), 0).sum(1)
+    return torch.where(strongest > 0, found.sum(1) / strongest.clamp(min=1e-6), 1)
+
+
+def _likeness(
+    colours: Float[Tensor, "S 3 H W"], places: Float[Tensor, "S K 2"], worth: Float[Tensor, "S K"]
+) -> Float[Tensor, "S"]:
+    """How much each photo's face looks like that of most photos [0, 1]; 1 where there are too few to tell.
+
+    One that differs is blurred, covered by something, in another light, or its body does not fit.
+    """
+    seen = worth > _SEEN
+    if len(seen) < _ENOUGH_PHOTOS:
+        return torch.ones_like(worth[:, 0])
+    found = sample_at(F.avg_pool2d(colours, 3, 1, 1, count_include_pad=False), places).transpose(1, 2)
+    found = torch.where(seen[..., None], found, torch.nan)
+    found = found / found.nanmean(1, keepdim=True).clamp(min=_DARK)
+    unlike = (found - found.nanmedian(0).values).abs().mean(-1).nanmean(1)
+    return torch.where(seen.any(1), 1 / (1 + unlike / _UNLIKE), 0)
 
 
 def mirror_gain(

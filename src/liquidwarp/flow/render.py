@@ -14,6 +14,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.atlas import TextureAtlas
 from liquidwarp.flow.compose import Choice, compose_layers
 from liquidwarp.flow.draw import draw_layers
+from liquidwarp.flow.sheets import shown_sheets
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.raster import Raster
@@ -71,7 +72,7 @@ def render_person(
     """
     colours, mattes = [], []
     for t in range(len(targets)):
-        surface = project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)])
+        surface = shown_sheets(sources, project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)]))
         composition = compose_layers(sources, surface, size, choice)
         colour, matte = draw_layers(composition, atlas.sample(_uv(sources, composition.body.layer.raster)))
         kept = without_specks(matte)

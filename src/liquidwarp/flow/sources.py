@@ -15,7 +15,8 @@ from liquidwarp.errors import ShapeError
 from liquidwarp.flow.contamination import own_colours, skin_of_an_arm
 from liquidwarp.flow.extension import Extension, join_extensions, smooth_on_mesh
 from liquidwarp.flow.hands import hidden_hands
-from liquidwarp.flow.head import head_shares
+from liquidwarp.flow.head import head_views
+from liquidwarp.flow.head_choice import HeadViews, no_head_views
 from liquidwarp.flow.light import even_light
 from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
@@ -85,6 +86,14 @@ class FlowSources:
     """Unit normals of the body in the sources' camera frames."""
     person: Int64[Tensor, "S"]
     """Whose photo each is, where several people lend each other parts; else 0."""
+    heads: HeadViews
+    """Photos that may give the head; ``body`` and ``clear`` are as if the first of them did."""
+
+    def with_head(self, view: int) -> "FlowSources":
+        """The same photos of one person (G = 1), of which that with this index into ``heads`` gives the head."""
+        body = self.body.clone()
+        body[0, ..., 2] = self.heads.visible[view]
+        return replace(self, body=body, clear=self.heads.clear[view][None], heads=self.heads[slice(view, view + 1)])
 
     def to(self, device: torch.device | str) -> "FlowSources":
         """The same values on another device."""
@@ -129,10 +138,10 @@ def prepare_sources(
     raster = rasterize(surface.body, model.faces, *images.shape[-2:])
     even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
     inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
-    shown, lent = head_shares(model, cleaned.body[0, ..., 2], cleaned.normals[0], inside)
-    body = cleaned.body.clone()
-    body[0, ..., 2] *= shown
-    return replace(cleaned, colours=even, body=body, clear=cleaned.clear * real * lent[None])
+    clear = cleaned.clear * real
+    heads = head_views(model, bodies, even[0], cleaned.body[0], cleaned.normals[0], clear[0], inside)
+    complete = replace(cleaned, colours=even, clear=clear, heads=heads)
+    return replace(complete.with_head(0), heads=heads) if len(heads) else complete
 
 
 def prepare_plain_sources(
@@ -250,6 +259,7 @@ def prepare_source_batch(
         around=around.view(people, sources, -1, 4),
         normals=surface.normals.view(people, sources, -1, 3),
         person=torch.zeros(sources, dtype=torch.long, device=images.device),
+        heads=no_head_views(seen.view(people, sources, -1)[0]),
     )
 
 

@@ -1,0 +1,62 @@
+"""Halos are flat: from the edge they are not drawn, and around the head only the giver's."""
+
+from copy import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.flow.conftest import box_params
+
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.halo import halo
+from liquidwarp.flow.head_choice import HeadViews
+from liquidwarp.flow.sheets import edge_on, shown_sheets
+from liquidwarp.flow.sources import prepare_plain_sources
+from liquidwarp.flow.surface import project_bodies
+
+SIZE = 64
+
+
+@pytest.fixture
+def sources(box_body):
+    """Two photos of the boxes in something wide."""
+    bodies = box_params((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    mattes = torch.zeros(2, 1, SIZE, SIZE)
+    mattes[:, :, 8:56, 14:58] = 1
+    return prepare_plain_sources(box_body, halo(box_body, bodies, mattes), bodies, torch.rand(2, 3, SIZE, SIZE), mattes)
+
+
+def seen_from(sources, yaw):
+    return project_bodies(sources.model, sources.extension, box_params((0.0, 0.0, 0.0), turn=(0.0, yaw, 0.0)))
+
+
+@pytest.mark.parametrize(("yaw", "shown"), [(0.0, True), (0.6, True), (1.5, False), (1.64, False), (3.1, True)])
+def test_sheets_are_not_drawn_from_their_edge(sources, yaw, shown):
+    surface = seen_from(sources, yaw)
+    assert len(sources.extension.faces) > 50
+    assert float(edge_on(sources.extension, surface).median()) == float(shown)
+    before, after = (float((s.torn < 1).float().mean()) for s in (surface, shown_sheets(sources, surface)))
+    assert before > 0.9
+    assert after > 0.85 if shown else after < 0.15
+
+
+def test_closed_things_are_drawn_from_everywhere(sources):
+    never_torn = torch.full_like(sources.extension.max_edge, torch.inf)
+    closed = replace(sources, extension=replace(sources.extension, max_edge=never_torn))
+    surface = seen_from(closed, 1.5)
+    assert torch.equal(shown_sheets(closed, surface).torn, surface.torn)
+
+
+def test_only_the_giver_of_the_head_has_a_halo_around_it(sources):
+    head = replace(sources.extension, part=torch.full_like(sources.extension.part, PARTS.index("head")))
+    part = torch.full_like(sources.model.vertex_part, PARTS.index("head"))
+    visible = sources.body[..., 2]
+    views = HeadViews(torch.tensor([1]), torch.tensor([[0.0, 0, -1]]), torch.zeros(1), visible, visible)
+    model = copy(sources.model)
+    model.vertex_part = part
+    given = replace(sources, model=model, extension=head, heads=views)
+    owner = head.owner[head.faces[:, 0]]
+    left_out = shown_sheets(given, seen_from(given, 0.0)).torn[0] > 1
+    assert torch.equal(left_out, owner == 0)
+    from_behind = shown_sheets(given, seen_from(given, 3.1)).torn[0] > 1
+    assert not bool(from_behind.any())
