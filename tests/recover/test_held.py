@@ -174,3 +174,39 @@ def test_the_fit_does_without_the_ball_and_goes_on_after_a_kill(
     again, _ = fit_video(seen.detections, pictures, model, config, cache, "key")
     assert torch.equal(again.body.rel_rotmats, whole.body.rel_rotmats)
     assert torch.equal(again.body.betas, whole.body.betas)
+
+
+def test_a_ball_that_hardly_leaves_its_place_is_found(model: AnnyBody, truth: Truth, person: list[np.ndarray]) -> None:
+    """Of a short clip's frames 55 in 100 show it on the same thigh."""
+    often = range(8, 28)
+    pictures, seen, balls = with_ball(truth, person, often, still=True)
+    held = find_held(pictures, seen.detections, truth.body, model)
+    assert held is not None
+    for index in range(FRAMES):
+        ball = cv2.resize(balls[index].astype(np.uint8), (192, 256), interpolation=cv2.INTER_AREA) > 0
+        found = held.whole[index]
+        assert found.any() == (index in often)
+        assert (found & ball).sum() >= 0.55 * ball.sum()  # where the body hides its own skin nothing is strange
+        assert (found & ~ball).sum() <= 0.1 * ball.sum()
+
+
+def test_a_ball_beside_one_hand_is_no_skin(model: AnnyBody, truth: Truth, person: list[np.ndarray]) -> None:
+    pictures, seen, _ = with_ball(truth, person, HELD)
+    wrist = truth.detections.xy[:, 15]
+    masks = [seen.detections.masks[index].copy() for index in range(FRAMES)]
+    for index in range(0, FRAMES, 2):
+        disc = np.zeros(pictures[index].shape[:2], np.uint8)
+        x, y = wrist[index].tolist()
+        cv2.circle(disc, (round(x) + 12, round(y) + 12), 16, 1, -1)
+        pictures[index] = np.where(disc[..., None] > 0, np.array(WHITE, np.uint8), pictures[index])
+        masks[index] |= cv2.resize(disc, masks[index].shape[::-1], interpolation=cv2.INTER_AREA) > 0
+    detections = replace(seen.detections, masks=PackedMasks.pack(np.stack(masks)))
+    held = find_held(pictures, detections, truth.body, model)
+    assert held is not None
+    assert all(held.whole[index].any() for index in HELD)
+
+
+@pytest.mark.parametrize("dark", [range(12), range(18), range(24)])
+def test_another_light_is_no_thing(model: AnnyBody, truth: Truth, person: list[np.ndarray], dark: range) -> None:
+    pictures = [(frame * 0.5).astype(np.uint8) if index in dark else frame for index, frame in enumerate(person)]
+    assert find_held(pictures, truth.detections, truth.body, model) is None

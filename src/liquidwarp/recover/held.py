@@ -1,8 +1,9 @@
 """Things that a filmed person holds or that pass in front of the person: a ball, a cup. They are in the mask, too.
 
-Such a thing covers a place of the body in the minority of the frames, and its colours are none that the video usually
-shows there (usual_colours.py). Only broad, compact pieces count, so hair, hems and errors of the fit stay. What is held
-in most of the frames at the same place counts as clothes; white balls at white shoes are not told apart.
+Such a thing covers a place of the body in fewer frames than the clothes there are seen in, and its colours are none
+that the video usually shows there (usual_colours.py). Only broad, compact pieces count, so hair, hems and errors of the
+fit stay. What is held in most of the frames at the same place counts as clothes; white balls at white shoes are not
+told apart.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,16 +25,20 @@ _SAMPLES = 64
 """Frames from which it is learned what is usual, and in which a first look is taken."""
 _FEWEST = 16
 """Frames with a person; fewer say nothing."""
-_STRANGE = 0.35
-"""A colour is strange where fewer of the frames show it."""
-_UNUSUAL = 0.6
+_STRANGE = 0.65
+"""A colour is strange where it is less than so many times as frequent as the most usual one."""
+_UNUSUAL = 0.8
 """Around a strange piece so many are enough,"""
 _AROUND = 0.08
 """this far [m]."""
 _RADIUS = 0.035
 """Of the largest disc in a piece, at least [m]."""
 _AREA = 0.008
-"""Of a piece, at least [m^2]."""
+"""Of a piece, at least [m^2],"""
+_LARGEST = 0.13
+"""and at most: as large as a trunk, it is clothes in another light."""
+_OTHER_LIGHT = 0.2
+"""A frame in which more of the person than this share is strange is lit in another way."""
 _SPREAD = 4.0
 """Area of a piece in such discs, at most."""
 _RIM = 0.012
@@ -100,14 +105,17 @@ def _usual_without_strange(views: Sequence[ColouredFrame], patches: BodyPatches)
 def strange_things(frame: ColouredFrame, usual: UsualColours) -> Bool[np.ndarray, "H W"]:
     """Broad, compact pieces of the mask with colours that are not usual there."""
     rarity = usual.of_pixels(frame)
-    pieces = _opened(frame, _closed(frame.person & (rarity < _STRANGE)))
-    kept = np.zeros_like(pieces)
+    strange = frame.person & (rarity < _STRANGE)
+    kept = np.zeros_like(strange)
+    if strange.sum() > _OTHER_LIGHT * frame.person.sum():
+        return kept
+    pieces = _opened(frame, _closed(strange))
     count, labels = cv2.connectedComponents(pieces.astype(np.uint8))
     for label in range(1, count):
         piece = labels == label
         area = piece.sum() / frame.pixels_per_metre**2
         radius = float(_depth(frame, piece).max())
-        kept |= piece & (area >= _AREA) & (area <= _SPREAD * np.pi * radius**2)
+        kept |= piece & (_AREA <= area <= min(_LARGEST, _SPREAD * np.pi * radius**2))
     if not kept.any():
         return kept
     grown = frame.person & (rarity < _UNUSUAL) & (frame.distance(kept) < _AROUND)

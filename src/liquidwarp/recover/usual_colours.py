@@ -1,9 +1,10 @@
 """Which colours a video usually shows on each place of the body, and which pixels of a frame are none of them.
 
 Method: the skin is divided into patches; every patch has a histogram of colours in each of some frames. A colour is
-usual on a patch as often as that patch or one beside it shows it, so the fit may be off by the size of a patch. What
-hands, hair and faces are made of is usual everywhere, because arms and hair hide other parts where the fit does not
-know it; what feet are made of is usual near feet.
+usual on a patch as often as that patch or one beside it shows it, so the fit may be off by the size of a patch; how
+often is counted against the most usual colour there, so that light which changes half-way makes nothing strange. What
+both hands, hair and faces are made of is usual everywhere, because arms and hair hide other parts where the fit does
+not know it; what feet are made of is usual near feet.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,9 @@ _OFTEN = 0.4
 """and share of the frames from which on the colour is its own."""
 _NEAR_FEET = 0.12
 """[m]"""
-_EVERYWHERE = (("hand", "lower_arm"), ("head",), ("face",))
+_ARMS = (("left_hand", "left_lower_arm"), ("right_hand", "right_lower_arm"))
+"""A thing is beside one of them for long, seldom beside both."""
+_EVERYWHERE = (*_ARMS, ("head",), ("face",))
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class UsualColours:
     """How often each colour is seen on each patch."""
 
     share: Float[np.ndarray, "P B"]
-    """Of the frames that see it [0, 1]."""
+    """Of the frames that see it, against the most usual colour of the patch [0, 1]."""
     everywhere: Bool[np.ndarray, "B"]
     """Colours of hands, hair and face."""
     on_feet: Float[np.ndarray, "B"]
@@ -168,11 +171,10 @@ class UsualColours:
         own = shown.sum(0) / np.maximum(times, _RARELY * len(frames))[:, None]
         own[times < _LEAST_FRAMES] = 0
         share = np.stack([own[beside].max(0) for beside in patches.beside])
+        share /= np.maximum(share.max(1, keepdims=True), 1e-9)
         share[times < _LEAST_FRAMES] = 1
-        common = of_groups > _COMMON * np.maximum(of_groups.sum(2, keepdims=True), 1)
-        everywhere: np.ndarray = np.any(_with_neighbours(common.mean(0) > _OFTEN), axis=0)
         feet = patches.named(("foot",))
-        return UsualColours(share, everywhere, own[feet].max(0), feet)
+        return UsualColours(share, _everywhere(of_groups), own[feet].max(0), feet)
 
     def of_pixels(self, frame: ColouredFrame) -> Float[np.ndarray, "H W"]:
         """How usual the colour of each pixel is where it is [0, 1]."""
@@ -180,6 +182,19 @@ class UsualColours:
         near_feet = frame.distance(frame.covered & self.feet[frame.patch]) < _NEAR_FEET
         with_feet: np.ndarray = np.where(near_feet, np.maximum(usual, self.on_feet[frame.colour]), usual)
         return with_feet
+
+
+def _everywhere(of_groups: Float[np.ndarray, "T G B"]) -> Bool[np.ndarray, "B"]:
+    """Colours that hair or face often have, or both arms; an arm that is hardly seen has no say."""
+    pixels = of_groups.sum(2, keepdims=True)
+    seen = pixels >= _LEAST_PIXELS
+    times = seen.sum(0)
+    often = ((of_groups > _COMMON * pixels) & seen).sum(0) > _OFTEN * np.maximum(times, _RARELY * len(of_groups))
+    own = _with_neighbours(often & (times >= _LEAST_FRAMES))
+    arms = slice(0, len(_ARMS))
+    of_arms = np.where(times[arms].min() >= _LEAST_FRAMES, own[arms].all(0), own[arms].any(0))
+    everywhere: np.ndarray = of_arms | own[len(_ARMS) :].any(0)
+    return everywhere
 
 
 def _spread(patch: Int64[np.ndarray, "H W"], covered: Bool[np.ndarray, "H W"]) -> Int64[np.ndarray, "H W"]:
