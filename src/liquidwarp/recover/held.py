@@ -29,7 +29,7 @@ _STRANGE = 0.65
 """A colour is strange where it is less than so many times as frequent as the most usual one."""
 _UNUSUAL = 0.8
 """Around a strange piece so many are enough,"""
-_AROUND = 0.08
+_AROUND = 0.1
 """this far [m]."""
 _RADIUS = 0.035
 """Of the largest disc in a piece, at least [m]."""
@@ -118,7 +118,8 @@ def strange_things(frame: ColouredFrame, usual: UsualColours) -> Bool[np.ndarray
         kept |= piece & (_AREA <= area <= min(_LARGEST, _SPREAD * np.pi * radius**2))
     if not kept.any():
         return kept
-    grown = frame.person & (rarity < _UNUSUAL) & (frame.distance(kept) < _AROUND)
+    unusual = usual.of_pixels(frame, shoes=False) < _UNUSUAL  # a white ball does not end at white shoes
+    grown = frame.person & unusual & (frame.distance(kept) < _AROUND)
     whole = kept | _opened(frame, _closed(grown | kept))
     things: np.ndarray = frame.person & (frame.distance(whole) < _RIM)
     return things

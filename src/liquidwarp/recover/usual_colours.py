@@ -176,9 +176,11 @@ class UsualColours:
         feet = patches.named(("foot",))
         return UsualColours(share, _everywhere(of_groups), own[feet].max(0), feet)
 
-    def of_pixels(self, frame: ColouredFrame) -> Float[np.ndarray, "H W"]:
-        """How usual the colour of each pixel is where it is [0, 1]."""
-        usual = np.maximum(self.share[frame.patch, frame.colour], self.everywhere[frame.colour])
+    def of_pixels(self, frame: ColouredFrame, shoes: bool = True) -> Float[np.ndarray, "H W"]:
+        """How usual the colour of each pixel is where it is [0, 1]; with ``shoes``, theirs are so all around feet."""
+        usual: np.ndarray = np.maximum(self.share[frame.patch, frame.colour], self.everywhere[frame.colour])
+        if not shoes:
+            return usual
         near_feet = frame.distance(frame.covered & self.feet[frame.patch]) < _NEAR_FEET
         with_feet: np.ndarray = np.where(near_feet, np.maximum(usual, self.on_feet[frame.colour]), usual)
         return with_feet
