@@ -9,7 +9,7 @@ from liquidwarp import cli
 from liquidwarp.cli import COMMANDS, Evaluate, Imitate, Train, Transfer, View, main, parse
 from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
 from liquidwarp.errors import MediaError, SettingError
-from liquidwarp.evaluation_commands import EvaluateRecover, EvaluateSelf, EvaluateSynthetic
+from liquidwarp.evaluation_commands import PROTOCOLS, EvaluateRecover, EvaluateSelf, EvaluateSynthetic
 from liquidwarp.options import Giver, parse_background, parse_wear
 from liquidwarp.weights import asset
 
@@ -152,8 +152,20 @@ def test_help_of_a_protocol(protocol, capsys):
     assert stop.value.code == 0
     shown = capsys.readouterr().out
     assert f"liquidwarp evaluate {protocol}" in shown
+    assert "examples:" in shown
     assert "--out" in shown
     assert ("--models" in shown) == (protocol != "recover")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_examples_of_protocols_can_be_parsed(protocol):
+    kind, examples = PROTOCOLS[protocol]
+    lines = [line.split() for line in examples.splitlines() if line.startswith("  liquidwarp")]
+    assert lines
+    for _, *arguments in lines:
+        command = parse(arguments)
+        assert isinstance(command, Evaluate)
+        assert isinstance(command.protocol, kind)
 
 
 def test_unknown_protocol_is_explained(capsys):

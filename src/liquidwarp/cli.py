@@ -17,7 +17,7 @@ import tyro
 
 from liquidwarp.commands import Imitate, Transfer, View
 from liquidwarp.errors import LiquidWarpError
-from liquidwarp.evaluation_commands import Evaluate
+from liquidwarp.evaluation_commands import PROTOCOLS, Evaluate
 from liquidwarp.live_commands import Live
 from liquidwarp.options import Device, Size
 from liquidwarp.parsing import read_arguments
@@ -179,10 +179,12 @@ docs/training.md tells more.""",
   liquidwarp train .lab/wardrobe --out runs/mine --preset lite --minutes 60
   liquidwarp train .lab/wardrobe --out runs/mine --preset lite --minutes 90 --size 512 --people 2
   liquidwarp train .lab/wardrobe --out runs/try --minutes 2 --settings loss.adversarial=0 num_sources=3
+  liquidwarp train --videos people --preset lite --init lite --out runs/own --minutes 60
   liquidwarp train .lab/wardrobe --videos people --config configs/videos.toml --out runs/mine
 
-The second line goes on with the first one's run, at the size of the product. The weights are then used by
---renderer runs/mine/weights of the other commands. docs/training.md is the recipe, also for several GPUs.""",
+The second line goes on with the first one's run, at the size of the product. Every few minutes a checkpoint, the
+weights and a sheet to look at are written, people_STEP.png. Other commands use the weights by
+--renderer runs/mine/weights. docs/training.md is the recipe, also for several GPUs.""",
     ),
     "evaluate": (
         Evaluate,
@@ -193,10 +195,12 @@ The second line goes on with the first one's run, at the size of the product. Th
   liquidwarp evaluate synthetic .lab/wardrobe --models texture runs/mine/weights --people 8 --out evaluation
   liquidwarp evaluate flicker out.mp4 dance.mp4
   liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation
+  liquidwarp evaluate self people --models texture lite runs/mine/weights --out evaluation
   liquidwarp evaluate self clip.mp4 --sources 4 --models lite --personalize --out evaluation
   liquidwarp evaluate personalize clip.mp4 --models lite --variants default transfer steps=200
 
-docs/results.md says what is measured and how to read the tables.""",
+"people" is what liquidwarp prepare made. docs/evaluate.md says which command measures what, docs/results.md
+how to read the tables.""",
     ),
     "doctor": (
         Doctor,
@@ -214,16 +218,21 @@ def parse(arguments: Sequence[str]) -> Command:
         SettingError: a typing mistake, with a hint.
     """
     chosen = arguments[0] if arguments else ""
+    known: dict[str, tuple[type[Any], str]] = dict(COMMANDS)
+    if chosen == "evaluate" and len(arguments) > 1 and arguments[1] in PROTOCOLS:
+        chosen = f"evaluate {arguments[1]}"  # a command of its own, so that its help has examples too
+        known[chosen] = PROTOCOLS[arguments[1]]
+        arguments = [chosen, *arguments[2:]]
     choices = [
         Annotated[kind, tyro.conf.subcommand(name, description=_description(kind, examples if name == chosen else ""))]
-        for name, (kind, examples) in COMMANDS.items()
+        for name, (kind, examples) in known.items()
     ]
     union: Any = Union[tuple(choices)]  # noqa: UP007 (made at run time)
-    command: Command = read_arguments(union, arguments, _ABOUT)
-    return command
+    command = read_arguments(union, arguments, _ABOUT)
+    return Evaluate(command) if chosen.startswith("evaluate ") else command
 
 
-def _description(kind: type[Command], examples: str) -> str:
+def _description(kind: type[Any], examples: str) -> str:
     """What a command does; with its examples only in its own help."""
     about = (kind.__doc__ or "").strip()
     return f"{about}\n\nexamples:{examples}" if examples else about

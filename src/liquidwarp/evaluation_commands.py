@@ -1,5 +1,6 @@
 """The commands that measure. Reading this imports neither torch nor a network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from liquidwarp.options import Device, check_inputs, check_numbers
 from liquidwarp.recover.choice import parse_choice
 
 __all__ = [
+    "PROTOCOLS",
     "Evaluate",
     "EvaluateFlicker",
     "EvaluatePersonalize",
@@ -177,6 +179,64 @@ class EvaluatePersonalize:
         device, cache = choose_device(self.device), Cache(enabled=self.cache)
         variants = self.variants or tuple(VARIANTS)
         print(evaluate_personalize(list(self.path), self.settings, variants, self.out, self.frames, device, cache))
+
+
+Measurement = EvaluateRecover | EvaluateTruth | EvaluateSynthetic | EvaluateFlicker | EvaluateSelf | EvaluatePersonalize
+PROTOCOLS: Mapping[str, tuple[type[Measurement], str]] = {
+    "recover": (
+        EvaluateRecover,
+        """
+  liquidwarp evaluate recover clip.mp4 photo.jpg --out evaluation
+  liquidwarp evaluate recover --empty landscapes
+
+docs/recover.md explains the columns.""",
+    ),
+    "truth": (
+        EvaluateTruth,
+        """
+  liquidwarp evaluate truth .lab/wardrobe --people 24
+
+docs/recover.md explains the tables.""",
+    ),
+    "synthetic": (
+        EvaluateSynthetic,
+        """
+  liquidwarp evaluate synthetic .lab/wardrobe --out evaluation
+  liquidwarp evaluate synthetic .lab/wardrobe --models texture base runs/mine/weights --sources 1 4 --people 32
+  liquidwarp evaluate synthetic .lab/wardrobe --models lite --personalize --people 4
+
+Everything about these people is known and the background is the true one: the figures are the network's alone.
+In the perceptual distance, which tells most, lower is better; docs/results.md explains the columns. With --out it
+writes synthetic.json and, per number of sources, a sheet: look at it before you believe a figure.""",
+    ),
+    "flicker": (
+        EvaluateFlicker,
+        """
+  liquidwarp evaluate flicker out.mp4 dance.mp4
+
+The driving video has a figure too: noise and blur. Compare with it. docs/results.md explains the columns.""",
+    ),
+    "self": (
+        EvaluateSelf,
+        """
+  liquidwarp evaluate self dance.mp4 --frames 64 --targets 6 --size 256 --models texture lite
+  liquidwarp evaluate self dance.mp4 walk.mp4 --out evaluation
+  liquidwarp evaluate self people --models texture lite runs/mine/weights --out evaluation
+  liquidwarp evaluate self dance.mp4 --models lite --personalize
+
+Begin with the first line: a minute or two. "people" is what liquidwarp prepare made. In the perceptual distance, which
+tells most, lower is better; "temporal" above "still" is flicker; docs/results.md explains the columns. With --out it
+writes self.json and a sheet per video: look at it before you believe a figure. docs/evaluate.md tells more.""",
+    ),
+    "personalize": (
+        EvaluatePersonalize,
+        """
+  liquidwarp evaluate personalize clip.mp4 --models lite --variants default transfer steps=200
+
+docs/personalize.md says what was found.""",
+    ),
+}
+"""Name: class, examples."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Prepare:
         found = prepare_clips(self.path, self.out, self.settings, Cache(enabled=self.cache))
         for name in found.made:
             print(f"Prepared: {found.folder / name}")
+        if found.made:
+            print("Look at the sheet.jpg of each, and delete the folders of clips whose bodies or mattes are wrong.")
         if found.kept:
             print(f"There already: {len(found.kept)}")
         if found.failures:
@@ -112,4 +114,7 @@ class Train:
         for name, scores in result.scores.items():
             figures = {key: value for key, value in asdict(scores).items() if value is not None}
             print(f"{name:8}", "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
-        print(f"{'Finished' if result.finished else 'To go on'} after {result.position.step} steps: {result.folder}")
+        if result.finished:
+            print(f"Finished after {result.position.step} steps. To use it: --renderer {result.folder / 'weights'}")
+        else:
+            print(f"Stopped after {result.position.step} steps. The same command goes on: {result.folder}")

@@ -14,6 +14,7 @@ from liquidwarp.gan.pretrained import load_discriminators, load_generator
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint
 from liquidwarp.learn.datasets import TrainingSample
+from liquidwarp.learn.log import TrainingLog
 from liquidwarp.learn.players import Judges, Pace, Players
 from liquidwarp.learn.report import write_png
 from liquidwarp.learn.settings import read_overrides
@@ -177,6 +178,44 @@ def test_run_leaves_log_sheet_weights_and_scores(tmp_path):
     assert result.scores["texture"].mask_iou > 0.3
     generator = load_generator(tmp_path / "weights")
     assert generator.config == TINY
+
+
+def test_a_run_can_be_watched_and_is_not_disturbed_by_it(tmp_path, monkeypatch):
+    """Weights and sheets appear while it goes on; the losses are those of a run that nobody watches."""
+    seen = []
+
+    def look(path, image):
+        seen.append((path.name, tuple(image.shape), load_generator(tmp_path / "watched" / "weights") is not None))
+
+    unwatched = train(tiny_run(tmp_path / "whole"))
+    monkeypatch.setattr("liquidwarp.learn.train.write_png", look)
+    watched = train(tiny_run(tmp_path / "watched", save_every_minutes=1e-9))
+    assert watched.losses == unwatched.losses
+    assert {name for name, _, _ in seen} == {f"people_{step:07d}.png" for step in range(1, 9)}
+    assert watched.position.seconds < 60
+
+
+def test_the_log_forgets_what_is_done_again(tmp_path):
+    """A killed part wrote steps beyond its checkpoint, and the last line is cut short."""
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({"step": step, "total": 1.0}) + "\n" for step in (1, 3, 5)) + '{"step": 6, "to')
+    with TrainingLog(tiny_run(tmp_path), 3, is_first=True) as log:
+        log.write(4, (1.0, 9.0, 0.0), 0.5, {"total": torch.tensor(2.0)})
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 3, 4]
+    assert rows[-1]["total"] == 2.0
+
+
+def test_lines_on_the_terminal_are_short(tmp_path, caplog):
+    caplog.set_level("INFO")
+    with TrainingLog(tiny_run(tmp_path), 0, is_first=True) as log:
+        terms = {name: torch.tensor(0.12345) for name in ("total", "person", "mask", "smooth_mask", "face")}
+        log.write(1, (0.0, 0.0, 0.0), 0.0, terms)
+        log.write(11, (20.0, 20.0, 5.0), 0.25, terms)
+    assert caplog.messages == [
+        "step 1  0 %  total 0.123  person 0.123",
+        "step 11  25 %  60 s left  0.5 steps/s  waiting for people 25 %  total 0.123  person 0.123",
+    ]
 
 
 def test_start_from_saved_weights(tmp_path):

@@ -1,22 +1,21 @@
 """Train the generator: ``liquidwarp train``, or ``python -m liquidwarp.learn.train`` where only torch is installed.
 
-A run is bounded by time (or steps), writes a log of JSON lines, checkpoints, contact sheets and, at its end, scores
-on held-out people and the averaged weights. The same command in the same folder goes on where it was left.
+A run is bounded by time (or steps), writes a log of JSON lines, every few minutes a checkpoint, a contact sheet and the
+averaged weights and, at its end, scores on held-out people. The same command in the same folder goes on where it was
+left.
 """
 
 import json
 import logging
-import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from liquidwarp.config import TrainConfig
 from liquidwarp.errors import SettingError
@@ -27,6 +26,7 @@ from liquidwarp.learn.checkpoint import Position, load_checkpoint, save_checkpoi
 from liquidwarp.learn.datasets import TrainingData, TrainingSample
 from liquidwarp.learn.feed import Feed, Places
 from liquidwarp.learn.gate import measure_gate
+from liquidwarp.learn.log import TrainingLog
 from liquidwarp.learn.mixture import load_data
 from liquidwarp.learn.players import Judges, Pace, Players
 from liquidwarp.learn.report import contact_sheet, evaluate_generator, write_png
@@ -36,8 +36,6 @@ from liquidwarp.learn.settings import read_overrides
 __all__ = ["TrainResult", "main", "train"]
 
 _log = logging.getLogger(__name__)
-
-_LOG_SECONDS = 10.0
 
 MakeData = Callable[[str], TrainingData]
 """From "train" or "test" to people; those of "test" are never trained on."""
@@ -87,6 +85,14 @@ class _Clock:
         self.waited += time.monotonic() - start
         return sample
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """What is done meanwhile is no training."""
+        entered = time.monotonic()
+        yield
+        if self.started is not None:
+            self.started += time.monotonic() - entered
+
     @property
     def part(self) -> float:
         """Seconds of this part."""
@@ -126,12 +132,17 @@ def train(config: TrainConfig, make_data: MakeData | None = None) -> TrainResult
     judges = Judges(config.loss, device, config.mixed_precision)
     players = Players(config.generator_config(), config.discriminator, judges, device, config.mixed_precision)
     position = _begin(config, players)
+    millions = sum(parameter.numel() for parameter in players.generator.parameters()) / 1e6
+    _log.info("%s, %.1f M parameters, %d px, %s, people: %s", config.preset, millions, config.size, device, config.data)
     is_first = distributed.rank() == 0
-    position, losses, finished = _run(config, players, partial(make_data, "train"), position, entered)
-    scores: dict[str, Scores] = {}
-    if is_first:
-        save_checkpoint(config.output / "checkpoint.safetensors", players, position)
-        scores = _report(config, players, make_data("test"), position, finished)
+    with TrainingLog(config, position.step, is_first) as log:
+        showcase = _Showcase(config, players, partial(make_data, "test"), log)
+        clock = _Clock(config, position.seconds, entered)
+        position, losses, finished = _run(config, showcase, partial(make_data, "train"), position, clock)
+        scores: dict[str, Scores] = {}
+        if is_first:
+            showcase.save(position, draw=not finished)
+            scores = _report(config, showcase, position, finished)
     distributed.finish()
     return TrainResult(config.output, position, finished, tuple(losses), scores)
 
@@ -158,21 +169,65 @@ def _begin(config: TrainConfig, players: Players) -> Position:
     return Position()
 
 
+class _Showcase:
+    """What can be seen of the averaged generator while a run goes on: its weights, and how it draws held-out people."""
+
+    def __init__(
+        self, config: TrainConfig, players: Players, make_test: Callable[[], TrainingData], log: TrainingLog
+    ) -> None:
+        self.config, self.players, self.log = config, players, log
+        self._make_test = make_test
+
+    @cached_property
+    def data(self) -> TrainingData:
+        """Held-out people."""
+        return self._make_test()
+
+    @cached_property
+    def first(self) -> TrainingSample:
+        """The same people on every sheet."""
+        return self.data.samples(0)[0]
+
+    def generator(self) -> LiquidWarpingGenerator:
+        """With the averaged weights."""
+        averaged = LiquidWarpingGenerator(self.config.generator_config())
+        averaged.load_state_dict(self.players.averaged)
+        averaged.eval().to(self.players.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return averaged
+
+    def save(self, position: Position, draw: bool = True) -> None:
+        """Checkpoint, weights and a sheet; the chance of later steps does not depend on it."""
+        config, players = self.config, self.players
+        devices = [players.device] if players.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            save_checkpoint(config.output / "checkpoint.safetensors", players, position)
+            averaged = self.generator()
+            notes = {"steps": str(position.step), "seconds": f"{position.seconds:.0f}", "data": config.data}
+            save_generator(config.output / "weights", averaged, notes=notes)
+            save_discriminators(config.output / "weights", players.discriminators)
+            if draw:
+                self.draw(averaged, [self.first], position.step)
+
+    def draw(self, averaged: LiquidWarpingGenerator, samples: Sequence[TrainingSample], step: int) -> None:
+        """A sheet as a file, and in TensorBoard."""
+        sheet = contact_sheet(averaged, samples, mixed_precision=self.config.mixed_precision)
+        write_png(self.config.output / f"people_{step:07d}.png", sheet)
+        self.log.picture(sheet, step)
+
+
 def _run(
     config: TrainConfig,
-    players: Players,
+    showcase: _Showcase,
     make_data: Callable[[], TrainingData],
     position: Position,
-    entered: float,
+    clock: _Clock,
 ) -> tuple[Position, list[float], bool]:
     """Train until the run or this part of it is over."""
     losses: list[float] = []
-    is_first = distributed.rank() == 0
-    log = _Log(config, is_first)
+    players, log, is_first = showcase.players, showcase.log, distributed.rank() == 0
     step = position.step
     places = Places(config.reuse, step, distributed.world_size(), distributed.rank())
     with Feed(make_data, places, players.device, config.render_processes) as feed:
-        clock = _Clock(config, position.seconds, entered)
         saved_at = clock.seconds
         try:
             while (progress := distributed.from_first(clock.progress(step), players.device)) < 1:
@@ -183,10 +238,12 @@ def _run(
                 step += 1
                 clock.start(players.device)
                 if step == config.steps or log.is_due(step, clock.part):
-                    losses.append(log.write(step, clock, progress, terms))
+                    times = (clock.part, clock.seconds, clock.waited)
+                    losses.append(log.write(step, times, clock.progress(step), terms))
                 if is_first and clock.seconds - saved_at > 60 * config.save_every_minutes:
                     saved_at = clock.seconds
-                    save_checkpoint(config.output / "checkpoint.safetensors", players, Position(step, clock.seconds))
+                    with clock.stopped():
+                        showcase.save(Position(step, saved_at))
         except KeyboardInterrupt:
             _log.info("stopped at step %d; the same command goes on from there", step)
     return Position(step, clock.seconds), losses, clock.progress(step) >= 1
@@ -204,86 +261,22 @@ def _pace(config: TrainConfig, step: int, progress: float) -> Pace:
     )
 
 
-def _open_board(config: TrainConfig) -> Any:
-    """TensorBoard's writer, or None where it is not wanted."""
-    if not config.tensorboard:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise SettingError("train.tensorboard: TensorBoard is missing; run 'pip install tensorboard'.") from error
-    return SummaryWriter(str(config.output / "tensorboard"))
-
-
-class _Log:
-    """JSON lines in ``log.jsonl``, and TensorBoard events where wanted."""
-
-    def __init__(self, config: TrainConfig, is_first: bool) -> None:
-        self._path = config.output / "log.jsonl" if is_first else None
-        self._board: Any = None
-        self._last: tuple[int, float, float] | None = None
-        self._every, self._written = config.log_every, -math.inf
-        if is_first:
-            config.output.mkdir(parents=True, exist_ok=True)
-            self._board = _open_board(config)
-
-    def is_due(self, step: int, seconds: float) -> bool:
-        """At a part's first step, then every so many steps and at least every ten seconds."""
-        return step % self._every == 0 or seconds - self._written > _LOG_SECONDS
-
-    def write(self, step: int, clock: _Clock, progress: float, terms: dict[str, Tensor]) -> float:
-        """Note one step; returns the total loss."""
-        numbers: list[float] = torch.stack(list(terms.values())).tolist()
-        values = dict(zip(terms, numbers, strict=True))
-        if not all(value == value and abs(value) < 1e6 for value in values.values()):
-            raise FloatingPointError(f"the losses left the finite numbers at step {step}: {values}")
-        self._written = clock.part
-        seconds = clock.seconds
-        row: dict[str, float] = {"step": step, "seconds": round(seconds, 2), "progress": round(progress, 4)}
-        if self._last is not None:
-            passed = max(seconds - self._last[1], 1e-6)
-            row["steps_per_second"] = round((step - self._last[0]) / passed, 2)
-            row["waiting"] = round((clock.waited - self._last[2]) / passed, 3)
-        self._last = (step, seconds, clock.waited)
-        if torch.cuda.is_available():
-            row["gigabytes"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-        row |= {name: round(value, 6) for name, value in values.items()}
-        if self._path:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            _log.info("%s", json.dumps(row))
-        if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
-            self._board.flush()
-        return values["total"]
-
-
-def _report(
-    config: TrainConfig, players: Players, data: TrainingData, position: Position, finished: bool
-) -> dict[str, Scores]:
-    """Weights, contact sheet and, at the run's end, scores of the averaged generator."""
-    averaged = LiquidWarpingGenerator(config.generator_config())
-    averaged.load_state_dict(players.averaged)
-    averaged.eval().to(players.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    notes = {"steps": str(position.step), "seconds": f"{position.seconds:.0f}", "data": config.data}
-    save_generator(config.output / "weights", averaged, notes=notes)
-    save_discriminators(config.output / "weights", players.discriminators)
-    count = config.eval_batches if finished else 1
-    samples = [data.samples(index)[0] for index in range(max(count, 1))]
-    sheet = contact_sheet(averaged, samples, mixed_precision=config.mixed_precision)
-    write_png(config.output / f"people_{position.step:07d}.png", sheet)
-    if (board := _open_board(config)) is not None:
-        board.add_image("people", sheet.clamp(0, 1).cpu(), position.step)
-        board.close()
+def _report(config: TrainConfig, showcase: _Showcase, position: Position, finished: bool) -> dict[str, Scores]:
+    """``report.json`` and, at the run's end, scores of the averaged generator."""
     scores: dict[str, Scores] = {}
+    gate = []
     if finished:
-        scores = evaluate_generator(averaged, samples, Scorer(players.judges.perceptual), config.mixed_precision)
+        averaged, data = showcase.generator(), showcase.data
+        samples = [data.samples(index)[0] for index in range(max(config.eval_batches, 1))]
+        scorer = Scorer(showcase.players.judges.perceptual)
+        scores = evaluate_generator(averaged, samples, scorer, config.mixed_precision)
+        gate = [asdict(row) for row in measure_gate(averaged, samples)]
+        showcase.draw(averaged, samples, position.step)
     facts = {
         "position": asdict(position),
         "finished": finished,
         "scores": {name: asdict(score) for name, score in scores.items()},
-        "gate": [asdict(row) for row in measure_gate(averaged, samples)] if finished else [],
+        "gate": gate,
         "config": asdict(config),
     }
     text = json.dumps(facts, indent=2, default=str) + "\n"
