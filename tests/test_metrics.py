@@ -56,6 +56,12 @@ def test_temporal_error_sees_flicker_and_not_a_constant_error() -> None:
     assert temporal_error(flicker, truth).item() == pytest.approx(0.1, abs=1e-6)
 
 
+def test_temporal_error_is_the_plain_one(pair: tuple[torch.Tensor, torch.Tensor]) -> None:
+    made, truth = (frames.numpy() for frames in pair)
+    expected = np.mean([np.abs(np.diff(made, axis=0) - np.diff(truth, axis=0))])
+    assert temporal_error(*pair).item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_box_region() -> None:
     matte = torch.zeros(2, 1, 20, 20)
     matte[0, 0, 5:15, 8:12] = 1
