@@ -5,6 +5,7 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.compose import compose_layers
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.hair import find_hair
@@ -13,9 +14,10 @@ from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.flow.surroundings import look_around
 from liquidwarp.flow.worn import worn_things
-from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
+from liquidwarp.geometry.warp import sample_at
 
 SIZE = (256, 256)
 DOWN = {"upperarm01_L": (0.0, 0.0, 0.45), "upperarm01_R": (0.0, 0.0, -0.45)}
@@ -170,3 +172,26 @@ def test_an_open_coat_shorts_and_no_halo_are_no_skirt(anny):
     assert worn_things(anny, body, tensor(image), matte)
     plain = prepare_sources(anny, no_extension(anny), body, tensor(image), matte)
     assert len(plain.extension.faces) == 0
+
+
+def test_no_skin_shows_through_a_skirt(anny):
+    body = params(anny, **DOWN)
+    image, matte, _ = with_skirt(anny, body)
+    sources = sources_of(anny, body, image, matte)
+    texture = fill_atlas(anny, merge_texture(sources))
+    uv = anny.uv.new_zeros(len(anny.vertex_part), 2)
+    uv[anny.faces.reshape(-1)] = anny.uv[anny.face_uv.reshape(-1)]
+    colours = sample_at(texture.colours, pixels_to_ndc(uv[None], 1, 1))[0]
+    surface = project_bodies(anny, sources.extension, body)
+    hips, knees = joint(anny, body, "upperleg01.L")[1], joint(anny, body, "lowerleg01.L")[1]
+    place = (surface.body[0, :, 1] - hips) / (knees - hips)
+    leg = (anny.vertex_part == PARTS.index("left_upper_leg")) & (colours.sum(0) > 0)
+    covered = leg & (place > 0.1) & (place < 0.5)
+    below = leg & (place > 0.8)
+    back = surface.normals[0, :, 2] > 0.3
+    for side in (~back, back):
+        assert like(colours[:, None], RED)[0][covered & side].float().mean() > 0.9
+        assert like(colours[:, None], SKIN)[0][below & side].float().mean() > 0.9
+    tube = (sources.extension.recess < 0).nonzero()[:, 0]
+    assert len(tube) > 100
+    assert sources.extension.recess[tube].amax() <= -0.02

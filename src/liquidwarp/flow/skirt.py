@@ -51,6 +51,8 @@ _OVAL = 0.65
 """From front to back it measures at most so much of its width: a fit fills skirts with thighs that are too deep."""
 _MARGIN = 0.98
 """The tube is a little narrower than the outline: beyond it there is no colour, and front and back would part."""
+_BEFORE = 0.03
+"""A leg that sticks out of the tube by less than this stays behind it [m]."""
 _ARMS = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("upper_arm", "lower_arm", "hand"))
 
 FloatArray = npt.NDArray[np.float64]
@@ -275,7 +277,7 @@ def skirt_tube(
         faces=torch.as_tensor(faces, device=device),
         part=torch.as_tensor(np.where(side, second, first), device=device),
         owner=torch.full_like(anchor, source),
-        recess=torch.zeros_like(pixels[:, 0]),
+        recess=torch.full_like(pixels[:, 0], -_BEFORE),
         max_edge=torch.full((len(faces),), torch.inf, dtype=dtype, device=device),
     )
 

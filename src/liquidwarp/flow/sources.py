@@ -29,7 +29,7 @@ from liquidwarp.flow.visibility import (
     farthest_nearby,
     within_limbs,
 )
-from liquidwarp.flow.worn import without_worn, worn_things
+from liquidwarp.flow.worn import Worn, without_worn, worn_things
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.warp import sample_at
@@ -124,11 +124,12 @@ def prepare_sources(
     surface = project_bodies(model, extension, bodies)
     if len(surface) != sizes["S"]:
         raise ShapeError(f"bodies: expected one per image, {sizes['S']}, got {len(surface)}.")
-    masks = None
-    if bool((extension.owner >= 0).any()) and (worn := worn_things(model, bodies, images, mattes)):
+    worn = None
+    if bool((extension.owner >= 0).any()) and (found := worn_things(model, bodies, images, mattes)):
+        worn = found
         extension = join_extensions([without_worn(extension, surface.extension, worn.masks), worn.extension])
-        surface, masks = project_bodies(model, extension, bodies), worn.masks[None]
-    prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], masks)
+        surface = project_bodies(model, extension, bodies)
+    prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], worn)
     cleaned = _without_strange_colours(prepared, surface, images, mattes)
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
@@ -218,11 +219,11 @@ def prepare_source_batch(
     surface: ProjectedSurface,
     images: Float[Tensor, "G S 3 H W"],
     mattes: Float[Tensor, "G S 1 H W"],
-    worn: Float[Tensor, "G S 1 H W"] | None = None,
+    worn: Worn | None = None,
 ) -> FlowSources:
     """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s.
 
-    Where something is ``worn`` before the limbs (:mod:`liquidwarp.flow.worn`), the photo does not show them.
+    Where something is ``worn`` before the limbs (:mod:`liquidwarp.flow.worn`), one person's photos do not show them.
     """
     people, sources, _, height, width = images.shape
     raster = rasterize(surface.body, model.faces, height, width)
@@ -233,7 +234,7 @@ def prepare_source_batch(
     seen = seen * (_matte_at(near_matte, surface.body) > 0.5)
     if worn is not None:
         limb = ~torch.isin(model.vertex_part, torch.tensor([PARTS.index(part) for part in _TRUNK], device=seen.device))
-        hidden = _matte_at(dilate(worn.flatten(0, 1), round(_EDGE * height)), surface.body) > _HIDDEN
+        hidden = _matte_at(worn.hidden_limbs(round(_EDGE * height)), surface.body) > _HIDDEN
         seen = seen * ~(limb & hidden)
     points = surface.extension - F.pad(extension.recess[:, None], (2, 0))
     normals = surface.normals.index_select(1, extension.anchor)
@@ -246,7 +247,7 @@ def prepare_source_batch(
     margin = max(1, round(_ERODE * height))
     fringe = _fringe(flat_matte, raster.covered[:, None], margin)
     if worn is not None:
-        fringe = torch.maximum(fringe, flat_matte * worn.flatten(0, 1))
+        fringe = torch.maximum(fringe, flat_matte * worn.masks)
     colours = grow_colours(images.flatten(0, 1), _own_pixels(flat_matte))
     return FlowSources(
         model=model,

@@ -1,7 +1,8 @@
 """What hangs before the body and not on the limb behind it: long hair over an arm, a skirt around both legs.
 
-The body's surface does not show these things: where they are, a photo says nothing of the limb behind them. They are
-meshes of their own, joined to the person's extension, that hang on the trunk.
+They are meshes of their own, joined to the person's extension, that hang on the trunk. Where hair is, a photo says
+nothing of the arm behind it. Legs and hips in a skirt take its colours, so that no made-up skin shows where they are
+thicker than the skirt; at its hem the photo says nothing of them.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.extension import Extension, join_extensions, no_extension
 from liquidwarp.flow.hair import find_hair
+from liquidwarp.flow.masks import dilate
 from liquidwarp.flow.skirt import find_skirt, legs_of, skirt_tube
 from liquidwarp.flow.surroundings import Surroundings, at_rest, look_around, on_body
 from liquidwarp.geometry.raster import rasterize
@@ -32,6 +34,8 @@ _AROUND = 0.03
 """So far around an arm its hair goes on over the chest [m]."""
 _LEAST = 0.0015
 """Less hair than this on the arms is left as it is [m2]."""
+_HEM = 0.05
+"""So far above a skirt's hem the legs' colours are not its own [m]."""
 _SOFT = 0.7
 """Softness of the edge between hair and skin [px]."""
 
@@ -43,6 +47,17 @@ class Worn:
     extension: Extension
     masks: Float[Tensor, "S 1 H W"]
     """Where it is, 1 = there; with soft edges."""
+    skirts: Float[Tensor, "S 1 H W"]
+    """Where it is a skirt, but a little above its hem: a leg is not level with it all around."""
+
+    def hidden_limbs(self, reach: int) -> Float[Tensor, "S 1 H W"]:
+        """Where limbs are hidden, or mixed with what hangs before them.
+
+        Args:
+            reach: So far around it colours are mixed [px].
+        """
+        around = dilate(self.masks, reach)
+        return around * (1 - self.skirts)
 
     def __bool__(self) -> bool:
         return len(self.extension.faces) > 0
@@ -63,7 +78,7 @@ def worn_things(
         mattes: Opacity of the person, 1 = person.
     """
     singles = [bodies[slice(i, i + 1)] for i in range(len(bodies))] if isinstance(bodies, BodyParams) else bodies
-    meshes, masks = [no_extension(model)], torch.zeros_like(mattes)
+    meshes, masks, skirts = [no_extension(model)], torch.zeros_like(mattes), torch.zeros_like(mattes)
     for source, body in enumerate(singles):
         rest = model.rest(body.betas[None])
         posed = model.pose(rest, body.rel_rotmats)
@@ -79,8 +94,10 @@ def worn_things(
         skirt = find_skirt(picture, around, legs_of(model, body, posed, mattes.shape[-2]))
         if skirt is not None:
             meshes.append(skirt_tube(model, body, rest, posed, around, skirt, source))
+            above_hem = _above_hem(skirt.mask, round(_HEM * around.scale))
+            skirts[source, 0] = _soft(above_hem, skirts) * (1 - masks[source, 0])
             masks[source, 0] = torch.maximum(masks[source, 0], _soft(skirt.mask, masks))
-    return Worn(join_extensions(meshes), masks)
+    return Worn(join_extensions(meshes), masks, skirts)
 
 
 def without_worn(extension: Extension, points: Float[Tensor, "S E 3"], masks: Float[Tensor, "S 1 H W"]) -> Extension:
@@ -103,6 +120,13 @@ def without_worn(extension: Extension, points: Float[Tensor, "S E 3"], masks: Fl
 def _soft(mask: Bool[np.ndarray, "H W"], like: Tensor) -> Float[Tensor, "H W"]:
     blurred = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _SOFT)
     return torch.as_tensor(blurred, dtype=like.dtype, device=like.device)
+
+
+def _above_hem(skirt: Bool[np.ndarray, "H W"], rows: int) -> Bool[np.ndarray, "H W"]:
+    """Where the skirt goes on for so many rows below."""
+    lower = np.zeros_like(skirt)
+    lower[: len(skirt) - rows] = skirt[rows:]
+    return skirt & lower
 
 
 def _over_arms(hair: Bool[np.ndarray, "H W"], around: Surroundings) -> Bool[np.ndarray, "H W"]:
