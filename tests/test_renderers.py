@@ -1,8 +1,9 @@
 """How the photos' pixels and the network's come together."""
 
+import pytest
 import torch
 
-from liquidwarp.renderers import common_outline, keep_photos
+from liquidwarp.renderers import common_outline, keep_photos, soft_outline
 from liquidwarp.types import TargetFlow
 
 
@@ -53,3 +54,17 @@ def test_holes_and_tatters_of_the_warp_are_gone():
     assert (opacity[..., 20:30, 24:30] == 1).all()
     assert (opacity[..., 10:20, 52:60] == 0).all()
     assert torch.equal(opacity[..., :40], own[..., :40])
+
+
+def test_a_known_person_s_outline_is_its_network_s_a_little_soft():
+    own, warped, tattered = (
+        _bar(16, right).repeat_interleave(4, -1).repeat_interleave(4, -2) for right in (40, 41, 41)
+    )
+    tattered[..., 40:80, 220:240] = 1
+    row = soft_outline(own, warped)[0, 0, 128]
+    assert torch.allclose(row[70:155], torch.tensor(1.0))
+    assert (row[:60] == 0).all()
+    assert 0.02 < float(row[63]) < 0.2
+    assert float(row[163]) < 0.3 < float(row[160]) < 0.5 < float(row[159]) < 1
+    assert float(row.sum()) == pytest.approx(96 + 0.3 * 4, abs=0.01), "a part of what the warp adds"
+    assert torch.equal(soft_outline(own, tattered), soft_outline(own, warped))

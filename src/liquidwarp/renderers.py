@@ -4,6 +4,7 @@ Paper:
     Liu et al. 2021, Sec. 3.3: the generator; texture warping is the paper's baseline and the draft quality here.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -45,6 +46,7 @@ __all__ = [
     "keep_colours",
     "keep_photos",
     "load_network",
+    "soft_outline",
     "source_views",
 ]
 
@@ -55,7 +57,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 6
+_WAY = 7
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _RIM = 10 / 512
@@ -65,6 +67,10 @@ _WITHIN, _BEYOND = 8 / 512, 14 / 512
 that the network rounded off stay."""
 _DECISION = 1.6
 """How much steeper than their mean the common outline is."""
+_WARPED = 0.3
+"""Share of the warp's outline in that of a network that knows the person."""
+_EDGE = 0.58 / 256
+"""How soft that outline is [standard deviation, relative to the picture's height], as in photos."""
 
 
 @runtime_checkable
@@ -185,8 +191,8 @@ class NetworkRenderer:
     """Compute in half precision where the device is an NVIDIA GPU."""
     keeps_photos: bool = True
     """Show the photos' own pixels where one shows the place; else all is the network's."""
-    keeps_colours: bool = False
-    """Otherwise mix in their colours alone, in the network's outline: a network that knows the person draws it best."""
+    knows_person: bool = False
+    """Otherwise, of a network that was tuned to the person: take all colours and most of the outline from it."""
 
     @staticmethod
     @torch.no_grad()
@@ -197,16 +203,16 @@ class NetworkRenderer:
         warp: TextureRenderer,
         half: bool = False,
         keeps_photos: bool = True,
-        keeps_colours: bool = False,
+        knows_person: bool = False,
     ) -> "NetworkRenderer":
         """Encode the sources; everything on one device."""
         with _precision(views.images.device, half):
             features = generator.encode(SourceBatch.of(views))
-        return NetworkRenderer(sources, generator, features, warp, half, keeps_photos, keeps_colours)
+        return NetworkRenderer(sources, generator, features, warp, half, keeps_photos, knows_person)
 
     def fingerprint(self) -> str:
         """The network's weights, as personalisation changes them."""
-        way = f"{self.half}-{self.keeps_photos}-{self.keeps_colours}-{_WAY}"
+        way = f"{self.half}-{self.keeps_photos}-{self.knows_person}-{_WAY}"
         return f"{digest_of_tensors(*self.generator.state_dict().values())}-{way}"
 
     def render(
@@ -259,7 +265,7 @@ class NetworkRenderer:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
             return keep_photos(flow, colour, opacity)
-        return (keep_colours(flow, colour), opacity) if self.keeps_colours else (colour, opacity)
+        return (colour, soft_outline(opacity, flow.texture_matte)) if self.knows_person else (colour, opacity)
 
 
 def keep_photos(
@@ -292,10 +298,31 @@ def common_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W
         own: The network's opacity.
         warped: Of what texture warping draws.
     """
+    mean = (((own + warped) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)  # a plain mean would be a ghost
+    return _near(own, mean)
+
+
+def soft_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
+    """The outline of a network that knows the person, with a little of the warp's, as soft as in photos.
+
+    Args:
+        own: The network's opacity.
+        warped: Of what texture warping draws.
+    """
+    outline = _near(own, torch.lerp(own, warped, _WARPED))
+    deviation = _EDGE * own.shape[-2]
+    radius = max(1, math.ceil(2.5 * deviation))
+    weight = (-0.5 * (torch.arange(-radius, radius + 1, device=own.device) / deviation).square()).exp()
+    weight = (weight / weight.sum()).to(own.dtype)
+    padded = F.pad(outline, (radius, radius, radius, radius), mode="replicate")
+    return F.conv2d(F.conv2d(padded, weight.view(1, 1, 1, -1)), weight.view(1, 1, -1, 1))
+
+
+def _near(own: Float[Tensor, "T 1 H W"], mean: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
+    """A mean near the network's outline; farther inside and outside the network's own decision."""
     within, beyond = (max(1, round(margin * own.shape[-2])) for margin in (_WITHIN, _BEYOND))
     person = (own > 0.5).to(own.dtype)
     inside, around = erode(person, within), dilate(person, beyond)
-    mean = (((own + warped) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)  # a plain mean would be a ghost
     return torch.minimum(torch.maximum(mean, torch.minimum(own, inside)), around)
 
 

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 _GAIN = 0.002
 """A relative gain smaller than this is none."""
-_SHARE = 0.7
+_SHARE = 0.25
 """A network that gains this share of the most that was gained in the exam is kept if it learned longer: frames that
 nobody has seen prefer it."""
 
@@ -77,7 +77,8 @@ class Personalisation:
     change: Change
     """Empty if nothing helped."""
     keeps_photos: bool
-    """Whether the photos' outline is mixed into the network's, and not only their colours."""
+    """Whether the photos' colours and outline are mixed into the network's as before tuning; else see
+    :attr:`liquidwarp.renderers.NetworkRenderer.knows_person`."""
     score: float
     """Error in the exam, relative to the pretrained network's: at most 1."""
     steps: int
@@ -205,7 +206,7 @@ class _Board:
         self._exams = [Exam(person.exam, perceptual, frozen_sources) for person in people]
 
     def marks(self, generator: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
-        """Means over the people: with the photos' colours, and with their outline as well."""
+        """Means over the people: as a network that knows them draws, and with the photos mixed in."""
         all_marks = [exam.both_marks(generator) for exam in self._exams]
         first, second = (
             Marks(

@@ -98,7 +98,7 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
         views = [source_views(p.sources, images, p.bodies) for p, images in zip(people, pieces, strict=True)]
         together = SourceViews(*(torch.cat([getattr(v, n) for v in views]) for n in ("images", "mattes", "conditions")))
         renderer = NetworkRenderer.of(
-            sources, together, own.generator, warp, own.half, own.keeps_photos, own.keeps_colours
+            sources, together, own.generator, warp, own.half, own.keeps_photos, own.knows_person
         )
     notes = tuple(dict.fromkeys(note for person in people for note in person.notes))
     return replace(bank, sources=sources, renderer=renderer, notes=notes)
