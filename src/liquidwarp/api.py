@@ -21,7 +21,7 @@ from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.pretrained import BUNDLED
-from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image
+from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
 from liquidwarp.media.newest import NewestFrames
 from liquidwarp.personal.person import PersonalBank, personalise_banks
 from liquidwarp.personal.person_file import PERSON_SUFFIX, load_person
@@ -176,8 +176,9 @@ class LiquidWarper:
             WeightsCorruptError: a ``.liquid`` file is damaged, of another version or of another network.
         """
         paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
+        origins = _files_of(*paths, background)
         if any(path.suffix == PERSON_SUFFIX for path in paths):
-            return self._read_person(paths, background, background_end)
+            return replace(self._read_person(paths, background, background_end), origins=origins)
         photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress, further)
         for note in (*photos.recovery.notes, *lying_notes(photos.recovery.body, self.model)):
             _log.info("Source: %s", note)
@@ -190,9 +191,10 @@ class LiquidWarper:
                 bar.total, bar.n = total, done
                 bar.refresh()
 
-            return prepare_bank(
+            bank = prepare_bank(
                 photos, self.model, self.config, self.generator, backdrop, self.device, self.cache, show
             )
+        return replace(bank, origins=origins)
 
     def _read_person(
         self,
@@ -286,7 +288,8 @@ class LiquidWarper:
             The result; ``save`` or iterate it to render.
         """
         motion = self._driving(driving, fps, frames, driving_person)
-        return imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self._synthesis(person), effects)
+        result = imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self._synthesis(person), effects)
+        return replace(result, inputs=_files_of(driving))
 
     def transfer(
         self,
@@ -321,7 +324,9 @@ class LiquidWarper:
             warper.transfer(alice, wear={"upper": bob, "lower": carol}).save("out.png")
         """
         motion = None if driving is None else self._driving(driving, fps, frames, driving_person)
-        return transfer(person, wear, motion, ImitateConfig(camera=camera), self._synthesis(person), effects)
+        result = transfer(person, wear, motion, ImitateConfig(camera=camera), self._synthesis(person), effects)
+        worn_from = [origin for giver in wear.values() for origin in giver.origins]
+        return replace(result, inputs=_files_of(driving, *worn_from))
 
     def reshape(self, person: SourceBank, shape: str) -> SourceBank:
         """The person with another body, for :meth:`imitate`, :meth:`transfer` and :meth:`view`.
@@ -364,7 +369,7 @@ class LiquidWarper:
         if pose == "own" or pose in STANDING:
             return view(person, str(pose), config, self._synthesis(person))
         motion = self._driving(pose, None, 1 if angle is not None else frames)
-        return view(person, motion.motion, config, self._synthesis(person))
+        return replace(view(person, motion.motion, config, self._synthesis(person)), inputs=_files_of(pose))
 
     def live(
         self,
@@ -396,3 +401,10 @@ class LiquidWarper:
         for note in driving.notes:
             _log.info("Driving: %s", note)
         return driving
+
+
+def _files_of(*inputs: Background | None) -> tuple[Path, ...]:
+    """The files among the inputs, with those in folders of pictures; no result may take their place."""
+    paths = [Path(given) for given in inputs if isinstance(given, (str, Path))]
+    pictures = [find_images(path) for path in paths if path.is_dir()]
+    return (*(path for path in paths if path.exists()), *(picture for found in pictures for picture in found))

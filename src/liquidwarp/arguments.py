@@ -5,7 +5,7 @@ from pathlib import Path
 
 from liquidwarp.effects import Effects
 from liquidwarp.errors import MediaError, SettingError
-from liquidwarp.files import check_target
+from liquidwarp.files import check_apart, check_target
 from liquidwarp.media import IMAGE_SUFFIXES, check_output, find_images, open_frames, read_image
 from liquidwarp.media.images import check_image_name
 
@@ -134,22 +134,6 @@ def check_backdrop(background: object, ending: str) -> None:
             open_frames(background)
         else:
             read_image(background)
-
-
-def check_apart(out: Path, *inputs: Path | str | None) -> None:
-    """Check that a result takes the place of none of the files from which it is made.
-
-    Args:
-        out: The result: a file, or a folder that is replaced as a whole.
-        inputs: Files and folders; what is no path is left out.
-
-    Raises:
-        MediaError: it would.
-    """
-    target = out.resolve()
-    for given in (Path(path).resolve() for path in inputs if path is not None):
-        if target == given or target in given.parents:
-            raise MediaError(f"{out}: would take the place of an input ({given.name}). Choose another name.")
 
 
 def check_result(path: Path, still: bool, alpha: bool = False) -> None:

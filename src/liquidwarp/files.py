@@ -11,7 +11,7 @@ from pathlib import Path
 
 from liquidwarp.errors import MediaError
 
-__all__ = ["atomic_path", "check_space", "check_target", "natural_key", "prepare_target", "write_error"]
+__all__ = ["atomic_path", "check_apart", "check_space", "check_target", "natural_key", "prepare_target", "write_error"]
 
 _SPARE_BYTES = 64 * 2**20
 
@@ -25,6 +25,22 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
     """
     parts = re.split(r"(\d+)", path.name.casefold())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+def check_apart(out: Path, *inputs: Path | str | None) -> None:
+    """Check that a result takes the place of none of the files from which it is made.
+
+    Args:
+        out: The result: a file, or a folder that is replaced as a whole.
+        inputs: Files and folders; what is no path is left out.
+
+    Raises:
+        MediaError: it would.
+    """
+    target = out.resolve()
+    for given in (Path(path).resolve() for path in inputs if path is not None):
+        if target == given or target in given.parents:
+            raise MediaError(f"{out}: would take the place of an input ({given.name}). Choose another name.")
 
 
 def check_target(path: Path) -> None:

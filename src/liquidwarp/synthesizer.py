@@ -7,6 +7,7 @@ Paper:
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -76,6 +77,8 @@ class SourceBank:
     """What the user should know about the sources."""
     photos: SourcePhotos | None = None
     """What all of this was made of, which personalisation learns from; None in a person read from a file."""
+    origins: tuple[Path, ...] = ()
+    """The files from which the person was read; no result takes their place."""
 
     @property
     def device(self) -> torch.device:

@@ -15,6 +15,7 @@ from liquidwarp.body.turntable import orbit
 from liquidwarp.cache import digest_of_tensors
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.errors import MediaError
+from liquidwarp.files import check_apart
 from liquidwarp.media import IMAGE_SUFFIXES
 from liquidwarp.media.resumable import ResumableWriter
 from liquidwarp.media.writer import save_picture
@@ -43,6 +44,8 @@ class Rendering:
     """Frames per second."""
     views: tuple[float | int, ...] = field(default=(), kw_only=True)
     """Sides from which the person is shown, side by side [degrees]; none: as the targets stand, in the whole photo."""
+    inputs: tuple[Path, ...] = field(default=(), kw_only=True)
+    """Further files that it is made from; no result takes their place."""
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -105,9 +108,11 @@ class Rendering:
             The path.
 
         Raises:
-            MediaError: the place cannot be written, the disk is full, or several frames shall go into one image.
+            MediaError: the place cannot be written, the disk is full, several frames shall go into one image, or it is
+                the place of a file from which the result is made.
         """
         path = Path(path)
+        check_apart(path, *self.bank.origins, *self.inputs)
         if path.suffix.lower() in IMAGE_SUFFIXES:
             if len(self) != 1:
                 raise MediaError(f"{path}: expected a video name or a folder for {len(self)} frames, got an image's.")
