@@ -39,9 +39,9 @@ _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
-_RECOVERY = "recovery-9"
-_VIDEO_RECOVERY = "recovery-10"
-_HALF_FIT = "half-fit-1"
+_RECOVERY = "recovery-10"
+_VIDEO_RECOVERY = "recovery-11"
+_HALF_FIT = "half-fit-2"
 """The fit on landmarks, kept until the whole fit is there."""
 
 logger = logging.getLogger(__name__)
