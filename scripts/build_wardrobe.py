@@ -291,6 +291,16 @@ def tensors_of(
     }
 
 
+def without_rings(photo: np.ndarray) -> np.ndarray:
+    """A photo without the black rings that resizing a high dynamic range left around its lights."""
+    grey = photo.max(2)
+    near = cv2.dilate((photo.min(2) > 245).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    closed = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    ring = near & (closed.astype(int) - grey > 40) & (grey < 16)
+    ring = cv2.dilate(ring.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.inpaint(photo, ring * 255, 2, cv2.INPAINT_TELEA)) if ring.any() else photo
+
+
 def encode(image: np.ndarray, size: int, quality: int = 88) -> torch.Tensor:
     """At most ``size`` px on a side, as webp bytes; alpha is kept."""
     if max(image.shape[:2]) > size:
@@ -465,7 +475,7 @@ def main() -> None:
         save_file(tensors, args.out / "wardrobe.safetensors", metadata)
     if args.backgrounds:
         files = sorted(args.backgrounds.rglob("*.jpg"))
-        photos = {path.stem: encode(cv2.imread(str(path)), args.background_size) for path in files}
+        photos = {path.stem: encode(without_rings(cv2.imread(str(path))), args.background_size) for path in files}
         save_file(photos, args.out / "backgrounds.safetensors", {"format": "liquidwarp-backgrounds-1"})
     if args.motions:
         poses, metadata = build_poses(args.motions, model, args.poses_per_clip)

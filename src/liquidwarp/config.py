@@ -361,7 +361,7 @@ class SyntheticConfig:
     distance: tuple[float, float] = (5.0, 14.0)
     """Nearest and farthest camera [m]; inf for exactly weak perspective. Nearer ones move hands and feet farther from
     where the weak-perspective body has them than a fit would, which bends towards them."""
-    recolour: float = 0.55
+    recolour: float = 0.7
     """Share of garments that are recoloured."""
     pattern: float = 0.3
     """Share of garments with a pattern."""
@@ -379,6 +379,8 @@ class SyntheticConfig:
     views."""
     shadows: bool = True
     """Cast shadows."""
+    ground: float = 0.7
+    """Share of people who throw some shade on the ground, which belongs to the background."""
     noise: BodyNoise = BodyNoise()
     """Errors of the conditioning bodies."""
     shared_noise: float = 0.7
@@ -389,17 +391,8 @@ class SyntheticConfig:
         for name, least in (("num_identities", 0), ("supersample", 1)):
             if getattr(self, name) < least:
                 raise SettingError(f"synthetic.{name}: expected at least {least}, got {getattr(self, name)}.")
-        for name in (
-            "standing",
-            "upper_body",
-            "recolour",
-            "pattern",
-            "decal",
-            "similar_views",
-            "moving_background",
-            "degrade",
-            "shared_noise",
-        ):
+        shares = ("standing", "upper_body", "recolour", "pattern", "decal", "similar_views", "moving_background")
+        for name in (*shares, "degrade", "tones", "ground", "shared_noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"synthetic.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
         if not 1.5 <= self.distance[0] <= self.distance[1]:

@@ -10,11 +10,12 @@ from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.config import BodyNoise, SyntheticConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.geometry.raster import rasterize
+from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
 from liquidwarp.synthetic.dataset import SyntheticBatch, SyntheticPeople, perturb
 from liquidwarp.synthetic.degrade import degrade, develop
 from liquidwarp.synthetic.figure import MATERIALS, Outfit, dress, underwear_faces
 from liquidwarp.synthetic.outfits import draw_outfit
-from liquidwarp.synthetic.poses import PoseLibrary
+from liquidwarp.synthetic.poses import PoseLibrary, draw_poses
 from liquidwarp.synthetic.wardrobe import Wardrobe
 
 
@@ -87,6 +88,74 @@ def test_background_shows_where_nobody_is(people: SyntheticPeople) -> None:
     assert (batch.photos - batch.backgrounds)[free].abs().max() < 0.02  # the sensor's grain
     body = (batch.mattes == 1).expand_as(batch.images)
     assert (batch.images - batch.backgrounds)[body].abs().mean() > 0.05
+
+
+def test_shade_lies_under_the_feet_and_belongs_to_the_place(
+    model: AnnyBody, wardrobe: Wardrobe, poses: PoseLibrary, plain: SyntheticConfig
+) -> None:
+    def drawn(share: float) -> SyntheticBatch:
+        config = replace(plain, ground=share, upper_body=0.0, degrade=0.0, tones=0.0)
+        return SyntheticPeople(model, wardrobe, poses, config, seed=5).sample(2, views=2, size=96)
+
+    bare, shaded = drawn(0.0), drawn(1.0)
+    torch.testing.assert_close(bare.mattes, shaded.mattes)
+    assert torch.equal(bare.body.rel_rotmats, shaded.body.rel_rotmats)
+    darker = (bare.backgrounds - shaded.backgrounds).mean(2)
+    assert (darker >= 0).all()
+    free = (shaded.mattes == 0).expand_as(shaded.images)
+    torch.testing.assert_close(shaded.images[free], shaded.backgrounds[free])
+    for person in range(2):
+        body = bare.body[person]
+        points = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[..., 1]
+        for view in range(2):
+            centre = (darker[person, view].sum(1) * (torch.arange(96) + 0.5)).sum() / darker[person, view].sum()
+            assert abs(centre - points[view].max()) < 8
+            assert darker[person, view].max() > 0.02
+            assert darker[person, view, : int(points[view].min())].max() < 1e-3
+
+
+def test_shoulders_follow_arms_where_nobody_recorded_them(model: AnnyBody) -> None:
+    """Hanging arms lower them, raised arms raise them; the arms point where they pointed."""
+    roles = model.roles
+    lowered = torch.zeros(3, len(model.joint_names), 3)
+    for turn, row in ((0.6, 0), (-0.9, 1), (0.6, 2)):
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            lowered[row, roles.upper_arm[side], 2] = sign * turn
+    lowered[2, roles.shoulder[0][0], 0] = 0.2  # this motion knows collar bones
+    library = PoseLibrary(lowered, ("a", "b", "c"))
+    silent = torch.Generator().manual_seed(0)
+    standing = torch.zeros(3, dtype=torch.bool)
+    drawn = draw_poses(library, model, torch.arange(3), standing, silent)
+    silent.manual_seed(0)
+    still = draw_poses(PoseLibrary(lowered, ("a", "b", "c")), model, torch.arange(3), ~standing, silent)
+    assert not torch.equal(drawn, still)
+    rest = model.rest(torch.zeros(1, len(model.beta_names)))
+    plain = rest.joints[0, roles.upper_arm[0], 1] - rest.joints[0, roles.shoulder[0][0], 1]
+
+    def height(row: int) -> float:
+        """How much lower the shoulder is than its collar bone's root, more than at rest [m]; noise moves it too."""
+        total = 0.0
+        for seed in range(24):
+            noisy = draw_poses(library, model, torch.arange(3), standing, torch.Generator().manual_seed(seed))
+            noisy[:, 0] = torch.eye(3)
+            for joint in roles.spine:
+                noisy[:, joint] = torch.eye(3)
+            joints = (
+                model.pose(rest, noisy).transforms[row]
+                @ torch.nn.functional.pad(rest.joints[0], (0, 1), value=1)[..., None]
+            )
+            total += float(joints[roles.upper_arm[0], 1, 0] - joints[roles.shoulder[0][0], 1, 0] - plain) / 24
+        return total
+
+    assert height(0) > 0.012
+    assert height(1) < -0.004
+    assert abs(height(2)) < 0.01
+    for side in (0, 1):
+        clavicle, blade = roles.shoulder[side][-2:]
+        arm = drawn[:2, clavicle] @ drawn[:2, blade] @ drawn[:2, roles.upper_arm[side]]
+        wanted = rotvec_to_matrix(lowered[:2, roles.upper_arm[side]])
+        turn = matrix_to_rotvec(wanted.mT @ arm).norm(dim=-1)
+        assert turn.max() < 0.4  # the noise of three joints
 
 
 def test_only_photos_are_worse(model: AnnyBody, wardrobe: Wardrobe, poses: PoseLibrary) -> None:

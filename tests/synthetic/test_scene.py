@@ -9,7 +9,7 @@ from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import Flow, sample_at, warp
-from liquidwarp.synthetic.figure import Figures, Outfit, Paint, dress
+from liquidwarp.synthetic.figure import Decal, Figures, Outfit, Paint, dress
 from liquidwarp.synthetic.scene import Camera, Light, Picture, SceneConfig, pose_points, render
 from liquidwarp.synthetic.wardrobe import Textures, Wardrobe
 
@@ -143,3 +143,23 @@ def test_textures_are_sampled_at_texel_centres() -> None:
     colour = textures.sample(torch.tensor([1, 1]), uv) * 255
     torch.testing.assert_close(colour[0], torch.tensor(image[1, 2]).float())
     torch.testing.assert_close(colour[1], (torch.tensor(image[1, 2]).float() + torch.tensor(image[1, 3]).float()) / 2)
+
+
+def test_prints_are_rounded_pieces_of_a_picture_or_ink(model: AnnyBody, wardrobe: Wardrobe) -> None:
+    outfit = Outfit.of([wardrobe.named("top0"), wardrobe.named("trousers1")], skin=9, eyes=0)
+    poses = rotations(model, 1)
+
+    def printed(ink: bool, front: bool = True) -> torch.Tensor:
+        decal = Decal(4, (0.1, 0.1), 0.8, (0.0, -0.32), 0.2, front, ink)
+        return shoot(model, replace(outfit, decal=decal), wardrobe.textures, poses)[3].colour[0, 0]
+
+    plain = shoot(model, outfit, wardrobe.textures, poses)[3].colour[0, 0]
+    coloured, inked = ((printed(ink) - plain).abs().amax(0) > 1e-3 for ink in (False, True))
+    rows, columns = coloured.nonzero().unbind(1)
+    box = (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)
+    assert 50 < coloured.sum() < 0.97 * box  # 13 px wide, without its corners
+    assert coloured[rows.min(), columns.min()] == 0
+    assert 0 < inked.sum() < coloured.sum()  # only what is dark in the picture
+    change = (printed(ink=True) - plain)[:, inked].mean(0)
+    assert (change.max() < 1e-3) or (change.min() > -1e-3)  # one ink
+    assert (printed(ink=False, front=False) == plain).all()

@@ -23,6 +23,7 @@ from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import Flow, warp
 from liquidwarp.synthetic.degrade import degrade, develop
 from liquidwarp.synthetic.figure import Outfit, dress
+from liquidwarp.synthetic.ground import ground_shade
 from liquidwarp.synthetic.outfits import draw_betas, draw_light, draw_outfit
 from liquidwarp.synthetic.poses import (
     PoseLibrary,
@@ -175,10 +176,15 @@ class SyntheticPeople:
         weak = self._frame(posed, batch, views, size, generator)
         backgrounds = self._backgrounds(batch, views, size, generator)
         light = draw_light(backgrounds[:, 0], generator)
+        lamp = light.direction[:, 0].repeat_interleave(views, 0)
+        camera = Camera(weak, distance.repeat_interleave(views))
+        points = camera.project(posed.vertices, size, size)[..., :2]
+        shade = ground_shade(self.model, points, weak.scale, lamp, size).view(batch, views, 1, size, size)
+        backgrounds = backgrounds * (1 - self._shading(batch, index) * shade)
         picture = render(
             figures,
             posed.transforms.view(batch, views, -1, 3, 4),
-            Camera(weak, distance.repeat_interleave(views)),
+            camera,
             light,
             self.wardrobe.textures,
             (size, size),
@@ -228,6 +234,12 @@ class SyntheticPeople:
         poses = draw_poses(self.poses, self.model, pick.flatten(), standing.flatten(), generator)
         yaw = yaw_angles(batch, views, generator)
         return turned(poses, torch.where(similar, one_sided(yaw, other), yaw).flatten())
+
+    def _shading(self, batch: int, index: int) -> Float[Tensor, "B 1 1 1 1"]:
+        """How much light each person takes from the ground: none, or up to two thirds."""
+        own = torch.Generator(self.device).manual_seed((self.seed * 1_000_003 + index) * 2 + 9)
+        chosen, strength = _uniform(own, 2, batch, 1, 1, 1, 1)
+        return (chosen < self.config.ground) * (0.15 + 0.5 * strength)
 
     def _shod(self, betas: Float[Tensor, "B K"], shod: Tensor) -> Float[Tensor, "B K"]:
         """The betas with shoes on the body itself, where the figure wears some."""

@@ -50,7 +50,7 @@ class Paint:
 
 @dataclass(frozen=True)
 class Decal:
-    """A print on the chest or the back: a square piece of a texture."""
+    """A print on the chest or the back: a rounded piece of a texture."""
 
     texture: int
     corner: tuple[float, float]
@@ -63,6 +63,8 @@ class Decal:
     """Side of the print [m]."""
     front: bool
     """On the chest; False: on the back."""
+    ink: bool = False
+    """Only the dark places of the texture, in black or, on dark cloth, in white; False: all its colours."""
 
 
 _PLAIN = -1
@@ -125,8 +127,8 @@ class Figures:
     """Index into :data:`MATERIALS`."""
     paint: Float[Tensor, "B L 12"]
     """colour 3, amount, gain 3, pattern, second colour 3, period."""
-    decal: Float[Tensor, "B 8"]
-    """texture (-1: none), corner 2, piece, centre 2, size, sign of the normal's z."""
+    decal: Float[Tensor, "B 9"]
+    """texture (-1: none), corner 2, piece, centre 2, size, sign of the normal's z, ink."""
 
     def __len__(self) -> int:
         return self.vertices.shape[0]
@@ -219,9 +221,9 @@ def _paint_row(paint: Paint) -> list[float]:
 
 def _decal_row(decal: Decal | None) -> list[float]:
     if decal is None:
-        return [-1.0] + [1.0] * 7
+        return [-1.0] + [1.0] * 8
     side = -1.0 if decal.front else 1.0
-    return [float(decal.texture), *decal.corner, decal.piece, *decal.centre, decal.size, side]
+    return [float(decal.texture), *decal.corner, decal.piece, *decal.centre, decal.size, side, float(decal.ink)]
 
 
 def _folds(points: Float[Tensor, "N 3"], outfit: Outfit) -> Float[Tensor, "N"]:

@@ -36,6 +36,12 @@ _UNDERWEAR = (
     (0.2, 0.01, 0.02),
 )
 """Linear RGB, none of them a skin's: white, black, grey, navy, green, dark red."""
+_TAN = (0.5, 0.48, 0.36)
+"""Linear gain that makes a light skin as brown as skins between light and dark are; the wardrobe has none of them."""
+_BROWN = (0.9, 1.12, 1.35)
+"""Linear gain on the wardrobe's dark skins, whose red is stronger than a photo's."""
+_SUIT_PATTERNS = 0.3
+"""So much rarer than on other garments are patterns on whole suits, where shirt and trousers get the same."""
 _FEMALE_HAIR = ("bob01", "bob02", "braid01", "long01", "ponytail01", "afro01", "short03")
 _MALE_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 
@@ -64,7 +70,7 @@ def draw_outfit(wardrobe: Wardrobe, config: SyntheticConfig, female: bool, chanc
     outfit = Outfit.of(garments, wardrobe.skins[skin], eyes)
     return replace(
         outfit,
-        paints=_paints(outfit.garments, config, chance),
+        paints=_paints(outfit.garments, "dark" in skin, config, chance),
         looseness=0.002 + 0.010 * chance.random() ** 2,
         fold_seed=chance.getrandbits(30),
         decal=_decal(wardrobe, chance) if chance.random() < config.decal else None,
@@ -115,10 +121,24 @@ def _colour(chance: random.Random) -> tuple[float, float, float]:
     return red**1.6, green**1.6, blue**1.6
 
 
-def _paints(garments: tuple[Garment, ...], config: SyntheticConfig, chance: random.Random) -> tuple[Paint, ...]:
-    """The skin's paint, then each garment's. Brows take the hair's colour."""
+def _skin(dark: bool, chance: random.Random) -> Paint:
+    """From pale to dark without a gap."""
     tone, warm = 0.8 + 0.45 * chance.random(), 0.06 * chance.gauss(0, 1)
-    paints = [Paint(gain=(tone * (1 + warm), tone, tone * (1 - warm)))]
+    own = random.Random(str(tone))  # noqa: S311 (so that all else is as it was without these tones)
+    if dark:
+        lighter = 1 + 0.9 * own.random() ** 2
+        red, green, blue = (lighter * gain for gain in _BROWN)
+    else:
+        share = max(0.0, 1.6 * own.random() - 0.6)
+        red, green, blue = (1 - share * (1 - gain) for gain in _TAN)
+    return Paint(gain=(tone * (1 + warm) * red, tone * green, tone * (1 - warm) * blue))
+
+
+def _paints(
+    garments: tuple[Garment, ...], dark: bool, config: SyntheticConfig, chance: random.Random
+) -> tuple[Paint, ...]:
+    """The skin's paint, then each garment's. Brows take the hair's colour."""
+    paints = [_skin(dark, chance)]
     hair = chance.choice(_HAIR)
     for garment in garments:
         if garment.kind in ("hair", "eyebrows"):
@@ -139,20 +159,22 @@ def _cloth(kind: str, config: SyntheticConfig, chance: random.Random) -> Paint:
         paint = replace(paint, colour=_colour(chance), amount=0.6 + 0.4 * chance.random())
         if kind == "suit" and chance.random() < 0.7:
             return replace(paint, pattern="halves")
-    if kind != "shoes" and chance.random() < config.pattern:
+    rarer = _SUIT_PATTERNS if kind == "suit" else 1.0
+    if kind != "shoes" and chance.random() < rarer * config.pattern:
         plain = [pattern for pattern in PATTERNS if pattern not in ("plain", "halves")]
         paint = replace(paint, pattern=chance.choice(plain))
     return paint
 
 
 def _decal(wardrobe: Wardrobe, chance: random.Random) -> Decal | None:
-    """A print: a piece of some photo."""
+    """A print: a piece of some photo, mostly in one ink."""
     if not wardrobe.prints:
         return None
     corner = (0.6 * chance.random(), 0.6 * chance.random())
-    centre = (0.03 * chance.gauss(0, 1), -0.36 - 0.12 * chance.random())
-    size = 0.05 + 0.10 * chance.random()
-    return Decal(chance.choice(wardrobe.prints), corner, 0.4, centre, size, front=chance.random() < 0.7)
+    centre = (0.015 * chance.gauss(0, 1), -0.34 - 0.08 * chance.random())
+    size = 0.09 + 0.14 * chance.random()
+    texture, front, ink = chance.choice(wardrobe.prints), chance.random() < 0.7, chance.random() < 0.65
+    return Decal(texture, corner, 0.4, centre, size, front, ink)
 
 
 def draw_betas(model: BodyModel, female: Float[Tensor, "B"], generator: torch.Generator) -> Float[Tensor, "B K"]:

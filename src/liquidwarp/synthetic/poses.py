@@ -21,6 +21,13 @@ __all__ = ["PoseLibrary", "neighbours", "relaxed_stand", "turned"]
 _FORMAT = "liquidwarp-poses-1"
 _CURL = ((1, 0.16), (2, 0.30), (3, 0.20))
 """Bend of a relaxed finger's joints [rad]."""
+_GIRDLE = (0.05, 0.17)
+"""How far the shoulder girdle drops [rad]: an amount, and a share of how far the upper arm is lowered from its half
+raised rest; a line through the poses whose motion capture has collar bones."""
+_CLAVICLE = 0.56
+"""The collar bone's part of it; the shoulder blade takes the rest."""
+_STILL = 1e-3
+"""A collar bone that turns less than this was not recorded [rad]."""
 _NEIGHBOURS = 30
 _ONE_SIDE = math.radians(30)
 
@@ -173,7 +180,40 @@ def draw_poses(
     hand = torch.rand(count, 1, 1, generator=generator, device=device) * 2.2
     spread = 0.06 * torch.randn(count, len(fingers), 3, generator=generator, device=device)
     rotvec[:, fingers] = stand[fingers] * hand + spread
-    return rotvec_to_matrix(rotvec)
+    return _with_shoulders(model, rotvec_to_matrix(rotvec), (library.rotvec[pick], ~standing))
+
+
+def _with_shoulders(
+    model: BodyModel,
+    poses: Float[Tensor, "N J 3 3"],
+    recorded: tuple[Float[Tensor, "N J 3"], Bool[Tensor, "N"]],
+) -> Float[Tensor, "N J 3 3"]:
+    """Let shoulders follow the arms where the motion capture has no collar bones; arms keep their direction.
+
+    At rest the arms are half raised and the shoulders with them: arms that hang from such shoulders are a shrug.
+
+    Args:
+        model: The body.
+        poses: Relative rotations.
+        recorded: The motion capture's rotation vectors, and who takes them.
+    """
+    roles, poses = model.roles, poses.clone()
+    joints = model.rest(poses.new_zeros(1, len(model.beta_names))).joints[0]
+    for side, sign in ((0, 1.0), (1, -1.0)):
+        girdle, arm = roles.shoulder[side][-2:], roles.upper_arm[side]
+        if len(girdle) < 2:
+            continue
+        clavicle, blade = girdle
+        bone = F.normalize(joints[roles.lower_arm[side]] - joints[arm], dim=0)
+        before = poses[:, clavicle] @ poses[:, blade]
+        down = (before @ poses[:, arm] @ bone)[:, 1].clamp(-1, 1).asin() - bone[1].asin()
+        angle = _GIRDLE[0] + _GIRDLE[1] * down
+        free = recorded[1] & (recorded[0][:, clavicle].norm(dim=-1) < _STILL)
+        angle = sign * angle * free
+        poses[:, clavicle] = rotation_about("z", _CLAVICLE * angle) @ poses[:, clavicle]
+        poses[:, blade] = rotation_about("z", (1 - _CLAVICLE) * angle) @ poses[:, blade]
+        poses[:, arm] = (poses[:, clavicle] @ poses[:, blade]).mT @ before @ poses[:, arm]
+    return poses
 
 
 def turned(poses: Float[Tensor, "N J 3 3"], yaw: Float[Tensor, "N"]) -> Float[Tensor, "N J 3 3"]:

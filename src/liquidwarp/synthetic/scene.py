@@ -21,6 +21,14 @@ from liquidwarp.synthetic.wardrobe import Textures
 __all__ = ["Camera", "Light", "Picture", "SceneConfig", "pose_points", "render"]
 
 _PLAIN_GREY = 0.25
+_PRINT = 0.85
+"""Opacity of a print on cloth."""
+_PRINT_EDGE = 0.12
+"""Width of its soft edge, of half its side."""
+_INKED = 0.45
+"""What is darker than this in a photo becomes ink."""
+_LIGHT_CLOTH, _BLACK_INK, _WHITE_INK = 0.18, 0.02, 0.7
+"""Linear reflectances: cloth that takes black ink, and the inks."""
 _CLOTH, _SKIN, _HAIR, _EYES = (MATERIALS.index(name) for name in ("cloth", "skin", "hair", "eyes"))
 
 
@@ -260,8 +268,19 @@ def _printed(
     index = here.nonzero()[:, 0]
     decal, place = decal[index], place[index]
     uv = decal[:, 1:3] + decal[:, 3:4] * torch.stack([place[:, 0], 1 - place[:, 1]], 1)
-    print_colour = textures.sample(decal[:, 0].long(), uv)[:, :3] ** 2.2
-    return albedo.index_copy(0, index, print_colour)
+    colour, cloth = textures.sample(decal[:, 0].long(), uv)[:, :3], albedo[index]
+    edge = (2 * place - 1).pow(4).sum(1, keepdim=True).sqrt().sqrt()
+    rounded = ((1 - edge) / _PRINT_EDGE).clamp(0, 1)
+    dark = ((_INKED - colour.mean(1, keepdim=True)) / 0.1 + 0.5).clamp(0, 1)
+    wearer = surface.person[index]
+    bright = cloth.new_zeros(len(figures), 2)
+    bright.index_add_(0, wearer, torch.stack([cloth.mean(1), torch.ones_like(cloth[:, 0])], 1))
+    is_light = (bright[:, :1] / bright[:, 1:].clamp(min=1) > _LIGHT_CLOTH)[wearer]
+    ink = torch.where(is_light, _BLACK_INK, _WHITE_INK)
+    inked = decal[:, 8:] > 0
+    share = _PRINT * rounded * torch.where(inked, dark, 1.0)
+    mixed = torch.lerp(cloth, torch.where(inked, ink, colour**2.2), share)
+    return albedo.index_copy(0, index, mixed)
 
 
 def _pattern(rest: Float[Tensor, "P 3"], pattern: Float[Tensor, "P"], period: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
