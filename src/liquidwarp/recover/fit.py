@@ -24,7 +24,7 @@ from liquidwarp.recover.fit_task import FitTask, Pass, key_frames, landmark_term
 from liquidwarp.recover.observation import runs
 from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_rotations
 
-__all__ = ["BodyFit", "fit_body", "fit_landmarks", "fit_outlines", "landmark_terms", "shape_weights"]
+__all__ = ["BodyFit", "fit_body", "fit_landmarks", "fit_outlines", "fit_shape", "landmark_terms", "shape_weights"]
 
 _WIDE = 15.0
 """The cutoff of image landmarks with which every fit begins."""
@@ -86,7 +86,7 @@ def fit_landmarks(task: FitTask, config: FitConfig, shared_betas: Float[Tensor, 
     state = task.first_state()
     if shared_betas is None:
         keys = key_frames(task.observation, config.key_frames)
-        shared_betas = _fit_shape(task.frames(keys), state.frames(keys), config).betas
+        shared_betas = fit_shape(task.frames(keys), state.frames(keys), config).betas
     half = config.landmark_steps // 2
     state = task.adjusted_in_chunks(replace(state, betas=shared_betas), Pass(half, cutoff=_WIDE))
     return task.adjusted_in_chunks(state, Pass(config.landmark_steps - half))
@@ -111,8 +111,14 @@ def fit_outlines(task: FitTask, state: FitState, config: FitConfig) -> BodyFit:
     return BodyFit(body, trust > 0, found)
 
 
-def _fit_shape(task: FitTask, state: FitState, config: FitConfig) -> FitState:
-    """One shape for all of some frames: on landmarks, then with outlines drawn anew in every round."""
+def fit_shape(task: FitTask, state: FitState, config: FitConfig) -> FitState:
+    """One shape for all of some frames: on landmarks, then with outlines drawn anew in every round.
+
+    Args:
+        task: Key frames.
+        state: Of these frames, to begin with.
+        config: Settings.
+    """
     half = config.landmark_steps // 2
     state = task.adjusted(state, Pass(half, cutoff=_WIDE))
     state = task.adjusted(state, Pass(half, with_shape=True))

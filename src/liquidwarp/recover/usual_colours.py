@@ -44,7 +44,7 @@ _COMMON = 0.04
 """Share of a part's pixels in a frame from which on it has a colour,"""
 _OFTEN = 0.4
 """and share of the frames from which on the colour is its own."""
-_NEAR_FEET = 0.12
+_NEAR_FEET = 0.07
 """[m]"""
 _ARMS = (("left_hand", "left_lower_arm"), ("right_hand", "right_lower_arm"))
 """A thing is beside one of them for long, seldom beside both."""
