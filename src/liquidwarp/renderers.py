@@ -17,6 +17,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import digest_of_tensors
 from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
+from liquidwarp.flow.coat import beside_body
 from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.draw import seen_weight
@@ -57,7 +58,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 7
+_WAY = 8
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _RIM = 10 / 512
@@ -70,7 +71,8 @@ _DECISION = 1.6
 _WARPED = 0.3
 """Share of the warp's outline in that of a network that knows the person."""
 _EDGE = 0.58 / 256
-"""How soft that outline is [standard deviation, relative to the picture's height], as in photos."""
+"""How soft outlines are [standard deviation, relative to the picture's height], as in photos: sharper ones are nearer
+to the truth nowhere (docs/personalize.md)."""
 
 
 @runtime_checkable
@@ -130,8 +132,9 @@ class TextureRenderer:
     def of(sources: FlowSources) -> "TextureRenderer":
         """Prepare what the sources do not show; on the CPU."""
         model = sources.model
-        atlas = fill_atlas(model, merge_texture(sources))
-        others = [fill_atlas(model, merge_texture(sources.with_head(k))) for k in range(1, len(sources.heads))]
+        beside = beside_body(sources)
+        atlas = fill_atlas(model, merge_texture(sources), beside)
+        others = [fill_atlas(model, merge_texture(sources.with_head(k)), beside) for k in range(1, len(sources.heads))]
         return TextureRenderer(sources, atlas, tuple(others))
 
     def to(self, device: torch.device | str) -> "TextureRenderer":
@@ -285,7 +288,7 @@ def keep_photos(
     rim = dilate(solid, round(_RIM * outline.shape[-2])) - solid
     # Just beyond the warp's outline cloth goes on; the network's own colours stray there.
     colour = colour + rim * (grow_colours(shown, solid) - colour)
-    return colour, common_outline(opacity, outline)
+    return colour, _softened(common_outline(opacity, outline))
 
 
 def common_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
@@ -309,11 +312,14 @@ def soft_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]
         own: The network's opacity.
         warped: Of what texture warping draws.
     """
-    outline = _near(own, torch.lerp(own, warped, _WARPED))
-    deviation = _EDGE * own.shape[-2]
+    return _softened(_near(own, torch.lerp(own, warped, _WARPED)))
+
+
+def _softened(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
+    deviation = _EDGE * outline.shape[-2]
     radius = max(1, math.ceil(2.5 * deviation))
-    weight = (-0.5 * (torch.arange(-radius, radius + 1, device=own.device) / deviation).square()).exp()
-    weight = (weight / weight.sum()).to(own.dtype)
+    weight = (-0.5 * (torch.arange(-radius, radius + 1, device=outline.device) / deviation).square()).exp()
+    weight = (weight / weight.sum()).to(outline.dtype)
     padded = F.pad(outline, (radius, radius, radius, radius), mode="replicate")
     return F.conv2d(F.conv2d(padded, weight.view(1, 1, 1, -1)), weight.view(1, 1, -1, 1))
 

@@ -14,32 +14,25 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
+from liquidwarp.flow.coat import Beside
 from liquidwarp.flow.compose import Choice, colour_layer
-from liquidwarp.flow.contamination import minority
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.head import mirror_gain, twin_vertices
 from liquidwarp.flow.layers import build_layer
+from liquidwarp.flow.rings import Unrolled, go_on_around
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.texture import grow_colours
-from liquidwarp.flow.tubes import complete_rings, tube_of
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.raster import Raster, interpolate, rasterize
 from liquidwarp.geometry.warp import sample_at
 
 __all__ = ["TextureAtlas", "fill_atlas", "merge_texture"]
 
-_TUBES = {"torso": 40.0, **{part: 90.0 for part in PARTS if part.endswith(("arm", "leg"))}}
-"""Parts around which cloth goes on, and over which strip beside the border [degrees]: a limb's hidden side looks like
-the side that is seen, but a shirt's front must not be copied behind."""
 _SURELY = 0.7
 _FEW = 50
-_FACE = PARTS.index("face")
-_SKIN = 0.05
-"""Skin's shares of red, green and blue differ less than this from the face's [Euclidean]."""
 _SEEN = 0.5
-_TOO_FEW = 0.05
 _SPREAD = 12
 _BLUR = 9
 """Over so many pixels of the texture folds and weave are averaged, when light is judged."""
@@ -101,7 +94,7 @@ def _unwrap(model: BodyModel, size: int) -> Raster:
     return rasterize(flat[None], model.face_uv, size, size, cull_backfaces=False)
 
 
-def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
+def fill_atlas(model: BodyModel, atlas: TextureAtlas, beside: Beside | None = None) -> TextureAtlas:
     """Make up what no source saw.
 
     Around torso and limbs the seen cloth goes on at the same height (:mod:`liquidwarp.flow.tubes`); a limb that is
@@ -111,6 +104,7 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     Args:
         model: The body.
         atlas: From :func:`merge_texture`.
+        beside: From :func:`liquidwarp.flow.coat.beside_body`: an open coat goes on behind as it hangs beside the body.
 
     Returns:
         The same atlas with a colour everywhere; its confidence tells what was seen.
@@ -120,7 +114,7 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas) -> TextureAtlas:
     size = atlas.colours.shape[-1]
     raster = _unwrap(model, size)
     spread = _spread_over_surface(model, atlas, raster)
-    copied, found = _go_on_around(model, atlas, raster)
+    copied, found = _go_on_around(model, atlas, raster, beside)
     mirrored_half, twin_seen = _mirrored_ends(model, atlas, raster)
     made_up = torch.where(found, copied, spread)
     made_up = made_up + twin_seen * (mirrored_half - made_up)
@@ -256,46 +250,21 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
 
 
 def _go_on_around(
-    model: BodyModel, atlas: TextureAtlas, raster: Raster
+    model: BodyModel, atlas: TextureAtlas, raster: Raster, beside: Beside | None
 ) -> tuple[Float[Tensor, "1 3 U U"], Bool[Tensor, "1 1 U U"]]:
-    """Colours of the seen cloth at the same height around torso and limbs, or of a limb's mirror image; and where."""
-    names = rest_coordinates(model)
+    """See :func:`liquidwarp.flow.rings.go_on_around`."""
     face = raster.pix_to_face[0]
-    part = torch.where(face >= 0, model.face_part[face.clamp(min=0)], -1)
-    place = (names[model.faces[face.clamp(min=0)]] * raster.bary[0][..., None]).sum(-2)
-    seen = (atlas.confidence[0, 0] > _SURELY) & (face >= 0)
-    lends = (atlas.lends[0, 0] > _SEEN) & (atlas.confidence[0, 0] > _SEEN) & (face >= 0)
-    colours = atlas.colours[0].permute(1, 2, 0).clone()
-    found = torch.zeros_like(seen)
-    vertex_part = model.vertex_part.index_select(0, used := torch.unique(model.faces))
-    for name, strip in _TUBES.items():
-        own = part == PARTS.index(name)
-        hidden, lender, mirror = own & ~seen, own & lends, 1.0
-        if float(lender.sum()) < _TOO_FEW * float(own.sum()):
-            lender, mirror = (part == PARTS.index(mirrored(name))) & lends, -1.0
-        member = used[vertex_part == PARTS.index(name)]
-        if int(lender.sum()) < _FEW or not bool(hidden.any()) or len(member) < 3:
-            continue
-        if name == "torso":  # a neckline, or the rest of an arm
-            lender = lender.clone()
-            bare = minority(place[lender][:, 1].cpu().numpy(), _skin(colours[lender], colours[seen & (part == _FACE)]))
-            lender[lender.clone()] = ~torch.as_tensor(bare, device=lender.device)
-        tube = tube_of(names[member].cpu().numpy().astype(np.float64), upright=name == "torso")
-        lent = (place[lender] * place.new_tensor([mirror, 1, 1])).cpu().numpy()
-        wanted = tube.cells(place[hidden].cpu().numpy())
-        made_up = complete_rings(tube.cells(lent), colours[lender].cpu().numpy(), wanted, strip)
-        if made_up is not None:
-            colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
-            found |= hidden
+    known = face.clamp(min=0)
+    confidence, lends = atlas.confidence[0, 0], atlas.lends[0, 0]
+    texture = Unrolled(
+        place=(rest_coordinates(model)[model.faces[known]] * raster.bary[0][..., None]).sum(-2),
+        part=torch.where(face >= 0, model.face_part[known], -1),
+        colours=atlas.colours[0].permute(1, 2, 0),
+        seen=(confidence > _SURELY) & (face >= 0),
+        lends=(lends > _SEEN) & (confidence > _SEEN) & (face >= 0),
+    )
+    colours, found = go_on_around(model, texture, beside)
     return colours.permute(2, 0, 1)[None], found[None, None]
-
-
-def _skin(colours: Float[Tensor, "N 3"], face: Float[Tensor, "K 3"]) -> Bool[np.ndarray, "N"]:
-    """Which colours have the hue of a face; none if the face was not seen."""
-    if len(face) < _FEW:
-        return np.zeros(len(colours), bool)
-    hue, own = (c / c.sum(1, keepdim=True).clamp(min=1e-3) for c in (colours, face))
-    return np.asarray(((hue - own.median(0).values).norm(dim=1) < _SKIN).cpu().numpy())
 
 
 def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:

@@ -15,11 +15,12 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import median_filter, uniform_filter1d
 
-__all__ = ["Tube", "complete_rings", "tube_of"]
+__all__ = ["COLUMNS", "ROWS", "Tube", "complete_rings", "tube_of"]
 
 FloatArray = npt.NDArray[np.float32]
 
-_ROWS, _COLUMNS = 160, 256
+ROWS, COLUMNS = 160, 256
+"""Cells of an unrolled tube."""
 _SHORTEST = 4
 """Cells in a row that must be seen to lend anything."""
 _SUPPORT = 20
@@ -56,10 +57,10 @@ class Tube:
         """Row and column of places in the unrolled tube; columns are periodic, column 0 is the back."""
         local = (places - self.origin) @ self.frame.T
         low, high = self.extent
-        row = ((local[:, 2] - low) / (high - low)).clip(0, 1) * (_ROWS - 1)
+        row = ((local[:, 2] - low) / (high - low)).clip(0, 1) * (ROWS - 1)
         centre = self.centres[row.round().astype(int)]
         angle = np.arctan2(local[:, 0] - centre[:, 0], local[:, 1] - centre[:, 1])
-        return np.stack([row, (angle / (2 * np.pi) + 0.5) * _COLUMNS % _COLUMNS], 1)
+        return np.stack([row, (angle / (2 * np.pi) + 0.5) * COLUMNS % COLUMNS], 1)
 
 
 def tube_of(places: Float[np.ndarray, "V 3"], upright: bool) -> Tube:
@@ -76,15 +77,15 @@ def tube_of(places: Float[np.ndarray, "V 3"], upright: bool) -> Tube:
     frame = np.stack([np.cross(forwards, axis), forwards, axis])
     local = (places - origin) @ frame.T
     low, high = float(local[:, 2].min()), float(local[:, 2].max()) + 1e-6
-    heights = np.linspace(low, high, _ROWS)
+    heights = np.linspace(low, high, ROWS)
     reach = 0.04 * (high - low)
-    centres = np.full((_ROWS, 2), np.nan)
+    centres = np.full((ROWS, 2), np.nan)
     for row, height in enumerate(heights):
         ring = local[np.abs(local[:, 2] - height) < reach, :2]
         if len(ring):
             centres[row] = (ring.min(0) + ring.max(0)) / 2
     known = np.flatnonzero(~np.isnan(centres[:, 0]))
-    filled = np.stack([np.interp(np.arange(_ROWS), known, centres[known, k]) for k in range(2)], 1)
+    filled = np.stack([np.interp(np.arange(ROWS), known, centres[known, k]) for k in range(2)], 1)
     return Tube(origin, frame, (low, high), uniform_filter1d(filled, 15, axis=0, mode="nearest"))
 
 
@@ -103,13 +104,13 @@ def complete_rings(
         The colours; None if too little lends.
     """
     grid, known = _unroll(cells, colours)
-    width = max(_SHORTEST, round(strip / 360 * _COLUMNS))
+    width = max(_SHORTEST, round(strip / 360 * COLUMNS))
     plain, detail = grid.copy(), np.zeros_like(grid)
-    support = np.array([_complete_row(grid[row], known[row], width, plain[row], detail[row]) for row in range(_ROWS)])
+    support = np.array([_complete_row(grid[row], known[row], width, plain[row], detail[row]) for row in range(ROWS)])
     if not support.any():
         return None
     rows = np.flatnonzero(support >= min(_SUPPORT, int(support.max())))
-    nearest = rows[np.abs(np.arange(_ROWS)[:, None] - rows).argmin(1)]
+    nearest = rows[np.abs(np.arange(ROWS)[:, None] - rows).argmin(1)]
     plain, detail = plain[nearest], detail[nearest]
     wrapped = np.concatenate([plain[:, -1:], plain, plain[:, :1]], 1)
     smooth = median_filter(wrapped, (_STEADY, 3, 1), mode="nearest")[:, 1:-1]
@@ -183,11 +184,11 @@ def _unroll(
 ) -> tuple[FloatArray, Bool[np.ndarray, "R C"]]:
     """Mean colours of the cells; single empty cells take their neighbours'."""
     row = cells[:, 0].round().astype(int)
-    column = np.floor(cells[:, 1]).astype(int) % _COLUMNS
-    flat = row * _COLUMNS + column
-    count = np.bincount(flat, minlength=_ROWS * _COLUMNS).reshape(_ROWS, _COLUMNS).astype(np.float32)
-    sums = np.stack([np.bincount(flat, colours[:, k], _ROWS * _COLUMNS) for k in range(3)], -1)
-    sums = sums.reshape(_ROWS, _COLUMNS, 3).astype(np.float32)
+    column = np.floor(cells[:, 1]).astype(int) % COLUMNS
+    flat = row * COLUMNS + column
+    count = np.bincount(flat, minlength=ROWS * COLUMNS).reshape(ROWS, COLUMNS).astype(np.float32)
+    sums = np.stack([np.bincount(flat, colours[:, k], ROWS * COLUMNS) for k in range(3)], -1)
+    sums = sums.reshape(ROWS, COLUMNS, 3).astype(np.float32)
     around, share = cv2.blur(sums, (3, 3)), cv2.blur(count, (3, 3))
     mean = np.where(count[..., None] > 0, sums, around) / np.where(count > 0, count, np.maximum(share, 1e-6))[..., None]
     return mean.astype(np.float32), (count > 0) | (cv2.blur((count > 0).astype(np.float32), (3, 3)) > 0.5)

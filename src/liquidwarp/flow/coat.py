@@ -1,0 +1,167 @@
+"""Open coats: what is worn below one is seen in front only, the hidden back is the coat's.
+
+An open coat is known by its sleeves: the torso shows their cloth at both sides, and another one in the middle.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float, Int64
+from scipy.ndimage import uniform_filter1d
+
+from liquidwarp.flow.sources import FlowSources
+from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.tubes import COLUMNS, ROWS
+from liquidwarp.geometry.warp import sample_at
+
+__all__ = ["Beside", "below_coat", "beside_body", "find_coat", "same_cloth", "usual_cloth"]
+
+_HUE, _SHADE = 0.05, 0.6
+"""Colours whose shares of red, green and blue differ by less [Euclidean], and whose brightness by less [logarithm],
+are one cloth in light and shade."""
+_SAMPLES = 300
+_MOSTLY = 0.5
+_SIDE, _MIDDLE = 50 / 360, 25 / 360
+"""So far around from the front the sides begin and the middle ends [turns]."""
+_AT_SIDES, _IN_FRONT = 0.5, 0.5
+"""At least this share of one of the sides is the coat's in each row, and at most this share of the middle."""
+_SEEN, _OPAQUE = 0.5, 0.8
+_APART = 2.0
+"""What is worn below differs from the coat by so many times as much as light and shade mostly do."""
+_ROWS = 7
+"""Rows over which shares are averaged."""
+_LENGTH = 0.25
+"""A coat covers at least this share of the torso's height."""
+_BACK, _FEW = 110 / 360, 0.03
+"""Where more of what is seen is farther around than this, the back needs no guess."""
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the photos show beside the body: wide clothes and hair."""
+
+    places: Float[np.ndarray, "P 3"]
+    """In rest coordinates."""
+    colours: Float[np.ndarray, "P 3"]
+    """RGB in [0, 1]."""
+    part: Int64[np.ndarray, "P"]
+    """Body part that it hangs on, index into ``PARTS``."""
+
+
+def beside_body(sources: FlowSources) -> Beside:
+    """The colours of one person's halos, where they are the person's own.
+
+    Args:
+        sources: The prepared photos (G = 1).
+    """
+    extension, model = sources.extension, sources.model
+    point = (extension.owner >= 0).nonzero()[:, 0]
+    owner, anchor = extension.owner[point], extension.anchor[point]
+    found = sources.around[0, owner, point]
+    pictures = torch.cat([sources.colours[0], sources.mattes[0]], 1)
+    colours = found.new_zeros(len(point), 4)
+    for photo in range(len(pictures)):
+        own = owner == photo
+        colours[own] = sample_at(pictures[photo : photo + 1], found[own, :2][None])[0].T
+    kept = (found[:, 2] > _SEEN) & (colours[:, 3] > _OPAQUE)
+    rest = model.rest(model.lbs_weights.new_zeros(1, len(model.beta_names))).vertices[0]
+    used = rest.index_select(0, model.faces.reshape(-1))
+    half = (used.amax(0) - used.amin(0)).amax() / 2
+    place = rest_coordinates(model)[anchor] + extension.offset[point] / half
+    arrays = (place[kept], colours[kept, :3], model.vertex_part[anchor[kept]])
+    return Beside(*(array.cpu().numpy() for array in arrays))
+
+
+def find_coat(
+    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"], sleeves: Float[np.ndarray, "M 3"]
+) -> Float[np.ndarray, "3"] | None:
+    """The colour of an open coat; None where there is none, or the back is seen and needs no guess.
+
+    Args:
+        cells: Rows and columns of the torso's seen places (:meth:`liquidwarp.flow.tubes.Tube.cells`).
+        colours: Theirs, RGB in [0, 1].
+        sleeves: Colours of the upper arms' cloth.
+    """
+    cloth = usual_cloth(sleeves)
+    around = np.abs(cells[:, 1] / COLUMNS - 0.5)
+    if cloth is None or (around > _BACK).mean() > _FEW:
+        return None
+    rows = _rows_of(cells, same_cloth(colours, cloth))
+    front = rows[cells[:, 0].round().astype(int)] & (around < _MIDDLE)
+    if rows.sum() < _LENGTH * ROWS or not front.any():
+        return None
+    return None if same_cloth(colours[front], cloth, _APART).mean() > _IN_FRONT else cloth
+
+
+def below_coat(
+    cells: Float[np.ndarray, "N 2"],
+    colours: Float[np.ndarray, "N 3"],
+    cloth: Float[np.ndarray, "3"],
+    goes_on: bool = False,
+) -> Bool[np.ndarray, "N"]:
+    """Which seen places show what is worn below the coat, so that they say nothing of the back.
+
+    Args:
+        cells: Rows and columns of seen places of a part, and of what is beside it.
+        colours: Theirs, RGB in [0, 1].
+        cloth: From :func:`find_coat`.
+        goes_on: Whether the coat hangs farther down than the part, so that it covers all rows below its first.
+    """
+    coat = same_cloth(colours, cloth)
+    rows = _rows_of(cells, coat)
+    if goes_on:
+        rows = np.logical_or.accumulate(rows)
+    below: BoolArray = rows[cells[:, 0].round().astype(int)] & ~coat
+    return below
+
+
+def _rows_of(cells: Float[np.ndarray, "N 2"], coat: Bool[np.ndarray, "N"]) -> Bool[np.ndarray, "R"]:
+    """Rows in which one of the sides is mostly the coat's."""
+    side, left = np.abs(cells[:, 1] / COLUMNS - 0.5) > _SIDE, cells[:, 1] < COLUMNS / 2
+    shares = [_share_of_rows(cells, coat, side & half) for half in (left, ~left)]
+    rows: BoolArray = np.maximum(*shares) > _AT_SIDES
+    return rows
+
+
+def _share_of_rows(
+    cells: Float[np.ndarray, "N 2"], coat: Bool[np.ndarray, "N"], where: Bool[np.ndarray, "N"]
+) -> Float[np.ndarray, "R"]:
+    """The coat's share of each row and its neighbours; 0 where nothing is seen."""
+    row = cells[where, 0].round().astype(int)
+    seen, own = (uniform_filter1d(np.bincount(row, w, ROWS).astype(float), _ROWS) for w in (None, coat[where]))
+    share: FloatArray = own / np.maximum(seen, 1e-6)
+    return share
+
+
+def usual_cloth(colours: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "3"] | None:
+    """The colour that most others are alike; None where less than half are."""
+    if len(colours) == 0:
+        return None
+    some = colours[:: max(1, len(colours) // _SAMPLES)]
+    alike = np.stack([same_cloth(some, colour) for colour in some])
+    best = int(alike.sum(1).argmax())
+    if alike[best].mean() < _MOSTLY:
+        return None
+    usual: FloatArray = np.median(some[alike[best]], axis=0)
+    return usual
+
+
+def same_cloth(
+    colours: Float[np.ndarray, "N 3"], cloth: Float[np.ndarray, "3"], tolerance: float = 1.0
+) -> Bool[np.ndarray, "N"]:
+    """Which colours may be one cloth's in light and shade.
+
+    Args:
+        colours: RGB in [0, 1].
+        cloth: The cloth's.
+        tolerance: How many times the usual difference is still alike.
+    """
+    light, own = colours.sum(1).clip(0.06), float(cloth.sum().clip(0.06))
+    hue = np.linalg.norm(colours / light[:, None] - cloth / own, axis=1)
+    same: BoolArray = (hue < tolerance * _HUE) & (np.abs(np.log(light / own)) < tolerance * _SHADE)
+    return same

@@ -1,0 +1,128 @@
+"""The hidden sides of torso and limbs in a person's texture: which seen places lend them their colours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.body.parts import PARTS, mirrored
+from liquidwarp.flow.coat import Beside, below_coat, find_coat, same_cloth
+from liquidwarp.flow.contamination import minority
+from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.tubes import Tube, complete_rings, tube_of
+
+__all__ = ["Unrolled", "go_on_around"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_TUBES = {"torso": 40.0, **{part: 90.0 for part in PARTS if part.endswith(("arm", "leg"))}}
+"""Parts around which cloth goes on, and over which strip beside the border [degrees]: a limb's hidden side looks like
+the side that is seen, but a shirt's front must not be copied behind."""
+_COATED = ("torso", "left_upper_leg", "right_upper_leg")
+_SLEEVES = tuple(PARTS.index(f"{side}_upper_arm") for side in ("left", "right"))
+_TORSO = PARTS.index("torso")
+_THIGHS = tuple(PARTS.index(f"{side}_upper_leg") for side in ("left", "right"))
+_FACE = PARTS.index("face")
+_TOO_FEW = 0.05
+_FEW = 50
+_SKIN = 0.05
+"""Skin's shares of red, green and blue differ less than this from the face's [Euclidean]."""
+_DARKER = 0.6
+"""And skin of the arms is no darker than the face by more than this [logarithm]."""
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """A person's texture, U x U places; those outside of the body belong to no part."""
+
+    place: Float[Tensor, "U U 3"]
+    """Rest coordinates."""
+    part: Int64[Tensor, "U U"]
+    """Index into ``PARTS``; -1 outside of the body."""
+    colours: Float[Tensor, "U U 3"]
+    """RGB in [0, 1]."""
+    seen: Bool[Tensor, "U U"]
+    lends: Bool[Tensor, "U U"]
+    """Where a photo shows the place and nothing before it."""
+
+
+def go_on_around(
+    model: BodyModel, texture: Unrolled, beside: Beside | None = None
+) -> tuple[Float[Tensor, "U U 3"], Bool[Tensor, "U U"]]:
+    """Colours of the seen cloth at the same height around torso and limbs, or of a limb's mirror image; and where.
+
+    Args:
+        model: The body.
+        texture: What the photos show.
+        beside: What they show beside the body, where one person's photos are known.
+    """
+    names, part = rest_coordinates(model), texture.part
+    colours, found = texture.colours.clone(), torch.zeros_like(texture.seen)
+    vertex_part = model.vertex_part.index_select(0, used := torch.unique(model.faces))
+    face = texture.colours[texture.seen & (part == _FACE)]
+    coat: FloatArray | None = None
+    for name, strip in _TUBES.items():
+        own = part == PARTS.index(name)
+        hidden, lender, mirror = own & ~texture.seen, own & texture.lends, 1.0
+        if float(lender.sum()) < _TOO_FEW * float(own.sum()):
+            lender, mirror = (part == PARTS.index(mirrored(name))) & texture.lends, -1.0
+        member = used[vertex_part == PARTS.index(name)]
+        if int(lender.sum()) < _FEW or not bool(hidden.any()) or len(member) < 3:
+            continue
+        tube = tube_of(names[member].cpu().numpy().astype(np.float64), upright=name == "torso")
+        lent = (texture.place[lender] * texture.place.new_tensor([mirror, 1, 1])).cpu().numpy()
+        cells, shown = tube.cells(lent), texture.colours[lender].cpu().numpy()
+        if name == "torso":
+            coat = find_coat(cells, shown, _sleeves(texture, face))
+            if coat is None:  # a neckline, or the rest of an arm
+                bare = minority(lent[:, 1], _skin(texture.colours[lender], face))
+                cells, shown = cells[~bare], shown[~bare]
+        if coat is not None and name in _COATED:
+            cells, shown = _coats_own(tube, cells, shown, coat, beside, PARTS.index(name))
+        made_up = complete_rings(cells, shown, tube.cells(texture.place[hidden].cpu().numpy()), strip)
+        if made_up is not None:
+            colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
+            found |= hidden
+    return colours, found
+
+
+def _coats_own(
+    tube: Tube,
+    cells: Float[np.ndarray, "N 2"],
+    colours: Float[np.ndarray, "N 3"],
+    coat: Float[np.ndarray, "3"],
+    beside: Beside | None,
+    part: int,
+) -> tuple[Float[np.ndarray, "K 2"], Float[np.ndarray, "K 3"]]:
+    """Places that lend to the back of a part below an open coat: none of what is worn below, but the coat beside it."""
+    goes_on = False
+    if beside is not None:
+        alike = same_cloth(beside.colours, coat)
+        goes_on = part == _TORSO and int((alike & np.isin(beside.part, _THIGHS)).sum()) >= _FEW
+        member = (beside.part == part) & alike
+        cells = np.concatenate([cells, tube.cells(beside.places[member])])
+        colours = np.concatenate([colours, beside.colours[member]])
+    kept = ~below_coat(cells, colours, coat, goes_on)
+    return cells[kept], colours[kept]
+
+
+def _sleeves(texture: Unrolled, face: Float[Tensor, "K 3"]) -> Float[np.ndarray, "M 3"]:
+    """Colours of the upper arms that are not skin."""
+    arms = texture.colours[texture.seen & torch.isin(texture.part, torch.tensor(_SLEEVES, device=texture.part.device))]
+    bare = _skin(arms, face)
+    if len(face) >= _FEW:
+        bare &= (arms.sum(1) > face.sum(1).median() * np.exp(-_DARKER)).cpu().numpy()
+    sleeves: FloatArray = arms.cpu().numpy()[~bare]
+    return sleeves
+
+
+def _skin(colours: Float[Tensor, "N 3"], face: Float[Tensor, "K 3"]) -> Bool[np.ndarray, "N"]:
+    """Which colours have the hue of a face; none if the face was not seen."""
+    if len(face) < _FEW:
+        return np.zeros(len(colours), bool)
+    hue, own = (c / c.sum(1, keepdim=True).clamp(min=1e-3) for c in (colours, face))
+    return np.asarray(((hue - own.median(0).values).norm(dim=1) < _SKIN).cpu().numpy())
