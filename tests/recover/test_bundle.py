@@ -138,14 +138,3 @@ def test_adjust_never_raises_the_cost(model: AnnyBody, skeleton: Skeleton, with_
     assert costs[-1] < 0.9 * costs[0]
     moved = not torch.equal(adjust(problem, start, 3, with_shape).betas, start.betas)
     assert moved == with_shape
-
-
-def test_shrunk_points_draw_together(model: AnnyBody, skeleton: Skeleton) -> None:
-    """Points of one joint, so that their middle moves with them."""
-    state = random_state(skeleton)
-    posed = skeleton.pose(state.rel_rotmats, state.betas)
-    palm = skeleton.landmark_points(model.landmarks["left_hand"]).select((0, 1, 5, 9, 13, 17))
-    plain = skeleton.locate(posed, palm, state.betas)
-    shrunk = skeleton.locate(posed, palm.shrunk(0.8), state.betas)
-    middle = plain.mean(1, keepdim=True)
-    torch.testing.assert_close(shrunk, middle + 0.8 * (plain - middle), atol=1e-5, rtol=0)

@@ -32,8 +32,6 @@ WORLD_SIGMA = (0.09, 0.09, 0.048)
 _FRAMES_PER_CHUNK = 32
 PALM = (0, 1, 5, 9, 13, 17)
 """The hand's landmarks that do not move with the fingers."""
-_PALM_SIZE = 0.82
-"""The detector's palm against the one between the model's joints: its wrist and knuckles lie farther inside."""
 _PALM_WEIGHT = 0.3
 _PALM_SIGMA = 0.012
 """Trusted accuracy of the palm's landmarks in space, relative to each other [m]."""
@@ -61,7 +59,7 @@ def landmark_terms(
     for side, name in enumerate(("left_hand", "right_hand")):
         if name not in model.landmarks or not bool((observation.hand_weight[:, side] > 0).any()):
             continue
-        palm = skeleton.landmark_points(model.landmarks[name]).select(PALM).shrunk(_PALM_SIZE)
+        palm = skeleton.landmark_points(model.landmarks[name]).select(PALM)
         weight = _PALM_WEIGHT * observation.hand_weight[:, side, None].expand(-1, len(PALM))
         terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, sigma, cutoff))
         terms.append(_shape_in_space(palm, observation.hand_world[:, side, list(PALM)], weight, _PALM_SIGMA))

@@ -49,11 +49,6 @@ class SkinnedPoints:
         index = list(points)
         return SkinnedPoints(self.rest[:, index], self.basis[:, index], self.weights[:, index])
 
-    def shrunk(self, share: float) -> "SkinnedPoints":
-        """The points drawn together towards their middle."""
-        rest, basis = (torch.lerp(v.mean(1, keepdim=True), v, share) for v in (self.rest, self.basis))
-        return SkinnedPoints(rest, basis, self.weights)
-
     def shaped(self, betas: Float[Tensor, "K"]) -> Float[Tensor, "F P 3"]:
         """Rest positions of this shape [m]."""
         return self.rest + self.basis @ betas if self.basis.shape[-1] else self.rest
