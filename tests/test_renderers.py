@@ -29,7 +29,14 @@ def _bar(left: int, right: int) -> torch.Tensor:
 def test_colours_are_halfway_where_a_photo_shows_the_place():
     picture, opacity = keep_photos(_flow(_bar(16, 48), 0.8), torch.full((1, 3, 64, 64), 0.4), _bar(16, 48))
     assert torch.allclose(picture[..., 20:44], torch.tensor(0.6))
-    assert torch.equal(opacity, _bar(16, 48))
+    torch.testing.assert_close(opacity, _bar(16, 48))
+
+
+def test_outlines_are_as_soft_as_photos():
+    bar = _bar(16, 48).repeat_interleave(4, -1).repeat_interleave(4, -2)
+    row = keep_photos(_flow(bar, 0.8), torch.full((1, 3, 256, 256), 0.4), bar)[1][0, 0, 128]
+    assert 0.02 < float(row[63]) < 0.3 < 0.7 < float(row[64]) < 0.98
+    assert float(row.sum()) == pytest.approx(128)
 
 
 def test_the_warp_s_colours_go_on_beyond_its_outline_and_the_network_s_begin_farther_out():
