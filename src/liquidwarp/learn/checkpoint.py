@@ -1,6 +1,7 @@
 """The state of a training run on disk, as safetensors: nothing is ever unpickled."""
 
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,14 @@ def load_checkpoint(path: Path, players: Players) -> Position:
         return Position(**json.loads(metadata["position"]))
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise WeightsCorruptError(
-            f"{path}: the checkpoint belongs to a run with other settings ({error}). Choose another output folder."
+            f"{path}: the checkpoint belongs to a run with other settings ({_gist(error)}). "
+            "Choose another output folder."
         ) from error
+
+
+def _gist(error: Exception) -> str:
+    """Torch lists every tensor that does not fit; the first one tells enough."""
+    return textwrap.shorten(str(error) or type(error).__name__, 160, placeholder=" ...")
 
 
 def _load_adam(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:

@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 
-from liquidwarp.config import TrainConfig
+from liquidwarp.config import GeneratorConfig, TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator, reset_gate
 from liquidwarp.gan.pretrained import load_discriminators, load_generator, save_discriminators, save_generator
@@ -155,11 +155,14 @@ def _begin(config: TrainConfig, players: Players) -> Position:
         _log.info("going on at step %d after %.0f s", position.step, position.seconds)
         return position
     if config.init is not None:
-        state = load_generator(str(config.init)).state_dict()  # a str may also name bundled weights
+        known = load_generator(str(config.init))  # a str may also name bundled weights
         try:
-            players.generator.load_state_dict(state)
+            players.generator.load_state_dict(known.state_dict())
         except RuntimeError as error:
-            raise SettingError(f"train.init: {config.init} holds a generator of another shape ({error}).") from error
+            others = _differences(known.config, config.generator_config())
+            raise SettingError(
+                f"train.init: {config.init} holds a generator of another shape ({others}). Choose its own --preset."
+            ) from error
         if config.reset_gate and config.generator_config().copy_gate:
             reset_gate(players.generator.transfer_net)
         for name, tensor in players.averaged.items():
@@ -213,6 +216,12 @@ class _Showcase:
         sheet = contact_sheet(averaged, samples, mixed_precision=self.config.mixed_precision)
         write_png(self.config.output / f"people_{step:07d}.png", sheet)
         self.log.picture(sheet, step)
+
+
+def _differences(found: GeneratorConfig, wanted: GeneratorConfig) -> str:
+    """Which settings differ, for a message."""
+    pairs = ((field.name, getattr(found, field.name), getattr(wanted, field.name)) for field in fields(GeneratorConfig))
+    return ", ".join(f"{name} {one} instead of {other}" for name, one, other in pairs if one != other)
 
 
 def _run(
