@@ -134,8 +134,8 @@ class TextureRenderer:
         model = sources.model
         beside = beside_body(sources)
         atlas = fill_atlas(model, merge_texture(sources), beside)
-        others = [fill_atlas(model, merge_texture(sources.with_head(k)), beside) for k in range(1, len(sources.heads))]
-        return TextureRenderer(sources, atlas, tuple(others))
+        others = [merge_texture(sources.with_head(view)) for view in range(1, len(sources.heads))]
+        return TextureRenderer(sources, atlas, tuple(fill_atlas(model, other, None, atlas) for other in others))
 
     def to(self, device: torch.device | str) -> "TextureRenderer":
         """The same on another device."""

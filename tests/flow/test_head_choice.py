@@ -8,6 +8,8 @@ from tests.flow.conftest import box_params
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.atlas import _unwrap, fill_atlas, merge_texture
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.head_choice import HeadViews, choose_heads, head_directions, head_weights, select_views
 from liquidwarp.flow.sources import prepare_plain_sources, prepare_sources
@@ -118,3 +120,18 @@ def test_networks_flows_have_no_choice_of_heads(anny):
     sources = photos(anny, prepare_plain_sources, [0.9, 0.3], 0.0, 55.0)
     assert len(sources.heads) == 0
     assert head_plan(sources, heads(anny, 5.0, 50.0)).shape == (2, 0)
+
+
+def test_another_heads_texture_differs_on_the_head_alone(anny):
+    sources = photos(anny, prepare_sources, [0.9, 0.3], 0.0, 55.0)
+    first = fill_atlas(anny, merge_texture(sources))
+    merged = merge_texture(sources.with_head(1))
+    quick, whole = fill_atlas(anny, merged, filled=first), fill_atlas(anny, merged)
+    face = torch.isin(anny.face_part, torch.tensor([PARTS.index("head"), PARTS.index("face")]))
+    raster = _unwrap(anny, quick.colours.shape[-1])
+    head = (raster.covered & face[raster.pix_to_face.clamp(min=0)])[0]
+    body = raster.covered[0] & ~head
+    assert torch.equal(quick.colours[0, :, body], first.colours[0, :, body])
+    apart = (quick.colours - whole.colours)[0, :, head].abs().amax(0)
+    assert apart.quantile(0.99) < 0.02
+    assert (first.colours - whole.colours)[0, :, head].abs().mean() > 0.1

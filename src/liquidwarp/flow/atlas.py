@@ -94,7 +94,9 @@ def _unwrap(model: BodyModel, size: int) -> Raster:
     return rasterize(flat[None], model.face_uv, size, size, cull_backfaces=False)
 
 
-def fill_atlas(model: BodyModel, atlas: TextureAtlas, beside: Beside | None = None) -> TextureAtlas:
+def fill_atlas(
+    model: BodyModel, atlas: TextureAtlas, beside: Beside | None = None, filled: TextureAtlas | None = None
+) -> TextureAtlas:
     """Make up what no source saw.
 
     Around torso and limbs the seen cloth goes on at the same height (:mod:`liquidwarp.flow.tubes`); a limb that is
@@ -105,6 +107,7 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas, beside: Beside | None = No
         model: The body.
         atlas: From :func:`merge_texture`.
         beside: From :func:`liquidwarp.flow.coat.beside_body`: an open coat goes on behind as it hangs beside the body.
+        filled: The same person's filled texture with another head: all but the head is taken from there.
 
     Returns:
         The same atlas with a colour everywhere; its confidence tells what was seen.
@@ -114,7 +117,10 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas, beside: Beside | None = No
     size = atlas.colours.shape[-1]
     raster = _unwrap(model, size)
     spread = _spread_over_surface(model, atlas, raster)
-    copied, found = _go_on_around(model, atlas, raster, beside)
+    if filled is None:
+        copied, found = _go_on_around(model, atlas, raster, beside)
+    else:
+        copied, found = filled.colours, ~_on_head(model, raster)
     mirrored_half, twin_seen = _mirrored_ends(model, atlas, raster)
     made_up = torch.where(found, copied, spread)
     made_up = made_up + twin_seen * (mirrored_half - made_up)
@@ -122,8 +128,16 @@ def fill_atlas(model: BodyModel, atlas: TextureAtlas, beside: Beside | None = No
     mixed = replace(atlas, colours=known * atlas.colours + (1 - known) * made_up)
     made_up = _in_even_light(model, mixed, raster, made_up)
     colours = known * atlas.colours + (1 - known) * made_up
+    if filled is not None:
+        colours = torch.where(found & atlas.covered, filled.colours, colours)
     outside = grow_colours(colours, atlas.covered.to(colours.dtype), steps=8)
     return replace(atlas, colours=outside)
+
+
+def _on_head(model: BodyModel, raster: Raster) -> Bool[Tensor, "1 1 U U"]:
+    face = raster.pix_to_face
+    head = torch.tensor([PARTS.index(part) for part in _REGIONS[0]], device=face.device)
+    return ((face >= 0) & torch.isin(model.face_part[face.clamp(min=0)], head))[:, None]
 
 
 def _in_even_light(

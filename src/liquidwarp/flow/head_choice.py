@@ -19,7 +19,7 @@ _LEAST_SHARE = 0.3
 """Photos that show less of the face than this share of what the best one does give no head."""
 _APART = 12.0
 """Photos that look from directions nearer to each other [degrees] know the same: only the better one is kept."""
-_MOST = 4
+_MOST = 3
 _FREE = 8.0
 """Turned away by no more than this [degrees] a photo is as good as any."""
 _LOSS = 30.0
