@@ -40,7 +40,8 @@ _SHARE = 0.25
 """A network that gains this share of the most that was gained in the exam is kept if it learned longer: frames that
 nobody has seen prefer it."""
 _MIXTURE = 0.03
-"""The mixture with the photos' colours and outline must do better by this: frames that nobody has seen prefer none."""
+"""The mixture with the photos' colours and outline must do better by this, unless it alone is better than before:
+frames that nobody has seen prefer the network's own drawing."""
 
 
 @dataclass(frozen=True)
@@ -187,9 +188,10 @@ def _check(
     """Sit the exam with what would be kept; keep it if it is the best, or as good and newer."""
     change = tuner.change(pretrained)
     marks = exam.marks(changed_copy(pretrained, change))
-    scores = [mark.relative_to(start[keeps_photos]) for mark in marks]
-    keeps = scores[True] < scores[False] - _MIXTURE
-    score = scores[keeps]
+    own, mixed = (mark.relative_to(start[keeps_photos]) for mark in marks)
+    helps = own < 1 - _GAIN
+    keeps = mixed < own - (_MIXTURE if helps else 0)
+    score = mixed if keeps else own
     state.history.append((state.step, round(score, 5)))
     state.lowest = min(state.lowest, score)
     if 1 - score > max(_GAIN, _SHARE * (1 - state.lowest)):
