@@ -40,6 +40,7 @@ __all__ = [
     "NetworkRenderer",
     "Renderer",
     "TextureRenderer",
+    "as_known",
     "common_outline",
     "drawn_flow",
     "head_mask",
@@ -58,7 +59,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 8
+_WAY = 9
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _RIM = 10 / 512
@@ -195,7 +196,7 @@ class NetworkRenderer:
     keeps_photos: bool = True
     """Show the photos' own pixels where one shows the place; else all is the network's."""
     knows_person: bool = False
-    """Otherwise, of a network that was tuned to the person: take all colours and most of the outline from it."""
+    """Otherwise, of a network tuned to the person, take half of the colours and most of the outline."""
 
     @staticmethod
     @torch.no_grad()
@@ -268,7 +269,7 @@ class NetworkRenderer:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
             return keep_photos(flow, colour, opacity)
-        return (colour, soft_outline(opacity, flow.texture_matte)) if self.knows_person else (colour, opacity)
+        return as_known(flow, colour, opacity) if self.knows_person else (colour, opacity)
 
 
 def keep_photos(
@@ -303,6 +304,16 @@ def common_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W
     """
     mean = (((own + warped) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)  # a plain mean would be a ghost
     return _near(own, mean)
+
+
+def as_known(
+    flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"]
+) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+    """The picture of a network that knows the person: it draws the outline better than the warp does.
+
+    See :func:`keep_photos` for the arguments.
+    """
+    return keep_colours(flow, colour), soft_outline(opacity, flow.texture_matte)
 
 
 def soft_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:

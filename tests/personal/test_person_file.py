@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 from liquidwarp import weights
 from liquidwarp.cache import Cache
 from liquidwarp.errors import MediaError, SettingError, WeightsCorruptError
+from liquidwarp.flow.draw import seen_weight
 from liquidwarp.gan.pretrained import load_generator, save_generator
 from liquidwarp.personal.person import network_digest, personalise_banks, with_tuning
 from liquidwarp.personal.person_file import check_person, load_person
-from liquidwarp.renderers import soft_outline
+from liquidwarp.renderers import drawn_flow, soft_outline
 from liquidwarp.synthesizer import prepare_bank, render_frames
 from liquidwarp.weights import load_tensors
 
@@ -142,15 +143,19 @@ def test_a_person_from_a_file_has_nothing_to_learn_from(bank, network_folder):
         )
 
 
-def test_a_tuned_network_draws_nearly_all_itself(alice):
-    """It knows the person better than the warp does, which only softens its outline."""
+def test_a_tuned_network_draws_the_outline_itself(alice):
+    """It knows the person better than the warp does, which softens it; of the colours half are the photos'."""
     own = replace(alice.renderer, keeps_photos=False, knows_person=True)
     body, size = alice.bodies[slice(0, 1)], (256, 256)
-    _, warped = own.warp.render(body, size)
+    warped, shape = own.warp.render(body, size)
     alone, outline = replace(own, knows_person=False).render(body, size)
     picture, opacity = own.render(body, size)
-    assert torch.equal(picture, alone)
-    assert torch.equal(opacity, soft_outline(outline, warped))
+    assert torch.equal(opacity, soft_outline(outline, shape))
+    flow = drawn_flow(own.sources, own.warp, body, size)
+    sure = (seen_weight(flow.visible.amax(1, keepdim=True)) > 0.99) & (flow.texture_matte > 0.5)
+    assert int(sure.sum()) > 1000
+    inside = sure.expand(-1, 3, -1, -1)
+    torch.testing.assert_close(picture[inside], ((alone + warped) / 2)[inside], atol=0.01, rtol=0)
 
 
 def test_nothing_is_kept_of_the_photos_if_that_is_asked_for(bank, alice):

@@ -11,7 +11,7 @@ from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceFeatures
 from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.personal.lessons import Lesson
-from liquidwarp.renderers import keep_photos, soft_outline
+from liquidwarp.renderers import as_known, keep_photos
 from liquidwarp.types import TargetFlow
 
 __all__ = ["Exam", "Marks"]
@@ -83,7 +83,7 @@ class Exam:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         flow = TargetFlow(**{name: getattr(lesson.targets, name)[0] for name in TargetFlow.__dataclass_fields__})
         behind = lesson.backgrounds[0]
-        ways = (colour, soft_outline(opacity, flow.texture_matte)), keep_photos(flow, colour, opacity)
+        ways = as_known(flow, colour, opacity), keep_photos(flow, colour, opacity)
         first, second = (matte * image + (1 - matte) * behind for image, matte in ways)
         return first, second
 
