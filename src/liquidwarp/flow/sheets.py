@@ -7,7 +7,7 @@ crosses the head, such as a hat's brim or a fringe of hair.
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.parts import PARTS
@@ -50,12 +50,16 @@ def edge_on(extension: Extension, targets: ProjectedSurface) -> Float[Tensor, "N
     return ((cosine - _EDGE_ON[0]) / (_EDGE_ON[1] - _EDGE_ON[0])).clamp(0, 1)
 
 
-def _others(sources: FlowSources, targets: ProjectedSurface, owner: Tensor) -> Bool[Tensor, "N M"]:
-    """Faces around the head that belong to another photo than that which gives the head, unless seen from behind."""
+def _others(sources: FlowSources, targets: ProjectedSurface, owner: Int64[Tensor, "M"]) -> Bool[Tensor, "N M"]:
+    """Faces around the head that belong to another photo than that which gives the head.
+
+    Where that one looks from the other side, the one that looks from the most similar side has the halo.
+    """
     if len(sources.heads) == 0:
         return torch.zeros_like(targets.torn, dtype=torch.bool)
     giver = sources.heads.source[0]
     head = torch.isin(sources.model.vertex_part, torch.tensor(_HEAD, device=owner.device))
-    alike = (sources.normals[0, giver] * targets.normals)[:, head].sum(-1).mean(1) > 0
+    alike = (sources.normals[0][:, head] * targets.normals[:, None, head]).sum(-1).mean(-1)  # N S
+    chosen = torch.where(alike[:, giver] > 0, giver, alike.argmax(1))
     on_head = torch.isin(sources.extension.part, torch.tensor(_HEAD, device=owner.device))
-    return (on_head & (owner >= 0) & (owner != giver)) & alike[:, None]
+    return (on_head & (owner >= 0)) & (owner != chosen[:, None])
