@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 _GAIN = 0.002
 """A relative gain smaller than this is none."""
-_SHARE = 0.25
+_SHARE = 0.1
 """A network that gains this share of the most that was gained in the exam is kept if it learned longer: frames that
 nobody has seen prefer it."""
 _MIXTURE = 0.03
