@@ -8,7 +8,7 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.coat import below_coat, beside_body, find_coat, same_cloth, usual_cloth
+from liquidwarp.flow.coat import below_coat, beside_body, covered_rows, find_coat, same_cloth, usual_cloth
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.halo import halo
 from liquidwarp.flow.sources import prepare_sources
@@ -67,6 +67,14 @@ def test_what_is_no_coat(torso, arms):
     assert find_coat(*torso, arms) is None
 
 
+def test_rows_are_covered_where_the_coat_is():
+    cells = np.stack([np.repeat(np.arange(20, 60), 3), np.tile([10.0, 11.0, 12.0], 40)], 1)
+    rows = covered_rows(cells)
+    assert rows[22:58].all()
+    assert not rows[:16].any()
+    assert not rows[64:].any()
+
+
 def test_light_and_shade_are_one_cloth():
     assert same_cloth(np.stack([BROWN * 0.7, BROWN * 1.4]), BROWN).all()
     assert not same_cloth(np.stack([BLUE, BROWN * 0.3]), BROWN).any()
@@ -97,6 +105,8 @@ def test_the_back_of_an_open_coat_is_the_coats(anny):
     open_in_front = torso & (place[:, 2] < place[torso, 2].mean() + 0.05)
     open_in_front &= (place[:, 0].abs() < 0.06) | ((place[:, 0] > 0) & (torch.sin(place[:, 1] * 60) > 0))  # torn
     colours[open_in_front] = torch.tensor(BLUE).float()
+    thighs = [anny.vertex_part == PARTS.index(f"{side}_upper_leg") for side in ("left", "right")]
+    colours[thighs[0] & (place[:, 0] > place[thighs[0], 0].mean() + 0.02)] = torch.tensor(BROWN).float()
     surface = project_bodies(anny, no_extension(anny), body)
     raster = rasterize(surface.body, anny.faces, SIZE, SIZE)
     image = interpolate(colours[None], anny.faces, raster).permute(0, 3, 1, 2)
@@ -105,8 +115,10 @@ def test_the_back_of_an_open_coat_is_the_coats(anny):
     uv = anny.uv.new_zeros(len(place), 2)
     uv[anny.faces.reshape(-1)] = anny.uv[anny.face_uv.reshape(-1)]
     at = sample_at(filled.colours, pixels_to_ndc(uv[None], 1, 1))[0].T.double().numpy()
-    back = (torso & (surface.normals[0, :, 2] > 0.3) & (uv.sum(1) > 0)).numpy()
-    assert same_cloth(at[back], BROWN).mean() > 0.75
+    behind = (surface.normals[0, :, 2] > 0.3) & (uv.sum(1) > 0)
+    assert same_cloth(at[(torso & behind).numpy()], BROWN).mean() > 0.75
+    for thigh in thighs:  # a coat that long hangs behind both
+        assert same_cloth(at[(thigh & behind).numpy()], BROWN).mean() > 0.75
 
 
 def test_beside_the_body_are_the_halos_colours(anny):

@@ -16,7 +16,7 @@ from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.tubes import COLUMNS, ROWS
 from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["Beside", "below_coat", "beside_body", "find_coat", "same_cloth", "usual_cloth"]
+__all__ = ["Beside", "below_coat", "beside_body", "covered_rows", "find_coat", "same_cloth", "usual_cloth"]
 
 _HUE, _SHADE = 0.05, 0.6
 """Colours whose shares of red, green and blue differ by less [Euclidean], and whose brightness by less [logarithm],
@@ -32,6 +32,8 @@ _APART = 2.0
 """What is worn below differs from the coat by so many times as much as light and shade mostly do."""
 _ROWS = 7
 """Rows over which shares are averaged."""
+_SOME = 0.4
+"""Cells per row from which on a row counts as covered."""
 _LENGTH = 0.25
 """A coat covers at least this share of the torso's height."""
 _BACK, _FEW = 110 / 360, 0.03
@@ -60,7 +62,8 @@ def beside_body(sources: FlowSources) -> Beside:
         sources: The prepared photos (G = 1).
     """
     extension, model = sources.extension, sources.model
-    point = (extension.owner >= 0).nonzero()[:, 0]
+    drawn = torch.zeros_like(extension.owner, dtype=torch.bool).index_fill_(0, extension.faces.reshape(-1), True)
+    point = (drawn & (extension.owner >= 0)).nonzero()[:, 0]
     owner, anchor = extension.owner[point], extension.anchor[point]
     found = sources.around[0, owner, point]
     pictures = torch.cat([sources.colours[0], sources.mattes[0]], 1)
@@ -118,6 +121,13 @@ def below_coat(
         rows = np.logical_or.accumulate(rows)
     below: BoolArray = rows[cells[:, 0].round().astype(int)] & ~coat
     return below
+
+
+def covered_rows(cells: Float[np.ndarray, "N 2"]) -> Bool[np.ndarray, "R"]:
+    """Rows in which there are at least some of these cells: a few in each, or in those near to it."""
+    count = np.bincount(cells[:, 0].round().astype(int), minlength=ROWS).astype(float)
+    covered: BoolArray = uniform_filter1d(count, _ROWS) > _SOME
+    return covered
 
 
 def _rows_of(cells: Float[np.ndarray, "N 2"], coat: Bool[np.ndarray, "N"]) -> Bool[np.ndarray, "R"]:

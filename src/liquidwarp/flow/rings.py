@@ -10,7 +10,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
-from liquidwarp.flow.coat import Beside, below_coat, find_coat, same_cloth
+from liquidwarp.flow.coat import Beside, below_coat, covered_rows, find_coat, same_cloth
 from liquidwarp.flow.contamination import minority
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.tubes import Tube, complete_rings, tube_of
@@ -82,7 +82,7 @@ def go_on_around(
                 bare = minority(lent[:, 1], _skin(texture.colours[lender], face))
                 cells, shown = cells[~bare], shown[~bare]
         if coat is not None and name in _COATED:
-            cells, shown = _coats_own(tube, cells, shown, coat, beside, PARTS.index(name))
+            cells, shown = _coats_own(tube, cells, shown, coat, _of_coat(texture, beside, coat), PARTS.index(name))
         made_up = complete_rings(cells, shown, tube.cells(texture.place[hidden].cpu().numpy()), strip)
         if made_up is not None:
             colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
@@ -90,24 +90,42 @@ def go_on_around(
     return colours, found
 
 
+def _of_coat(texture: Unrolled, beside: Beside | None, coat: Float[np.ndarray, "3"]) -> Beside:
+    """Where the photos show the coat beside torso and thighs, and on the thighs; mirrored as well on these."""
+    thigh = texture.lends & torch.isin(texture.part, torch.tensor(_THIGHS, device=texture.part.device))
+    columns = (texture.place[thigh], texture.colours[thigh], texture.part[thigh])
+    places, colours, part = (column.cpu().numpy() for column in columns)
+    if beside is not None:
+        both = (places, beside.places), (colours, beside.colours), (part, beside.part)
+        places, colours, part = (np.concatenate(pair) for pair in both)
+    own = np.isin(part, (_TORSO, *_THIGHS)) & same_cloth(colours, coat)
+    places, colours, part = places[own], colours[own], part[own]
+    left, right = _THIGHS
+    twin = np.where(part == left, right, left)[part != _TORSO]
+    mirrored_places = places[part != _TORSO] * np.array([-1, 1, 1], places.dtype)
+    return Beside(
+        np.concatenate([places, mirrored_places]),
+        np.concatenate([colours, colours[part != _TORSO]]),
+        np.concatenate([part, twin]),
+    )
+
+
 def _coats_own(
     tube: Tube,
     cells: Float[np.ndarray, "N 2"],
     colours: Float[np.ndarray, "N 3"],
     coat: Float[np.ndarray, "3"],
-    beside: Beside | None,
+    hangs: Beside,
     part: int,
 ) -> tuple[Float[np.ndarray, "K 2"], Float[np.ndarray, "K 3"]]:
     """Places that lend to the back of a part below an open coat: none of what is worn below, but the coat beside it."""
-    goes_on = False
-    if beside is not None:
-        alike = same_cloth(beside.colours, coat)
-        goes_on = part == _TORSO and int((alike & np.isin(beside.part, _THIGHS)).sum()) >= _FEW
-        member = (beside.part == part) & alike
-        cells = np.concatenate([cells, tube.cells(beside.places[member])])
-        colours = np.concatenate([colours, beside.colours[member]])
-    kept = ~below_coat(cells, colours, coat, goes_on)
-    return cells[kept], colours[kept]
+    goes_on = part == _TORSO and int((hangs.part != _TORSO).sum()) >= _FEW
+    own = hangs.part == part
+    there = tube.cells(hangs.places[own])
+    below = below_coat(cells, colours, coat, goes_on)
+    if part != _TORSO and own.any():
+        below |= covered_rows(there)[cells[:, 0].round().astype(int)] & ~same_cloth(colours, coat)
+    return np.concatenate([cells[~below], there]), np.concatenate([colours[~below], hangs.colours[own]])
 
 
 def _sleeves(texture: Unrolled, face: Float[Tensor, "K 3"]) -> Float[np.ndarray, "M 3"]:
