@@ -217,6 +217,8 @@ class FitConfig:
     """Strength of the temporal smoothing of a video; 0 switches it off. Never moves motion in time."""
     fingers: bool = True
     """Pose the fingers from hand landmarks; otherwise they rest in a natural curl."""
+    photometric: bool = True
+    """Align the frames of a video by the colours of the skin and the clothes."""
 
     def __post_init__(self) -> None:
         for name, least in (

@@ -30,7 +30,9 @@ from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks, fit_outlines
 from liquidwarp.recover.fit_task import FitTask
 from liquidwarp.recover.held import find_held
+from liquidwarp.recover.photometric import PhotometricFit
 from liquidwarp.recover.pieces import Pieces, whole_video
+from liquidwarp.recover.smooth import smooth_body
 from liquidwarp.recover.tracker import PersonDetector
 
 __all__ = ["Recovery", "fit_video", "recover_photos", "recover_video"]
@@ -40,9 +42,11 @@ _SECONDS = 3.0
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
 _RECOVERY = "recovery-10"
-_VIDEO_RECOVERY = "recovery-11"
+_VIDEO_RECOVERY = "recovery-12"
 _HALF_FIT = "half-fit-2"
 """The fit on landmarks, kept until the whole fit is there."""
+_AFTERWARDS = 0.3
+"""Strength of the smoothing after the frames were aligned by their colours, of what landmarks ask for."""
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +210,7 @@ def fit_video(
     cache: Cache | None = None,
     key: str = "",
 ) -> tuple[BodyFit, PackedMasks | None]:
-    """Fit the body to a video, and find what the person holds on the way.
+    """Fit the body to a video, find what the person holds on the way, and align the frames by their colours.
 
     Args:
         detections: Of the frames.
@@ -227,9 +231,12 @@ def fit_video(
     if known is None:
         cache.save(half, vars(state))
     held = find_held(frames, detections, task.whole_body(state), model)
-    if held is None:
-        return fit_outlines(task, state, config), None
-    return fit_outlines(task.without(held.beyond), state, config), held.whole
+    fit = fit_outlines(task if held is None else task.without(held.beyond), state, config)
+    if config.photometric:
+        masks = detections.masks if held is None else detections.masks.without(held.whole)
+        body = PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted)
+        fit = replace(fit, body=smooth_body(body, detections.fps, _AFTERWARDS * config.smoothing))
+    return fit, None if held is None else held.whole
 
 
 def _recovery(

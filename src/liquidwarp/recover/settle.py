@@ -55,7 +55,7 @@ class OutlineFit:
         Returns:
             The same frames; fingers are as they were.
         """
-        observation = self._observed(body, (masks.shape[-2], masks.shape[-1]))
+        observation = self.observed(body, (masks.shape[-2], masks.shape[-1]))
         outlines = MaskOutlines.traced([mask.numpy() for mask in masks], torch.ones(len(masks)), observation)
         camera = torch.tensor([[1.0, 0.0, 0.0]]).repeat(len(masks), 1)
         state = FitState(body.rel_rotmats[:, self.skeleton.joints], body.betas, camera)
@@ -67,16 +67,33 @@ class OutlineFit:
             outline = match_outlines(state, self.skeleton, self.surface, observation, outlines, True)
             problem = Problem(self.skeleton, [*terms, outline], shape_weights(self.model))
             state = adjust(problem, state, _STEPS, with_shape=True)
+        return self.moved(body, state)
+
+    def moved(self, body: BodyParams, state: FitState) -> BodyParams:
+        """A fit's result as bodies.
+
+        Args:
+            body: Where the fit began, as :meth:`observed` has seen it.
+            state: Its result.
+
+        Returns:
+            The same fingers; other shape, poses and cameras.
+        """
         rotations = body.rel_rotmats.clone()
         rotations[:, self.skeleton.joints] = state.rel_rotmats
         scale = body.camera.scale
-        moved = WeakPerspective(
+        camera = WeakPerspective(
             state.camera[:, 0] * scale, state.camera[:, 1:] * scale[:, None] + body.camera.translation
         )
-        return BodyParams(state.betas, rotations, moved)
+        return BodyParams(state.betas, rotations, camera)
 
-    def _observed(self, body: BodyParams, size: tuple[int, int]) -> Observation:
-        """The body's landmarks as if they had been detected: those within the picture, in its camera's units."""
+    def observed(self, body: BodyParams, size: tuple[int, int]) -> Observation:
+        """The body's landmarks as if they had been detected: those within the picture, in its camera's units.
+
+        Args:
+            body: T frames.
+            size: (height, width) of the pictures [px].
+        """
         skeleton = self.skeleton
         points = skeleton.landmark_points(self.model.landmarks["body"])
         posed = skeleton.pose(body.rel_rotmats[:, skeleton.joints], body.betas)

@@ -1,0 +1,213 @@
+"""A video's bodies agree about the colours of the skin: photometric alignment.
+
+Landmarks and outlines do not tell how a limb is turned about itself, nor which point of a shirt lies where on the
+trunk, so the surface slides by one or two per cent of the body's height from frame to frame under an outline that lies
+right. What a surface shows tells it (skin_colours.py).
+
+Method: analysis by synthesis in turns, as in congealing (Learned-Miller 2006). The colours of some key frames are
+averaged on the skin; in each of them the drawn mean is compared with the picture; Levenberg-Marquardt moves poses and
+cameras along, while the body's own landmarks, the mask's outline and the pose of before hold them; then the colours
+are averaged anew, more sharply. All frames then follow the key frames' colours. The shape stays.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.recover.bundle import FitState, Problem, adjust
+from liquidwarp.recover.detections import PackedMasks
+from liquidwarp.recover.fit_task import landmark_terms, shape_weights
+from liquidwarp.recover.settle import OutlineFit
+from liquidwarp.recover.silhouette import MaskOutlines, match_outlines
+from liquidwarp.recover.skeleton import SkinnedPoints
+from liquidwarp.recover.skin_colours import SkinColours, Square, View, disagreement
+from liquidwarp.recover.terms import ImageLandmarks, PosePull
+
+__all__ = ["PhotometricFit"]
+
+_KEY_FRAMES = 16
+"""Whose colours are averaged."""
+_FEWEST = 4
+"""Frames; fewer have no common colours worth following."""
+_POINTS = 400
+"""Vertices that are moved along the flow."""
+_KEY_ROUNDS = 3
+_ROUNDS = 2
+"""How often the other frames are compared with the key frames' colours."""
+_MATCHINGS = 2
+"""Of the outlines, in each round,"""
+_STEPS = 2
+"""and steps of Levenberg-Marquardt on each of them."""
+_SIGMA = 0.015
+"""Trusted accuracy of the flow [m on the body]."""
+_CUTOFF = 3.0
+"""Of the flow, see :class:`liquidwarp.recover.terms.ImageLandmarks`."""
+_WEIGHT = 480.0
+"""Of all points together, if all of them are seen and believed."""
+_FARTHEST = 0.06
+"""Nothing is moved farther at once [m]."""
+_LANDMARK_SIGMA = 0.012
+"""How firmly the landmarks stay where the fit has put them [m]."""
+_LANDMARK_CUTOFF = 5.0
+_TURN = 6.0
+"""How firmly the joints stay [1/rad],"""
+_SHIFT = 20.0
+"""and the camera [1/m]."""
+_CHUNK = 16
+"""Frames that are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class PhotometricFit:
+    """Everything about a body model that the alignment needs; on the CPU."""
+
+    fit: OutlineFit
+    points: SkinnedPoints
+    """Some vertices, spread evenly at random."""
+    chosen: Int64[Tensor, "P"]
+    """Which of the model's they are."""
+
+    @staticmethod
+    def of(model: BodyModel) -> "PhotometricFit":
+        """Prepare a body."""
+        fit = OutlineFit.of(model)
+        used = model.faces.unique()
+        order = torch.randperm(len(used), generator=torch.Generator().manual_seed(0))
+        chosen = used[order[:_POINTS]].sort().values
+        surface = fit.surface
+        points = SkinnedPoints(surface.rest[None, chosen], surface.basis[None, chosen], surface.weights[None, chosen])
+        return PhotometricFit(fit, points, chosen)
+
+    @torch.no_grad()
+    def align(
+        self,
+        body: BodyParams,
+        frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+        masks: PackedMasks,
+        found: Bool[Tensor, "T"],
+    ) -> BodyParams:
+        """Move the poses and cameras of a video until its frames agree.
+
+        Args:
+            body: T frames, cameras in their pixels.
+            frames: The video; every loop starts at its first frame. It is read twice.
+            masks: Where the person is, without things that are held.
+            found: Other frames stay as they are.
+
+        Returns:
+            The same shape and fingers, other poses and cameras.
+        """
+        present = found.nonzero()[:, 0]
+        if len(present) < _FEWEST:
+            return body
+        keys = present[torch.linspace(0, len(present) - 1, min(_KEY_FRAMES, len(present))).round().long()]
+        ((_, key_frames),) = _chunks(frames, keys, len(keys))
+        skin = self._colours(body[keys], key_frames, [masks[index] for index in keys.tolist()])
+        rotations, camera = body.rel_rotmats.clone(), body.camera
+        scale, translation = camera.scale.clone(), camera.translation.clone()
+        for indices, pictures in _chunks(frames, present, _CHUNK):
+            outlines = [masks[index] for index in indices.tolist()]
+            part = body[indices]
+            squares = self._squares(part, pictures, outlines)
+            for _ in range(_ROUNDS):
+                part = self._followed(part, squares, outlines, skin, pictures[0].shape[1])
+            rotations[indices] = part.rel_rotmats
+            scale[indices], translation[indices] = part.camera.scale, part.camera.translation
+        return BodyParams(body.betas, rotations, WeakPerspective(scale, translation))
+
+    def _colours(
+        self,
+        body: BodyParams,
+        pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
+        masks: Sequence[Bool[np.ndarray, "h w"]],
+    ) -> SkinColours:
+        """What the key frames agree upon."""
+        squares = self._squares(body, pictures, masks)
+        for _ in range(_KEY_ROUNDS):
+            skin = SkinColours.of(list(self._views(body, squares)))
+            body = self._followed(body, squares, masks, skin, pictures[0].shape[1])
+        return SkinColours.of(list(self._views(body, squares)))
+
+    def _followed(
+        self,
+        body: BodyParams,
+        squares: Sequence[Square],
+        masks: Sequence[Bool[np.ndarray, "h w"]],
+        skin: SkinColours,
+        width: int,
+    ) -> BodyParams:
+        """One comparison with the colours, and the bodies moved along."""
+        model, skeleton, camera = self.fit.model, self.fit.skeleton, body.camera
+        target, weight = [], []
+        for index, view in enumerate(self._views(body, squares)):
+            farthest = _FARTHEST * float(camera.scale[index]) * view.square.factor
+            found = disagreement(view, skin, model.faces, farthest)
+            target.append(found.target[self.chosen])
+            weight.append(found.weight[self.chosen])
+        size = masks[0].shape
+        observation = self.fit.observed(body, (size[0] * width // size[1], width))
+        flow = ImageLandmarks(
+            self.points,
+            (torch.stack(target) - camera.translation[:, None]) / camera.scale[:, None, None],
+            torch.stack(weight) * (_WEIGHT / len(self.chosen)),
+            _SIGMA,
+            _CUTOFF,
+        )
+        start = torch.tensor([[1.0, 0.0, 0.0]]).repeat(len(body), 1)
+        state = FitState(body.rel_rotmats[:, skeleton.joints], body.betas, start)
+        firm = torch.ones(len(body))
+        terms = [
+            *landmark_terms(observation, model, skeleton, _LANDMARK_CUTOFF, _LANDMARK_SIGMA),
+            PosePull(state.rel_rotmats, start, _TURN * firm, _SHIFT * firm),
+            flow,
+        ]
+        outlines = MaskOutlines.traced(masks, torch.full((len(body),), size[1] / width), observation)
+        for _ in range(_MATCHINGS):
+            outline = match_outlines(state, skeleton, self.fit.surface, observation, outlines, False)
+            problem = Problem(skeleton, [*terms, outline], shape_weights(model))
+            state = adjust(problem, state, _STEPS, with_shape=False)
+        return self.fit.moved(body, state)
+
+    def _squares(
+        self,
+        body: BodyParams,
+        pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
+        masks: Sequence[Bool[np.ndarray, "h w"]],
+    ) -> list[Square]:
+        projected = body.camera.project(self._posed(body))
+        return [Square(*each) for each in zip(pictures, masks, projected, strict=True)]
+
+    def _views(self, body: BodyParams, squares: Sequence[Square]) -> Iterator[View]:
+        for index, (square, vertices) in enumerate(zip(squares, self._posed(body), strict=True)):
+            yield View.of(square, body.camera[slice(index, index + 1)], vertices, self.fit.model.faces)
+
+    def _posed(self, body: BodyParams) -> Float[Tensor, "T V 3"]:
+        model = self.fit.model
+        return model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
+
+
+def _chunks(
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]], wanted: Int64[Tensor, "N"], size: int
+) -> Iterator[tuple[Int64[Tensor, "n"], list[UInt8[np.ndarray, "H W 3"]]]]:
+    """These frames (rising numbers), so many at a time."""
+    left = iter(wanted.tolist())
+    following = next(left, None)
+    numbers: list[int] = []
+    pictures: list[np.ndarray] = []
+    for number, rgb in enumerate(frames):
+        if following is None:
+            break
+        if number != following:
+            continue
+        numbers.append(number)
+        pictures.append(rgb)
+        following = next(left, None)
+        if len(numbers) == size or following is None:
+            yield torch.tensor(numbers), pictures
+            numbers, pictures = [], []

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyParams
+from liquidwarp.body.parts import PARTS
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.raster import interpolate, rasterize
+from liquidwarp.geometry.rotations import rotvec_to_matrix
+from liquidwarp.recover.detections import PackedMasks
+from liquidwarp.recover.photometric import PhotometricFit
+from liquidwarp.recover.skin_colours import SkinColours, Square, View, disagreement
+
+SIZE, FRAMES = 240, 6
+
+
+@pytest.fixture(scope="module")
+def model() -> AnnyBody:
+    return AnnyBody.load()
+
+
+def posed(model, body):
+    return model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
+
+
+def pattern(model) -> torch.Tensor:
+    """Clothes with checks as wide as a hand."""
+    rest = model.rest(torch.zeros(1, len(model.beta_names))).vertices[0]
+    waves = torch.sin(rest @ torch.tensor([[45.0, 10.0, 5.0], [8.0, 40.0, -9.0], [3.0, 12.0, 50.0]]))
+    return 128 + 90 * waves
+
+
+def drawn(model, body) -> tuple[list[np.ndarray], PackedMasks]:
+    raster = rasterize(body.camera.project(posed(model, body)), model.faces, SIZE, SIZE)
+    colours = interpolate(pattern(model)[None], model.faces, raster)
+    picture = torch.where(raster.covered[..., None], colours, 60.0)
+    return list(picture.numpy().astype(np.uint8)), PackedMasks.pack(raster.covered.numpy())
+
+
+@pytest.fixture(scope="module")
+def true_body(model) -> BodyParams:
+    """Somebody who lifts the arms."""
+    rotvec = torch.zeros(FRAMES, len(model.joint_names), 3)
+    rotvec[:, list(model.roles.upper_arm), 2] = torch.linspace(0, 0.5, FRAMES)[:, None] * torch.tensor([1.0, -1.0])
+    camera = WeakPerspective(torch.full((FRAMES,), 115.0), torch.full((FRAMES, 2), 120.0))
+    return BodyParams(torch.zeros(len(model.beta_names)), rotvec_to_matrix(rotvec), camera)
+
+
+def turned(model, body: BodyParams) -> BodyParams:
+    """The same with a trunk that is turned to and fro, which hardly changes an outline."""
+    rotvec = torch.zeros(FRAMES, len(model.joint_names), 3)
+    rotvec[:, 0, 1] = 0.12 * torch.tensor([1.0, -1.0, 0.5, -0.5, 1.0, -1.0])
+    return BodyParams(body.betas, rotvec_to_matrix(rotvec) @ body.rel_rotmats, body.camera)
+
+
+def disunity(model, body: BodyParams, true: BodyParams) -> float:
+    """How much the displacement of front vertices differs between frames [px]."""
+    apart = (body.camera.project(posed(model, body)) - true.camera.project(posed(model, true)))[..., :2]
+    front = posed(model, true)[0, :, 2] < -0.03
+    apart = apart[:, front]
+    return float((apart - apart.mean(0)).norm(dim=-1).mean())
+
+
+def test_frames_agree_after_the_alignment(model, true_body):
+    frames, masks = drawn(model, true_body)
+    wrong = turned(model, true_body)
+    aligned = PhotometricFit.of(model).align(wrong, frames, masks, torch.ones(FRAMES, dtype=torch.bool))
+    assert disunity(model, aligned, true_body) < 0.5 * disunity(model, wrong, true_body)
+    assert torch.equal(aligned.betas, wrong.betas)
+
+
+def test_right_bodies_stay_right(model, true_body):
+    frames, masks = drawn(model, true_body)
+    aligned = PhotometricFit.of(model).align(true_body, frames, masks, torch.ones(FRAMES, dtype=torch.bool))
+    apart = aligned.camera.project(posed(model, aligned)) - true_body.camera.project(posed(model, true_body))
+    assert float(apart[..., :2].norm(dim=-1).mean()) < 0.5
+
+
+def test_frames_without_a_person_and_few_frames_stay(model, true_body):
+    frames, masks = drawn(model, true_body)
+    wrong, fit = turned(model, true_body), PhotometricFit.of(model)
+    found = torch.tensor([True, False, True, True, True, True])
+    aligned = fit.align(wrong, frames, masks, found)
+    assert torch.equal(aligned.rel_rotmats[1], wrong.rel_rotmats[1])
+    assert not torch.allclose(aligned.rel_rotmats[0], wrong.rel_rotmats[0])
+    few = torch.tensor([True, True, True, False, False, False])
+    assert fit.align(wrong, frames, masks, few) is wrong
+
+
+def test_things_that_are_not_in_the_mask_pull_nothing(model, true_body):
+    frames, masks = drawn(model, true_body)
+    vertices = true_body.camera.project(posed(model, true_body))[0]
+    mask = masks[0].copy()
+    mask[:120] = False
+    square = Square(frames[0], mask, vertices)
+    view = View.of(square, true_body.camera[:1], posed(model, true_body)[0], model.faces)
+    above = vertices[:, 1] < 118
+    assert view.weight[above.numpy()].max() == 0
+    assert view.weight[~above.numpy()].max() == 1
+
+
+def test_the_flow_is_the_shift_of_the_picture(model, true_body):
+    frames, masks = drawn(model, true_body)
+    projected = true_body.camera.project(posed(model, true_body))
+    first = View.of(
+        Square(frames[0], masks[0], projected[0]), true_body.camera[:1], posed(model, true_body)[0], model.faces
+    )
+    skin = SkinColours.of([first])
+    shifted = WeakPerspective(true_body.camera.scale[:1], true_body.camera.translation[:1] + torch.tensor([2.0, 0.0]))
+    square = Square(frames[0], masks[0], shifted.project(posed(model, true_body)[:1])[0])
+    view = View.of(square, shifted, posed(model, true_body)[0], model.faces)
+    found = disagreement(view, skin, model.faces, farthest=20.0)
+    sure = (found.weight > 0.5) & (model.vertex_part == PARTS.index("torso"))
+    assert int(sure.sum()) > 300
+    apart = (found.target - projected[0, :, :2]).norm(dim=-1)[sure]
+    assert float(apart.median()) < 0.3
