@@ -190,6 +190,26 @@ def test_a_ball_that_hardly_leaves_its_place_is_found(model: AnnyBody, truth: Tr
         assert (found & ~ball).sum() <= 0.1 * ball.sum()
 
 
+def test_a_white_ball_above_a_white_shoe_is_whole(model: AnnyBody, truth: Truth, person: list[np.ndarray]) -> None:
+    """The third of it that is near the shoe has the shoe's colour."""
+    pictures, seen, _ = with_ball(truth, person, range(0))
+    masks = [seen.detections.masks[index].copy() for index in range(FRAMES)]
+    knees, ankles, balls = truth.detections.xy[:, 25], truth.detections.xy[:, 27], {}
+    for index in HELD:
+        disc = np.zeros(pictures[index].shape[:2], np.uint8)
+        x, y = (ankles[index] + 0.45 * (knees[index] - ankles[index])).tolist()
+        cv2.circle(disc, (round(x), round(y)), RADIUS, 1, -1)
+        pictures[index] = np.where(disc[..., None] > 0, np.array(WHITE, np.uint8), pictures[index])
+        balls[index] = cv2.resize(disc, masks[index].shape[::-1], interpolation=cv2.INTER_AREA) > 0
+        masks[index] |= balls[index]
+    detections = replace(seen.detections, masks=PackedMasks.pack(np.stack(masks)))
+    held = find_held(pictures, detections, truth.body, model)
+    assert held is not None
+    for index, ball in balls.items():
+        found = held.whole[index]
+        assert (found & ball).sum() / (found | ball).sum() > 0.9
+
+
 def test_a_ball_beside_one_hand_is_no_skin(model: AnnyBody, truth: Truth, person: list[np.ndarray]) -> None:
     pictures, seen, _ = with_ball(truth, person, HELD)
     wrist = truth.detections.xy[:, 15]

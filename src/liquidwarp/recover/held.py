@@ -41,6 +41,8 @@ _OTHER_LIGHT = 0.2
 """A frame in which more of the person than this share is strange is lit in another way."""
 _SPREAD = 4.0
 """Area of a piece in such discs, at most."""
+_OF_DISC = 0.6
+"""A piece that fills so much of the smallest disc around it is a part of that disc."""
 _RIM = 0.012
 """Mixed colours around a piece [m]."""
 _CRUMB = 0.01
@@ -121,8 +123,23 @@ def strange_things(frame: ColouredFrame, usual: UsualColours) -> Bool[np.ndarray
     unusual = usual.of_pixels(frame, shoes=False) < _UNUSUAL  # a white ball does not end at white shoes
     grown = frame.person & unusual & (frame.distance(kept) < _AROUND)
     whole = kept | _opened(frame, _closed(grown | kept))
+    whole |= _rest_of_discs(frame, whole)
     things: np.ndarray = frame.person & (frame.distance(whole) < _RIM)
     return things
+
+
+def _rest_of_discs(frame: ColouredFrame, pieces: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """What completes pieces of discs in their own colours, where these are usual: a white ball at a white shoe."""
+    rest = np.zeros_like(pieces)
+    count, labels = cv2.connectedComponents(pieces.astype(np.uint8))
+    for label in range(1, count):
+        piece = labels == label
+        rows, columns = np.nonzero(piece)
+        (x, y), radius = cv2.minEnclosingCircle(np.stack([columns, rows], 1).astype(np.float32))
+        if len(rows) >= _OF_DISC * np.pi * radius**2:
+            disc = cv2.circle(np.zeros(piece.shape, np.uint8), (round(x), round(y)), round(radius), 1, -1) > 0
+            rest |= disc & frame.person & frame.coloured_like(piece)
+    return rest
 
 
 def _closed(mask: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:

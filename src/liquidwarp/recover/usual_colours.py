@@ -127,6 +127,12 @@ class ColouredFrame:
         small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         return ColouredFrame(_bins_of(small), patch, covered, person, float(camera.scale))
 
+    def coloured_like(self, where: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+        """Pixels that have one of the colours of some of them, or one beside it."""
+        counts = np.bincount(self.colour[where], minlength=int(np.prod(_BINS)))
+        like: np.ndarray = _with_neighbours(counts > _SHOWN * max(1, int(where.sum())))[self.colour]
+        return like
+
     def distance(self, where: Bool[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
         """How far every pixel is from some of them [m]; infinite if there are none."""
         if not where.any():
