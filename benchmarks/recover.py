@@ -21,6 +21,7 @@ from liquidwarp.recover.bundle import FitState, View
 from liquidwarp.recover.fit_task import FitTask, key_frames
 from liquidwarp.recover.held import find_held
 from liquidwarp.recover.observation import observe
+from liquidwarp.recover.photometric import PhotometricFit
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.terms import PosePrior
 from liquidwarp.recover.tracker import PersonDetector
@@ -82,7 +83,11 @@ def time_stages(video: Path, max_frames: int) -> None:
     done()
     held = find_held(frames, detections, task.whole_body(state), model)
     done()
-    stages.fit_outlines(task if held is None else task.without(held.beyond), state, config)
+    fit = stages.fit_outlines(task if held is None else task.without(held.beyond), state, config)
+    done()
+    if config.photometric:
+        masks = detections.masks if held is None else detections.masks.without(held.whole)
+        PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted)
     done()
     count = len(detections)
     names = (
@@ -92,6 +97,7 @@ def time_stages(video: Path, max_frames: int) -> None:
         "shape and landmarks",
         "held things",
         "outlines",
+        "colours of the skin",
     )
     for name, begin, end in zip(names, marks, marks[1:], strict=False):
         print(f"{name:<28} {end - begin:6.1f} s, {1e3 * (end - begin) / count:6.1f} ms a frame")
