@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation
+from liquidwarp.config import FitConfig, SelfEvaluation, SyntheticEvaluation
 from liquidwarp.errors import SettingError
 from liquidwarp.options import Device, check_inputs, check_numbers
 from liquidwarp.recover.choice import parse_choice
@@ -34,6 +34,8 @@ class EvaluateRecover:
     """A folder for contact sheets and the figures as JSON."""
     frames: int | None = None
     """Only the first frames of each video."""
+    photometric: bool = True
+    """Align the frames of a video by the colours of skin and clothes, as all commands do."""
     empty: Path | None = None
     """Instead of the rest: a folder of pictures without people; says in how many of them a person is claimed."""
 
@@ -49,7 +51,7 @@ class EvaluateRecover:
         check_inputs("path", self.path)
         from liquidwarp.evaluate.recover import evaluate_recover
 
-        print(evaluate_recover(list(self.path), out=self.out, max_frames=self.frames))
+        print(evaluate_recover(list(self.path), self.out, self.frames, FitConfig(photometric=self.photometric)))
 
 
 @dataclass(frozen=True)
