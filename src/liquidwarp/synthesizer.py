@@ -23,6 +23,7 @@ from liquidwarp.flow.compose import Choice
 from liquidwarp.flow.contact import contact_light, ground_lines
 from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions, no_extension
 from liquidwarp.flow.halo import halo
+from liquidwarp.flow.head_choice import HeadMemory
 from liquidwarp.flow.masks import grow_colours
 from liquidwarp.flow.shoes import put_on_shoes, wears_shoes
 from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
@@ -37,6 +38,7 @@ __all__ = [
     "SourceBank",
     "build_extension",
     "equip_bank",
+    "head_memory",
     "person_boxes",
     "person_extent",
     "prepare_bank",
@@ -312,6 +314,7 @@ def render_frames(
     start: int = 0,
     choice: Choice | None = None,
     fps: float = 25.0,
+    heads: Float[Tensor, "T K"] | None = None,
 ) -> Iterator[UInt8[np.ndarray, "H W C"]]:
     """Render the person in new poses, in the first photo's frame and resolution.
 
@@ -322,6 +325,7 @@ def render_frames(
         start: The first frame to render.
         choice: Which source gives which part; see :func:`liquidwarp.flow.compose.compose_layers`.
         fps: Frames per second, by which a film stands behind the person.
+        heads: The share of each photo that may give the head; None: as suits all of these frames.
 
     Yields:
         One picture after the other, RGB, or RGBA if the backdrop is transparent: straight colours, which go on beyond
@@ -335,7 +339,8 @@ def render_frames(
     behind = bank.backdrop.frames(fps, start)
     front = None if bank.backdrop.front is None else _to_tensor(bank.backdrop.front[..., None])[0].to(bank.device)
     draw = _draw_in_turn if config.temporal else _draw_batches
-    drawn = draw(bank, _in_crops(targets, crops), config, start, choice)
+    heads = head_plan(_warp_sources(bank), targets) if heads is None else heads
+    drawn = draw(bank, _in_crops(targets, crops), config, start, choice, heads)
     for index, (colour, opacity) in enumerate(drawn, start):
         with torch.inference_mode():
             scenery = _to_tensor(next(behind))[0]
@@ -356,11 +361,15 @@ _Drawn = tuple[Float[Tensor, "3 S S"], Float[Tensor, "1 S S"]]
 
 
 def _draw_batches(
-    bank: SourceBank, targets: BodyParams, config: SynthesisConfig, start: int, choice: Choice | None
+    bank: SourceBank,
+    targets: BodyParams,
+    config: SynthesisConfig,
+    start: int,
+    choice: Choice | None,
+    heads: Float[Tensor, "T K"],
 ) -> Iterator[_Drawn]:
     """The person's colours and opacity, frame by frame; cameras in the frames' windows."""
     batch = config.batch or (_GPU_BATCH if bank.device.type == "cuda" else 1)
-    heads = _head_plan(bank, targets)
     for first in range(start, len(targets), batch):
         with torch.inference_mode():
             frames = slice(first, first + batch)
@@ -370,7 +379,12 @@ def _draw_batches(
 
 
 def _draw_in_turn(
-    bank: SourceBank, targets: BodyParams, config: SynthesisConfig, start: int, choice: Choice | None
+    bank: SourceBank,
+    targets: BodyParams,
+    config: SynthesisConfig,
+    start: int,
+    choice: Choice | None,
+    heads: Float[Tensor, "T K"],
 ) -> Iterator[_Drawn]:
     """The same, while each frame attends to the one before.
 
@@ -380,7 +394,6 @@ def _draw_in_turn(
     renderer, size = bank.renderer, (config.size, config.size)
     if not isinstance(renderer, NetworkRenderer):
         raise SettingError("temporal: only networks attend to the frame before; choose --renderer lite or base.")
-    heads = _head_plan(bank, targets)
     for first in range(start - start % _CHAIN, len(targets), _CHAIN):
         before: DrawnFrame | None = None
         for index in range(max(0, first - _WARM_UP), min(first + _CHAIN, len(targets))):
@@ -395,10 +408,15 @@ def _draw_in_turn(
                 yield colour[0], opacity[0]
 
 
-def _head_plan(bank: SourceBank, targets: BodyParams) -> Float[Tensor, "T K"]:
-    """Which photo gives the head of which frame, decided for all frames at once."""
+def head_memory(bank: SourceBank) -> HeadMemory:
+    """Chooses which photo gives the head frame by frame, where :func:`render_frames` gets one frame at a time."""
+    return HeadMemory(bank.model, _warp_sources(bank).heads)
+
+
+def _warp_sources(bank: SourceBank) -> FlowSources:
+    """The photos as texture warping draws them."""
     warp = bank.renderer.warp if isinstance(bank.renderer, NetworkRenderer) else bank.renderer
-    return head_plan(warp.sources if isinstance(warp, TextureRenderer) else bank.sources, targets)
+    return warp.sources if isinstance(warp, TextureRenderer) else bank.sources
 
 
 def _cut_out(

@@ -11,7 +11,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.atlas import _unwrap, fill_atlas, merge_texture
 from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.head_choice import HeadViews, choose_heads, head_directions, head_weights, select_views
+from liquidwarp.flow.head_choice import HeadMemory, HeadViews, choose_heads, head_directions, head_weights, select_views
 from liquidwarp.flow.sources import prepare_plain_sources, prepare_sources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.camera import WeakPerspective
@@ -82,6 +82,26 @@ def test_a_change_takes_a_few_frames():
     weights = head_weights(torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), 2)
     assert weights[:, 1].tolist() == pytest.approx([0, 0, 0.2, 0.4, 0.6, 0.8, 1, 1])
     assert torch.allclose(weights.sum(1), torch.ones(8))
+
+
+def turned(degrees):
+    """A pose seen from this side."""
+    return box_params((0.0, 0.0, 0.0), turn=(0.0, math.radians(degrees), 0.0)).rel_rotmats
+
+
+def test_live_the_photo_changes_only_when_it_was_worth_it(box_body):
+    assert torch.allclose(head_directions(box_body, turned(30)), directions(30), atol=1e-6)
+    memory = HeadMemory(box_body, views(0, 40))
+    assert memory.step(turned(35)).tolist() == [[0.0, 1.0]]  # the first frame takes the nearest
+    memory = HeadMemory(box_body, views(0, 40))
+    shares = torch.cat([memory.step(turned(angle)) for angle in [0, *[15, 25] * 20, 0, 0, 38, 0, 0]])
+    assert torch.equal(shares[:, 1], torch.zeros(len(shares)))
+    after = torch.cat([memory.step(turned(40)) for _ in range(12)])
+    assert after[0, 1] == 0
+    assert after[-1, 1] == 1
+    assert after[:, 1].diff().amax() < 0.21
+    assert memory.step(turned(40)).device == after.device
+    assert HeadMemory(box_body, views(0, 40)[slice(0, 0)]).step(turned(0)).shape == (1, 0)
 
 
 @pytest.fixture(scope="module")

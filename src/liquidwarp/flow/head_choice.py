@@ -13,7 +13,15 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 
-__all__ = ["HeadViews", "choose_heads", "head_directions", "head_weights", "no_head_views", "select_views"]
+__all__ = [
+    "HeadMemory",
+    "HeadViews",
+    "choose_heads",
+    "head_directions",
+    "head_weights",
+    "no_head_views",
+    "select_views",
+]
 
 _LEAST_SHARE = 0.3
 """Photos that show less of the face than this share of what the best one does give no head."""
@@ -111,7 +119,7 @@ def choose_heads(views: HeadViews, directions: Float[Tensor, "T 3"]) -> Int64[Te
         views: K > 0 photos.
         directions: Of the frames, from :func:`head_directions`.
     """
-    cost = (_degrees(views.direction[None], directions[:, None]) - _FREE).clamp(min=0) + views.penalty
+    cost = _costs(views, directions)
     change = _CHANGE * (1 - torch.eye(len(views), device=cost.device))
     total, steps = cost[0], []
     for frame in cost[1:]:
@@ -134,6 +142,42 @@ def head_weights(chosen: Int64[Tensor, "T"], count: int) -> Float[Tensor, "T {co
     weights = torch.nn.functional.one_hot(chosen, count).float()
     edge = torch.cat([weights[:1].expand(_FADE, -1), weights, weights[-1:].expand(_FADE, -1)])
     return edge.unfold(0, 2 * _FADE + 1, 1).mean(-1)
+
+
+class HeadMemory:
+    """The same choice frame by frame, where nobody knows what comes: a change waits until it was worth it."""
+
+    def __init__(self, model: BodyModel, views: HeadViews) -> None:
+        """Before the first frame.
+
+        Args:
+            model: The body.
+            views: Photos that may give the head.
+        """
+        self.model, self.views = model, views
+        self._total = torch.zeros(len(views))
+        self._chosen: list[Tensor] = []
+
+    def step(self, rel_rotmats: Float[Tensor, "1 J 3 3"]) -> Float[Tensor, "1 K"]:
+        """The share of each photo in the next frame.
+
+        Args:
+            rel_rotmats: The frame's pose.
+        """
+        if len(self.views) == 0:
+            return self.views.penalty.new_zeros(1, 0)
+        direction = head_directions(self.model, rel_rotmats).to(self.views.direction)
+        reached = torch.minimum(self._total, self._total.amin() + _CHANGE)
+        self._total = reached + _costs(self.views, direction)[0].cpu()
+        self._total -= self._total.amin()
+        chosen = torch.nn.functional.one_hot(self._total.argmin(), len(self.views)).float()
+        self._chosen = [*self._chosen, chosen][-(2 * _FADE + 1) :]
+        return torch.stack(self._chosen).mean(0)[None].to(direction)
+
+
+def _costs(views: HeadViews, directions: Float[Tensor, "T 3"]) -> Float[Tensor, "T K"]:
+    """What each photo costs in each frame [degrees]."""
+    return (_degrees(views.direction[None], directions[:, None]) - _FREE).clamp(min=0) + views.penalty
 
 
 def _degrees(a: Float[Tensor, "*#B 3"], b: Float[Tensor, "*#B 3"]) -> Float[Tensor, "*B"]:

@@ -16,7 +16,7 @@ from liquidwarp.errors import SettingError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media.newest import NewestFrames
 from liquidwarp.recover.live import LiveBody
-from liquidwarp.synthesizer import SourceBank, render_frames
+from liquidwarp.synthesizer import SourceBank, head_memory, render_frames
 
 __all__ = ["LiveResult", "imitate_live"]
 
@@ -68,7 +68,7 @@ def imitate_live(
         raise SettingError("camera: expected fixed or follow; natural has to know the whole motion.")
     synthesis = synthesis or SynthesisConfig()
     first: BodyParams | None = None
-    used, recent = 0, [monotonic()]
+    used, recent, heads = 0, [monotonic()], head_memory(bank)
     for frame in frames:
         began = monotonic()
         seen = body.step(frame.rgb, frame.time)
@@ -85,7 +85,7 @@ def imitate_live(
         )
         motion = motion_of(both, bank.model, float(frames.fps), "camera")
         target = retarget(motion, bank.body, bank.model, camera, image_size=bank.size)[slice(1, 2)]
-        (picture,) = render_frames(bank, target, synthesis)
+        (picture,) = render_frames(bank, target, synthesis, heads=heads.step(target.rel_rotmats))
         used += 1
         recent = [*recent[-_RECENT:], monotonic()]
         rate = (len(recent) - 1) / max(recent[-1] - recent[0], 1e-6)
