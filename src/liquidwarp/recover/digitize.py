@@ -27,7 +27,7 @@ from liquidwarp.media import FrameSource, open_frames, read_image
 from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
 from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks, fit_outlines
+from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks, fit_outlines, smoothing_frames
 from liquidwarp.recover.fit_task import FitTask
 from liquidwarp.recover.held import find_held
 from liquidwarp.recover.photometric import PhotometricFit
@@ -42,11 +42,9 @@ _SECONDS = 3.0
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
 _RECOVERY = "recovery-10"
-_VIDEO_RECOVERY = "recovery-12"
+_VIDEO_RECOVERY = "recovery-13"
 _HALF_FIT = "half-fit-2"
 """The fit on landmarks, kept until the whole fit is there."""
-_AFTERWARDS = 0.3
-"""Strength of the smoothing after the frames were aligned by their colours, of what landmarks ask for."""
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +233,7 @@ def fit_video(
     if config.photometric:
         masks = detections.masks if held is None else detections.masks.without(held.whole)
         body = PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted)
-        fit = replace(fit, body=smooth_body(body, detections.fps, _AFTERWARDS * config.smoothing))
+        fit = replace(fit, body=smooth_body(body, detections.fps, config.smoothing, parents=smoothing_frames(model)))
     return fit, None if held is None else held.whole
 
 

@@ -24,7 +24,16 @@ from liquidwarp.recover.fit_task import FitTask, Pass, key_frames, landmark_term
 from liquidwarp.recover.observation import runs
 from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_rotations
 
-__all__ = ["BodyFit", "fit_body", "fit_landmarks", "fit_outlines", "fit_shape", "landmark_terms", "shape_weights"]
+__all__ = [
+    "BodyFit",
+    "fit_body",
+    "fit_landmarks",
+    "fit_outlines",
+    "fit_shape",
+    "landmark_terms",
+    "shape_weights",
+    "smoothing_frames",
+]
 
 _WIDE = 15.0
 """The cutoff of image landmarks with which every fit begins."""
@@ -107,7 +116,7 @@ def fit_outlines(task: FitTask, state: FitState, config: FitConfig) -> BodyFit:
     trust = torch.zeros(len(found), len(model.parents))
     trust[index] = task.trust
     if fps > 0:
-        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, 0.3 + 0.7 * trust, _frames_of(model))
+        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, 0.3 + 0.7 * trust, smoothing_frames(model))
     return BodyFit(body, trust > 0, found)
 
 
@@ -166,7 +175,7 @@ def smooth_state(
     return FitState(rotations, state.betas, state.camera)
 
 
-def _frames_of(model: BodyModel) -> list[int]:
+def smoothing_frames(model: BodyModel) -> list[int]:
     """In whose frame every joint is smoothed: fingers in that of the joint before them, all others in the camera's."""
     fingers = {joint for side in model.roles.fingers for chain in side for joint in chain}
     return [-1 if joint in fingers else parent for joint, parent in enumerate(model.parents)]
