@@ -11,6 +11,7 @@ are averaged anew, more sharply. All frames then follow the key frames' colours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ _WEIGHT = 480.0
 """Of all points together, if all of them are seen and believed."""
 _FARTHEST = 0.06
 """Nothing is moved farther at once [m]."""
-_LANDMARK_SIGMA = 0.012
+_LANDMARK_SIGMA = 0.006
 """How firmly the landmarks stay where the fit has put them [m]."""
 _LANDMARK_CUTOFF = 5.0
 _TURN = 6.0
@@ -60,7 +61,9 @@ _TURN = 6.0
 _SHIFT = 20.0
 """and the camera [1/m]."""
 _CHUNK = 16
-"""Frames that are in memory at a time."""
+"""Frames that are aligned together,"""
+_THREADS = 2
+"""and so many times as many at a time."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,32 @@ class PhotometricFit:
         skin = self._colours(body[keys], key_frames, [masks[index] for index in keys.tolist()])
         rotations, camera = body.rel_rotmats.clone(), body.camera
         scale, translation = camera.scale.clone(), camera.translation.clone()
-        for indices, pictures in _chunks(frames, present, _CHUNK):
-            outlines = [masks[index] for index in indices.tolist()]
-            part = body[indices]
-            squares = self._squares(part, pictures, outlines)
-            for _ in range(_ROUNDS):
-                part = self._followed(part, squares, outlines, skin, pictures[0].shape[1])
-            rotations[indices] = part.rel_rotmats
-            scale[indices], translation[indices] = part.camera.scale, part.camera.translation
+        with ThreadPoolExecutor(_THREADS) as pool:
+            begun: list[tuple[Tensor, Future[BodyParams]]] = []
+            for indices, pictures in _chunks(frames, present, _CHUNK):
+                part = (body[indices], pictures, [masks[index] for index in indices.tolist()])
+                begun.append((indices, pool.submit(self._aligned, *part, skin)))
+                if len(begun) > _THREADS:  # pictures that are read too early only fill the memory
+                    begun[-_THREADS - 1][1].result()
+            for indices, part_done in begun:
+                moved = part_done.result()
+                rotations[indices] = moved.rel_rotmats
+                scale[indices], translation[indices] = moved.camera.scale, moved.camera.translation
         return BodyParams(body.betas, rotations, WeakPerspective(scale, translation))
+
+    @torch.no_grad()
+    def _aligned(
+        self,
+        body: BodyParams,
+        pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
+        masks: Sequence[Bool[np.ndarray, "h w"]],
+        skin: SkinColours,
+    ) -> BodyParams:
+        """Frames after they have followed the key frames' colours."""
+        squares = self._squares(body, pictures, masks)
+        for _ in range(_ROUNDS):
+            body = self._followed(body, squares, masks, skin, pictures[0].shape[1])
+        return body
 
     def _colours(
         self,
