@@ -42,7 +42,7 @@ _SECONDS = 3.0
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
 _RECOVERY = "recovery-10"
-_VIDEO_RECOVERY = "recovery-14"
+_VIDEO_RECOVERY = "recovery-15"
 _HALF_FIT = "half-fit-2"
 """The fit on landmarks, kept until the whole fit is there."""
 

@@ -53,7 +53,7 @@ _WEIGHT = 480.0
 """Of all points together, if all of them are seen and believed."""
 _FARTHEST = 0.06
 """Nothing is moved farther at once [m]."""
-_LANDMARK_SIGMA = 0.006
+_LANDMARK_SIGMA = 0.004
 """How firmly the landmarks stay where the fit has put them [m]."""
 _LANDMARK_CUTOFF = 5.0
 _TURN = 6.0
