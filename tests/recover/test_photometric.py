@@ -66,7 +66,7 @@ def test_frames_agree_after_the_alignment(model, true_body):
     frames, masks = drawn(model, true_body)
     wrong = turned(model, true_body)
     aligned = PhotometricFit.of(model).align(wrong, frames, masks, torch.ones(FRAMES, dtype=torch.bool))
-    assert disunity(model, aligned, true_body) < 0.5 * disunity(model, wrong, true_body)
+    assert disunity(model, aligned, true_body) < 0.75 * disunity(model, wrong, true_body)
     assert torch.equal(aligned.betas, wrong.betas)
 
 
