@@ -48,25 +48,33 @@ def true_body(model) -> BodyParams:
 
 
 def turned(model, body: BodyParams) -> BodyParams:
-    """The same with a trunk that is turned to and fro, which hardly changes an outline."""
-    rotvec = torch.zeros(FRAMES, len(model.joint_names), 3)
-    rotvec[:, 0, 1] = 0.12 * torch.tensor([1.0, -1.0, 0.5, -0.5, 1.0, -1.0])
-    return BodyParams(body.betas, rotvec_to_matrix(rotvec) @ body.rel_rotmats, body.camera)
+    """The same with thighs that are turned to and fro about themselves: no outline and no landmark shows it."""
+    rotmats = body.rel_rotmats.clone()
+    angle = 0.35 * torch.tensor([1.0, -1.0, 0.5, -0.5, 1.0, -1.0])
+    twist = rotvec_to_matrix(torch.stack([torch.zeros(FRAMES), angle, torch.zeros(FRAMES)], 1))
+    for thigh, shin in zip(model.roles.upper_leg, model.roles.lower_leg, strict=True):
+        rotmats[:, thigh] = rotmats[:, thigh] @ twist
+        rotmats[:, shin] = twist.mT @ rotmats[:, shin]
+    return BodyParams(body.betas, rotmats, body.camera)
 
 
 def disunity(model, body: BodyParams, true: BodyParams) -> float:
-    """How much the displacement of front vertices differs between frames [px]."""
+    """How much the displacement of the thighs' front differs between frames [px]."""
     apart = (body.camera.project(posed(model, body)) - true.camera.project(posed(model, true)))[..., :2]
-    front = posed(model, true)[0, :, 2] < -0.03
-    apart = apart[:, front]
+    thigh = torch.isin(
+        model.vertex_part, torch.tensor([PARTS.index(f"{side}_upper_leg") for side in ("left", "right")])
+    )
+    place = posed(model, true)[0, :, 2]
+    apart = apart[:, thigh & (place < place[thigh].median())]
     return float((apart - apart.mean(0)).norm(dim=-1).mean())
 
 
 def test_frames_agree_after_the_alignment(model, true_body):
-    frames, masks = drawn(model, true_body)
+    frames, _ = drawn(model, true_body)
+    masks = PackedMasks.pack(np.ones((FRAMES, SIZE, SIZE), bool))  # no outline helps
     wrong = turned(model, true_body)
     aligned = PhotometricFit.of(model).align(wrong, frames, masks, torch.ones(FRAMES, dtype=torch.bool))
-    assert disunity(model, aligned, true_body) < 0.75 * disunity(model, wrong, true_body)
+    assert disunity(model, aligned, true_body) < 0.6 * disunity(model, wrong, true_body)
     assert torch.equal(aligned.betas, wrong.betas)
 
 
