@@ -71,9 +71,9 @@ _DECISION = 1.6
 """How much steeper than their mean the common outline is."""
 _WARPED = 0.3
 """Share of the warp's outline in that of a network that knows the person."""
-_EDGE = 0.58 / 256
-"""How soft outlines are [standard deviation, relative to the picture's height], as in photos: sharper ones are nearer
-to the truth nowhere (docs/personalize.md)."""
+_EDGE = 0.6
+"""How soft outlines are, as in photos [standard deviation, px]: sharper ones are farther from the truth. Small films,
+which were measured, would bear twice as much at 512 px (docs/personalize.md), but sharp photos show every pixel."""
 
 
 @runtime_checkable
@@ -327,9 +327,8 @@ def soft_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]
 
 
 def _softened(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
-    deviation = _EDGE * outline.shape[-2]
-    radius = max(1, math.ceil(2.5 * deviation))
-    weight = (-0.5 * (torch.arange(-radius, radius + 1, device=outline.device) / deviation).square()).exp()
+    radius = math.ceil(2.5 * _EDGE)
+    weight = (-0.5 * (torch.arange(-radius, radius + 1, device=outline.device) / _EDGE).square()).exp()
     weight = (weight / weight.sum()).to(outline.dtype)
     padded = F.pad(outline, (radius, radius, radius, radius), mode="replicate")
     return F.conv2d(F.conv2d(padded, weight.view(1, 1, 1, -1)), weight.view(1, 1, -1, 1))
