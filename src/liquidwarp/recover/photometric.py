@@ -110,16 +110,16 @@ class PhotometricFit:
         if len(present) < _FEWEST:
             return body
         keys = present[torch.linspace(0, len(present) - 1, min(_KEY_FRAMES, len(present))).round().long()]
-        ((_, key_frames),) = _chunks(frames, keys, len(keys))
-        skin = self._colours(body[keys], key_frames, [masks[index] for index in keys.tolist()])
+        ((_, squares),) = self._squares(body, frames, masks, keys, len(keys))
+        skin = self._colours(body[keys], squares, [masks[index] for index in keys.tolist()])
         rotations, camera = body.rel_rotmats.clone(), body.camera
         scale, translation = camera.scale.clone(), camera.translation.clone()
         with ThreadPoolExecutor(_THREADS) as pool:
             begun: list[tuple[Tensor, Future[BodyParams]]] = []
-            for indices, pictures in _chunks(frames, present, _CHUNK):
-                part = (body[indices], pictures, [masks[index] for index in indices.tolist()])
+            for indices, squares in self._squares(body, frames, masks, present, _CHUNK):
+                part = (body[indices], squares, [masks[index] for index in indices.tolist()])
                 begun.append((indices, pool.submit(self._aligned, *part, skin)))
-                if len(begun) > _THREADS:  # pictures that are read too early only fill the memory
+                if len(begun) > _THREADS:  # what is read too early only fills the memory
                     begun[-_THREADS - 1][1].result()
             for indices, part_done in begun:
                 moved = part_done.result()
@@ -131,27 +131,25 @@ class PhotometricFit:
     def _aligned(
         self,
         body: BodyParams,
-        pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
+        squares: Sequence[Square],
         masks: Sequence[Bool[np.ndarray, "h w"]],
         skin: SkinColours,
     ) -> BodyParams:
         """Frames after they have followed the key frames' colours."""
-        squares = self._squares(body, pictures, masks)
         for _ in range(_ROUNDS):
-            body = self._followed(body, squares, masks, skin, pictures[0].shape[1])
+            body = self._followed(body, squares, masks, skin)
         return body
 
     def _colours(
         self,
         body: BodyParams,
-        pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
+        squares: Sequence[Square],
         masks: Sequence[Bool[np.ndarray, "h w"]],
     ) -> SkinColours:
         """What the key frames agree upon."""
-        squares = self._squares(body, pictures, masks)
         for _ in range(_KEY_ROUNDS):
             skin = SkinColours.of(list(self._views(body, squares)))
-            body = self._followed(body, squares, masks, skin, pictures[0].shape[1])
+            body = self._followed(body, squares, masks, skin)
         return SkinColours.of(list(self._views(body, squares)))
 
     def _followed(
@@ -160,7 +158,6 @@ class PhotometricFit:
         squares: Sequence[Square],
         masks: Sequence[Bool[np.ndarray, "h w"]],
         skin: SkinColours,
-        width: int,
     ) -> BodyParams:
         """One comparison with the colours, and the bodies moved along."""
         model, skeleton, camera = self.fit.model, self.fit.skeleton, body.camera
@@ -170,8 +167,8 @@ class PhotometricFit:
             found = disagreement(view, skin, model.faces, farthest)
             target.append(found.target[self.chosen])
             weight.append(found.weight[self.chosen])
-        size = masks[0].shape
-        observation = self.fit.observed(body, (size[0] * width // size[1], width))
+        height, width = squares[0].size
+        observation = self.fit.observed(body, (height, width))
         flow = ImageLandmarks(
             self.points,
             (torch.stack(target) - camera.translation[:, None]) / camera.scale[:, None, None],
@@ -187,7 +184,7 @@ class PhotometricFit:
             PosePull(state.rel_rotmats, start, _TURN * firm, _SHIFT * firm),
             flow,
         ]
-        outlines = MaskOutlines.traced(masks, torch.full((len(body),), size[1] / width), observation)
+        outlines = MaskOutlines.traced(masks, torch.full((len(body),), masks[0].shape[1] / width), observation)
         for _ in range(_MATCHINGS):
             outline = match_outlines(state, skeleton, self.fit.surface, observation, outlines, False)
             problem = Problem(skeleton, [*terms, outline], shape_weights(model))
@@ -197,11 +194,28 @@ class PhotometricFit:
     def _squares(
         self,
         body: BodyParams,
-        pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
-        masks: Sequence[Bool[np.ndarray, "h w"]],
-    ) -> list[Square]:
-        projected = body.camera.project(self._posed(body))
-        return [Square(*each) for each in zip(pictures, masks, projected, strict=True)]
+        frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+        masks: PackedMasks,
+        wanted: Int64[Tensor, "N"],
+        size: int,
+    ) -> Iterator[tuple[Int64[Tensor, "n"], list[Square]]]:
+        """These frames (rising numbers), so many at a time; of a large picture only the square is kept."""
+        left = iter(wanted.tolist())
+        following = next(left, None)
+        numbers: list[int] = []
+        squares: list[Square] = []
+        for number, rgb in enumerate(frames):
+            if following is None:
+                break
+            if number != following:
+                continue
+            one = body[slice(number, number + 1)]
+            numbers.append(number)
+            squares.append(Square(rgb, masks[number], one.camera.project(self._posed(one))[0]))
+            following = next(left, None)
+            if len(numbers) == size or following is None:
+                yield torch.tensor(numbers), squares
+                numbers, squares = [], []
 
     def _views(self, body: BodyParams, squares: Sequence[Square]) -> Iterator[View]:
         for index, (square, vertices) in enumerate(zip(squares, self._posed(body), strict=True)):
@@ -210,24 +224,3 @@ class PhotometricFit:
     def _posed(self, body: BodyParams) -> Float[Tensor, "T V 3"]:
         model = self.fit.model
         return model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
-
-
-def _chunks(
-    frames: Iterable[UInt8[np.ndarray, "H W 3"]], wanted: Int64[Tensor, "N"], size: int
-) -> Iterator[tuple[Int64[Tensor, "n"], list[UInt8[np.ndarray, "H W 3"]]]]:
-    """These frames (rising numbers), so many at a time."""
-    left = iter(wanted.tolist())
-    following = next(left, None)
-    numbers: list[int] = []
-    pictures: list[np.ndarray] = []
-    for number, rgb in enumerate(frames):
-        if following is None:
-            break
-        if number != following:
-            continue
-        numbers.append(number)
-        pictures.append(rgb)
-        following = next(left, None)
-        if len(numbers) == size or following is None:
-            yield torch.tensor(numbers), pictures
-            numbers, pictures = [], []

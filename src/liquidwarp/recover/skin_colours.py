@@ -62,6 +62,8 @@ class Square:
             mask: Where the person is, at any size.
             vertices: The body in the picture's pixels.
         """
+        self.size: tuple[int, int] = (rgb.shape[0], rgb.shape[1])
+        """(height, width) of the picture [px]."""
         low, high = vertices[:, :2].amin(0), vertices[:, :2].amax(0)
         side = float((high - low).max()) * _MARGIN
         self.factor = _SIDE / side
