@@ -22,11 +22,11 @@ from liquidwarp.config import FitConfig
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image, save_image
 from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.digitize import fit_video
 from liquidwarp.recover.fit import BodyFit, fit_body
 from liquidwarp.recover.overlay import draw_body
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.video_fit import fit_video
 
 __all__ = ["RecoveryReport", "RecoveryScore", "evaluate_recover", "lag", "overlap", "score_recovery"]
 

@@ -5,7 +5,7 @@ fitted body is kept too. Everything is keyed by content and settings.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,27 +24,21 @@ from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import FrameSource, open_frames, read_image
-from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
 from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks, fit_outlines, smoothing_frames
-from liquidwarp.recover.fit_task import FitTask
-from liquidwarp.recover.held import find_held
-from liquidwarp.recover.photometric import PhotometricFit
+from liquidwarp.recover.fit import BodyFit, fit_body
 from liquidwarp.recover.pieces import Pieces, whole_video
-from liquidwarp.recover.smooth import smooth_body
 from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.video_fit import HALF_FIT, fit_video
 
-__all__ = ["Recovery", "fit_video", "recover_photos", "recover_video"]
+__all__ = ["Recovery", "recover_photos", "recover_video"]
 
 _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
 _RECOVERY = "recovery-10"
-_VIDEO_RECOVERY = "recovery-15"
-_HALF_FIT = "half-fit-2"
-"""The fit on landmarks, kept until the whole fit is there."""
+_VIDEO_RECOVERY = "recovery-16"
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +143,11 @@ def recover_video(
     source = {"fps": fps, "max_frames": max_frames, "person": person, "detect": detect}
     detections = _detect_video(frames, source, detect, cache, progress)
     key = cache.key(_VIDEO_RECOVERY, [Path(path)], {**source, "fit": fit, "model": _name_of(model)})
-    return _recovery((detections,), model, cache, key, lambda: fit_video(detections, frames, model, fit, cache, key))
+
+    def fit_now() -> tuple[BodyFit, PackedMasks | None]:
+        return fit_video(detections, frames, model, fit, cache, key, progress)
+
+    return _recovery((detections,), model, cache, key, fit_now)
 
 
 def recover_photos(
@@ -200,43 +198,6 @@ def recover_photos(
     return _recovery(tuple(parts), model, cache, key, lambda: (fit_body(parts, model, fit), None))
 
 
-def fit_video(
-    detections: Detections,
-    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
-    model: BodyModel,
-    config: FitConfig,
-    cache: Cache | None = None,
-    key: str = "",
-) -> tuple[BodyFit, PackedMasks | None]:
-    """Fit the body to a video, find what the person holds on the way, and align the frames by their colours.
-
-    Args:
-        detections: Of the frames.
-        frames: Every loop starts at the first frame again.
-        model: The body.
-        config: Settings.
-        cache: Keeps the first half of the fit until the whole is there; None keeps nothing.
-        key: Of the whole fit in the cache.
-
-    Returns:
-        The body, and where held things are in the masks.
-    """
-    cache = cache or Cache(enabled=False)
-    task = FitTask.of((detections,), model, config)
-    half = f"{_HALF_FIT}-{key}"
-    known = cache.load(half)
-    state = fit_landmarks(task, config) if known is None else FitState(**known[0])
-    if known is None:
-        cache.save(half, vars(state))
-    held = find_held(frames, detections, task.whole_body(state), model)
-    fit = fit_outlines(task if held is None else task.without(held.beyond), state, config)
-    if config.photometric:
-        masks = detections.masks if held is None else detections.masks.without(held.whole)
-        body = PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted)
-        fit = replace(fit, body=smooth_body(body, detections.fps, config.smoothing, parents=smoothing_frames(model)))
-    return fit, None if held is None else held.whole
-
-
 def _recovery(
     parts: tuple[Detections, ...],
     model: BodyModel,
@@ -260,7 +221,7 @@ def _recovery(
         if held is not None:
             tensors["held"] = torch.from_numpy(held.bits)
         cache.save(key, tensors)
-        cache.remove(f"{_HALF_FIT}-{key}")
+        cache.remove(f"{HALF_FIT}-{key}")
     else:
         t = known[0]
         body = BodyParams(t["betas"], t["rel_rotmats"], WeakPerspective(t["scale"], t["translation"]))

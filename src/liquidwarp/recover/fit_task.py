@@ -1,6 +1,6 @@
 """What the stages of the body fit share: the terms, the drawn outlines, and frames in chunks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -104,6 +104,8 @@ class FitTask:
     """Trusted accuracy of image landmarks [m]."""
     trust: Float[Tensor, "T J"]
     """How well the landmarks see what each joint turns."""
+    step: Callable[[int], object] = lambda _: None
+    """Called with the number of frames after each :meth:`adjusted_in_chunks` of them, to show progress."""
 
     @staticmethod
     def of(parts: tuple[Detections, ...], model: BodyModel, config: FitConfig) -> "FitTask":
@@ -197,6 +199,7 @@ class FitTask:
         for start in range(0, len(self.observation), _FRAMES_PER_CHUNK):
             index = slice(start, start + _FRAMES_PER_CHUNK)
             parts.append(self.frames(index).adjusted(state.frames(index), stage))
+            self.step(len(parts[-1].camera))
         return FitState(torch.cat([p.rel_rotmats for p in parts]), state.betas, torch.cat([p.camera for p in parts]))
 
     def first_state(self) -> FitState:

@@ -10,7 +10,8 @@ cameras along, while the body's own landmarks, the mask's outline and the pose o
 are averaged anew, more sharply. All frames then follow the key frames' colours. The shape stays.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -94,6 +95,7 @@ class PhotometricFit:
         frames: Iterable[UInt8[np.ndarray, "H W 3"]],
         masks: PackedMasks,
         found: Bool[Tensor, "T"],
+        step: Callable[[int], object] = lambda _: None,
     ) -> BodyParams:
         """Move the poses and cameras of a video until its frames agree.
 
@@ -102,6 +104,7 @@ class PhotometricFit:
             frames: The video; every loop starts at its first frame. It is read twice.
             masks: Where the person is, without things that are held.
             found: Other frames stay as they are.
+            step: Called with the number of frames that are done since the last call.
 
         Returns:
             The same shape and fingers, other poses and cameras.
@@ -114,17 +117,23 @@ class PhotometricFit:
         skin = self._colours(body[keys], squares, [masks[index] for index in keys.tolist()])
         rotations, camera = body.rel_rotmats.clone(), body.camera
         scale, translation = camera.scale.clone(), camera.translation.clone()
+        begun: deque[tuple[Tensor, Future[BodyParams]]] = deque()
+
+        def finish() -> None:
+            indices, part_done = begun.popleft()
+            moved = part_done.result()
+            rotations[indices] = moved.rel_rotmats
+            scale[indices], translation[indices] = moved.camera.scale, moved.camera.translation
+            step(len(indices))
+
         with ThreadPoolExecutor(_THREADS) as pool:
-            begun: list[tuple[Tensor, Future[BodyParams]]] = []
             for indices, squares in self._squares(body, frames, masks, present, _CHUNK):
                 part = (body[indices], squares, [masks[index] for index in indices.tolist()])
                 begun.append((indices, pool.submit(self._aligned, *part, skin)))
                 if len(begun) > _THREADS:  # what is read too early only fills the memory
-                    begun[-_THREADS - 1][1].result()
-            for indices, part_done in begun:
-                moved = part_done.result()
-                rotations[indices] = moved.rel_rotmats
-                scale[indices], translation[indices] = moved.camera.scale, moved.camera.translation
+                    finish()
+            while begun:
+                finish()
         return BodyParams(body.betas, rotations, WeakPerspective(scale, translation))
 
     @torch.no_grad()

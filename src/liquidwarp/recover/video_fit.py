@@ -1,0 +1,95 @@
+"""The whole fit of a video: landmarks, held things, outlines, colours."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.cache import Cache
+from liquidwarp.config import FitConfig
+from liquidwarp.recover.bundle import FitState
+from liquidwarp.recover.detections import Detections, PackedMasks
+from liquidwarp.recover.fit import BodyFit, fit_landmarks, fit_outlines, smoothing_frames
+from liquidwarp.recover.fit_task import FitTask
+from liquidwarp.recover.held import find_held
+from liquidwarp.recover.photometric import PhotometricFit
+from liquidwarp.recover.smooth import bridge_gaps, smooth_body
+
+__all__ = ["HALF_FIT", "fit_video"]
+
+HALF_FIT = "half-fit-2"
+"""The fit on landmarks, kept until the whole fit is there."""
+
+
+def fit_video(
+    detections: Detections,
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]],
+    model: BodyModel,
+    config: FitConfig,
+    cache: Cache | None = None,
+    key: str = "",
+    progress: bool = False,
+) -> tuple[BodyFit, PackedMasks | None]:
+    """Fit the body to a video, find what the person holds on the way, and align the frames by their colours.
+
+    Args:
+        detections: Of the frames.
+        frames: Every loop starts at the first frame again.
+        model: The body.
+        config: Settings.
+        cache: Keeps the first half of the fit until the whole is there; None keeps nothing.
+        key: Of the whole fit in the cache.
+        progress: Show a bar for each stage.
+
+    Returns:
+        The body, and where held things are in the masks.
+    """
+    cache = cache or Cache(enabled=False)
+    count = int(detections.found.sum())
+    task = FitTask.of((detections,), model, config)
+    half = f"{HALF_FIT}-{key}"
+    known = cache.load(half)
+    if known is None:
+        with _bar("Fitting landmarks", 2 * count, progress) as bar:
+            state = fit_landmarks(replace(task, step=bar.update), config)
+        cache.save(half, vars(state))
+    else:
+        state = FitState(**known[0])
+    with _bar("Looking for held things", len(detections), progress) as bar:
+        held = find_held(_Counted(frames, bar), detections, task.whole_body(state), model)
+    with _bar("Fitting outlines", config.frame_outline_rounds * count, progress) as bar:
+        task = replace(task, step=bar.update)
+        fit = fit_outlines(task if held is None else task.without(held.beyond), state, config)
+    if config.photometric:
+        masks = detections.masks if held is None else detections.masks.without(held.whole)
+        with _bar("Aligning colours", count, progress) as bar:
+            body = PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted, bar.update)
+        body = bridge_gaps(body, fit.fitted)  # the old bridges lead to bodies that have been moved
+        trust = 0.3 + 0.7 * fit.seen.float()
+        body = smooth_body(body, detections.fps, config.smoothing, trust, smoothing_frames(model))
+        fit = replace(fit, body=body)
+    return fit, None if held is None else held.whole
+
+
+def _bar(stage: str, total: int, shown: bool) -> Any:
+    """What is done of a stage, without counts: it may go over all frames several times."""
+    form = "{l_bar}{bar}| {elapsed}<{remaining}"
+    return tqdm(total=total, desc=stage, disable=not shown, leave=False, bar_format=form)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A video whose last loop is shown by a bar."""
+
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]]
+    bar: Any
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        self.bar.reset()
+        for frame in self.frames:
+            yield frame
+            self.bar.update()
