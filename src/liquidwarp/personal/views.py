@@ -17,13 +17,12 @@ from liquidwarp.config import SynthesisConfig
 from liquidwarp.flow.background import complete_background
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.geometry.warp import resize
+from liquidwarp.recover.detections import EYES_AND_NOSE
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.synthesizer import person_extent
 
-__all__ = ["EYES_AND_NOSE", "View", "held_out_patches", "views_of"]
+__all__ = ["View", "held_out_patches", "views_of"]
 
-EYES_AND_NOSE = (263, 362, 33, 133, 2)
-"""Of the face mesh: the person's left eye's outer and inner corner, the right eye's, below the nose."""
 _LEAST_EYE_SPAN = 0.055
 """Eyes that are nearer together in the picture [m] belong to a face that is turned away."""
 _DETAIL = 2.0
