@@ -126,11 +126,11 @@ def test_protocols_of_evaluate():
     assert isinstance(given, Evaluate)
     assert isinstance(given.protocol, EvaluateSynthetic)
     assert given.protocol.settings == SyntheticEvaluation(("texture", "runs/a/weights"), (1, 3), people=2)
-    line = "evaluate self a.mp4 b.mp4 --sources 2 --models lite --frames 9 --no-cache"
+    line = "evaluate self a.mp4 b.mp4 --sources 2 --models lite --frames 9 --no-cache --no-photometric"
     given = parse(line.split())
     assert isinstance(given, Evaluate)
     assert isinstance(given.protocol, EvaluateSelf)
-    assert given.protocol.settings == SelfEvaluation(("lite",), 2)
+    assert given.protocol.settings == SelfEvaluation(("lite",), 2, photometric=False)
     assert (len(given.protocol.path), given.protocol.frames, given.protocol.cache) == (2, 9, False)
 
 

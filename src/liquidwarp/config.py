@@ -575,6 +575,8 @@ class SelfEvaluation:
     """Of personalisation."""
     split: Literal["auto", "test", "train", "all"] = "auto"
     """Which clips of datasets. auto: those held out, or all if none are."""
+    photometric: bool = True
+    """Align the frames of a video by the colours of skin and clothes, as all commands do."""
 
     def __post_init__(self) -> None:
         _check_models(self.models)

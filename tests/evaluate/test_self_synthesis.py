@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from liquidwarp.cache import Cache
-from liquidwarp.config import SelfEvaluation, SynthesisConfig
-from liquidwarp.errors import SettingError
+from liquidwarp.config import DetectConfig, FitConfig, SelfEvaluation, SynthesisConfig
+from liquidwarp.errors import NoPersonFoundError, SettingError
 from liquidwarp.evaluate import held_out, self_synthesis
 from liquidwarp.evaluate.held_out import held_out_pairs
 from liquidwarp.evaluate.self_synthesis import evaluate_self, over_all
@@ -101,6 +101,19 @@ def test_known_bodies_are_synthesized_well(known, weights, tmp_path):
     assert written["videos"][known.name]["still"] == facts.still > 0
     sheet = np.array(Image.open(tmp_path / f"{known.stem}.png"))
     assert sheet.shape[1] == 5 * 320 + 4 * 4  # source, three models, truth
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_alignment_by_colours_can_be_left_out(wanted, monkeypatch, tmp_path):
+    def recover(*_, settings, **__):
+        assert settings == (DetectConfig(), FitConfig(photometric=wanted))
+        raise NoPersonFoundError("asked")
+
+    monkeypatch.setattr(held_out, "recover_video", recover)
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    with pytest.raises(NoPersonFoundError, match="asked"):
+        evaluate_self([clip], SelfEvaluation(("texture",), size=256, photometric=wanted))
 
 
 def test_several_videos_get_a_mean():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache
-from liquidwarp.config import SelfEvaluation
+from liquidwarp.config import DetectConfig, FitConfig, SelfEvaluation
 from liquidwarp.errors import SettingError
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.learn.scores import Pictures
@@ -62,7 +62,7 @@ def hold_out(
 
     Args:
         path: The video.
-        settings: Numbers of sources and targets, size.
+        settings: Numbers of sources and targets, size, whether frames are aligned by their colours.
         model: The body.
         cache: Where what is found is kept.
         max_frames: Only the first frames.
@@ -74,7 +74,8 @@ def hold_out(
         MediaError: it cannot be read.
         NoPersonFoundError: nobody in it.
     """
-    recovery = recover_video(path, max_frames=max_frames, model=model, person=person, cache=cache)
+    fit = (DetectConfig(), FitConfig(photometric=settings.photometric))
+    recovery = recover_video(path, max_frames=max_frames, model=model, person=person, cache=cache, settings=fit)
     chosen = views_of_video(path, recovery, settings.sources, model, cache)
     try:
         pairs = held_out_pairs(recovery.observed, chosen, settings.targets // 2, settings.gap).flatten()
