@@ -6,9 +6,9 @@ from dataclasses import fields
 import pytest
 import torch
 
-from liquidwarp.personal.background_work import Later, begin, spare_threads
-from liquidwarp.personal.lessons import PlannedSet, draw_lesson
-from liquidwarp.personal.material import prepare_material
+from liquidwarp.personal.background_work import Ahead, Later, begin, spare_threads
+from liquidwarp.personal.lessons import PlannedSet, chance_of_step, choose_set, draw_lesson
+from liquidwarp.personal.material import _by_first_use, prepare_material
 
 from .conftest import CONFIG, SYNTHESIS, shorten
 
@@ -92,6 +92,40 @@ def test_threads_of_the_learning_stay_as_they_were(monkeypatch):
     assert seen[0][0] == 1
     assert seen[0][1].startswith("lessons")
     assert torch.get_num_threads() == before
-    for allowed, spare in ((1, (0, 0)), (2, (0, 1)), (16, (8, 15))):
+    for allowed, spare in ((1, (0, 0)), (2, (0, 1)), (16, (8, 2))):
         monkeypatch.setattr(torch, "get_num_threads", lambda allowed=allowed: allowed)
         assert (spare_threads("cpu"), spare_threads("cuda")) == spare
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_next_value_is_made_while_one_is_used(device):
+    made, threads = [], set()
+
+    def make(number):
+        made.append(number)
+        threads.add(threading.current_thread().name)
+        return number * number
+
+    ahead = Ahead(make, 6, device)
+    assert [ahead.take(number) for number in (2, 3, 4, 5)] == [4, 9, 16, 25]
+    ahead.close()
+    assert made == [2, 3, 4, 5], "each once, in order, none beyond the end"
+    assert (threading.current_thread().name in threads) == (device == "cpu")
+
+
+def test_a_value_that_was_not_foreseen_is_made_too():
+    ahead = Ahead(lambda number: number + 1, 100, "cuda")
+    assert [ahead.take(number) for number in (0, 7, 8)] == [1, 8, 9]
+    ahead.close()
+
+
+def test_sets_that_learning_needs_first_are_prepared_first():
+    planned = [PlannedSet(Later(lambda: None), (), weight) for weight in (1.0, 0.0, 4.0, 2.0, 1e-9)]
+    ordered = _by_first_use(planned, seed=5)
+    assert sorted(map(id, ordered)) == sorted(map(id, planned))
+    weights = [each.weight for each in planned if each.weight > 0]
+    used = [each for each in planned if each.weight > 0]
+    first = [used[choose_set(weights, chance_of_step(5, step))] for step in range(20)]
+    assert ordered[0] is first[0]
+    assert [id(each) for each in ordered[:3]] == list(dict.fromkeys(map(id, first)))
+    assert ordered[3] is planned[1], "what nothing is drawn from by then stays in order"

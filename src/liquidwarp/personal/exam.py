@@ -10,6 +10,7 @@ from torch import Tensor
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceFeatures
 from liquidwarp.gan.losses import PerceptualDistance
+from liquidwarp.personal.background_work import Later
 from liquidwarp.personal.lessons import Lesson
 from liquidwarp.renderers import as_known, keep_photos
 from liquidwarp.types import TargetFlow
@@ -40,7 +41,7 @@ class Marks:
 class Exam:
     """Lessons in which only what is held out is judged."""
 
-    def __init__(self, lessons: Sequence[Lesson], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
+    def __init__(self, lessons: Sequence[Later[Lesson]], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
         """Take the lessons.
 
         Args:
@@ -59,12 +60,13 @@ class Exam:
     def both_marks(self, generator: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
         """Marks as a network that knows the person is drawn, and with the photos' colours and outline mixed in."""
         sums = torch.zeros(2, 2, dtype=torch.float64)
-        for number, lesson in enumerate(self.lessons):
-            truth, judged = lesson.images[0], lesson.judged[0]
+        for number, planned in enumerate(self.lessons):
+            truth, judged = planned.get().images[0], planned.get().judged[0]
             share = judged.mean().clamp(min=1e-6)
+            maps = self.perceptual.maps(truth)
             for keeps, picture in enumerate(self._pictures(generator, number)):
                 shown = torch.lerp(truth, picture, judged)
-                sums[keeps, 0] += float(self.perceptual(shown, truth).mean())
+                sums[keeps, 0] += float(self.perceptual.to_maps(shown, maps).mean())
                 sums[keeps, 1] += float((shown - truth).abs().mean() / share)
         first, second = (sums / max(len(self.lessons), 1)).tolist()
         return Marks(*first), Marks(*second)
@@ -73,13 +75,14 @@ class Exam:
         self, generator: LiquidWarpingGenerator, number: int
     ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 3 H W"]]:
         """The picture of a network that knows the person, and the one into which the photos are mixed."""
-        lesson = self.lessons[number]
-        features = self._features.get(number)
-        if features is None:
-            features = generator.encode(lesson.sources)
-            if self.frozen_sources:
-                self._features[number] = features
-        synthesis = generator.transfer(features, lesson.targets)
+        lesson = self.lessons[number].get()
+        with torch.autocast(lesson.images.device.type, torch.bfloat16, enabled=lesson.images.is_cuda):
+            features = self._features.get(number)
+            if features is None:
+                features = generator.encode(lesson.sources)
+                if self.frozen_sources:
+                    self._features[number] = features
+            synthesis = generator.transfer(features, lesson.targets)
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         flow = TargetFlow(**{name: getattr(lesson.targets, name)[0] for name in TargetFlow.__dataclass_fields__})
         behind = lesson.backgrounds[0]

@@ -30,7 +30,18 @@ from liquidwarp.renderers import TextureRenderer, drawn_flow, head_mask, source_
 from liquidwarp.synthesizer import build_extension
 from liquidwarp.synthetic.dataset import Bodies, perturb
 
-__all__ = ["Lesson", "PlannedSet", "SourceSet", "draw_lesson", "make_lesson", "mirrored", "prepare_set", "turned_set"]
+__all__ = [
+    "Lesson",
+    "PlannedSet",
+    "SourceSet",
+    "chance_of_step",
+    "choose_set",
+    "draw_lesson",
+    "make_lesson",
+    "mirrored",
+    "prepare_set",
+    "turned_set",
+]
 
 _NOISE = BodyNoise(root=0.01, joint=0.02, hand=0.08, scale=0.006, translation=0.006)
 """Larger than a fit's errors: the target's own photo must not be there for the copying."""
@@ -188,12 +199,23 @@ def _disturbed(model: BodyModel, bodies: BodyParams, generator: torch.Generator)
 def _without_parts(sources: FlowSources, hidden: Tensor) -> FlowSources:
     """Sources that do not see some parts."""
     body, around, clear = sources.body.clone(), sources.around.clone(), sources.clear.clone()
+    unhidden = sources.unhidden.clone()
     for source, number in hidden.nonzero().tolist():
         lost = sources.model.vertex_part == PARTS.index(_HIDDEN[number])
         body[0, source, lost, 2:] = 0
-        clear[0, source, lost] = 0
+        clear[0, source, lost] = unhidden[0, source, lost] = 0
         around[0, source, lost[sources.extension.anchor], 2:] = 0
-    return replace(sources, body=body, around=around, clear=clear)
+    return replace(sources, body=body, around=around, clear=clear, unhidden=unhidden)
+
+
+def chance_of_step(seed: int, step: int) -> torch.Generator:
+    """What draws the lesson of a step, whatever was drawn before."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+def choose_set(weights: Sequence[float], generator: torch.Generator) -> int:
+    """The number of a source set by chance: the first thing that is drawn of a lesson."""
+    return int(torch.multinomial(torch.tensor(weights), 1, generator=generator))
 
 
 def draw_lesson(
@@ -214,8 +236,7 @@ def draw_lesson(
         generator: On the CPU.
         harder: Allow mirroring.
     """
-    weights = torch.tensor([each.weight for each in sets])
-    number = int(torch.multinomial(weights, 1, generator=generator))
+    number = choose_set([each.weight for each in sets], generator)
     chosen = sets[number].get()
     target = chosen.targets[int(torch.randint(len(chosen.targets), (), generator=generator))]
     place = _window(views[target], size, window, generator)

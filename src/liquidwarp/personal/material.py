@@ -11,7 +11,16 @@ from liquidwarp.geometry.crop import Crop
 from liquidwarp.learn.datasets import Faces
 from liquidwarp.personal.background_work import Later, begin, spare_threads
 from liquidwarp.personal.checkup import check_views
-from liquidwarp.personal.lessons import Lesson, PlannedSet, SourceSet, make_lesson, prepare_set, turned_set
+from liquidwarp.personal.lessons import (
+    Lesson,
+    PlannedSet,
+    SourceSet,
+    chance_of_step,
+    choose_set,
+    make_lesson,
+    prepare_set,
+    turned_set,
+)
 from liquidwarp.personal.views import View, held_out_patches, views_of
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.photos import SourcePhotos
@@ -22,6 +31,8 @@ _PATCH_SHARE = 0.15
 _EXAM_FRAMES = 4
 """Further frames of a video that are never learned from."""
 _MOST_EXAMS = 4
+_LOOK_AHEAD = 60
+"""Steps whose source sets are prepared in the order of their use."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +65,17 @@ class Material:
     views: tuple[View, ...]
     """Of the photos, then further frames of a video; held-out patches are not judged in them."""
     sets: tuple[SourceSet | PlannedSet, ...]
-    exam: tuple[Lesson, ...]
+    planned_exam: tuple[Later[Lesson], ...]
+    """Made when it is first sat: learning may begin before."""
     photos: int
     """How many of the views are sources at run time."""
     notes: tuple[str, ...] = ()
     """What the user should know of the photos."""
+
+    @property
+    def exam(self) -> tuple[Lesson, ...]:
+        """What is never learned; waits for it, or prepares it."""
+        return tuple(each.get() for each in self.planned_exam)
 
 
 def prepare_material(
@@ -98,23 +115,26 @@ def prepare_material(
     further_learned = [number for number in range(count, len(views)) if number not in held]
     planned = _plan_sets(views[:count], sharp, further_learned, config, model, synthesis, chance, place)
     threads = spare_threads(place) if threads is None else threads
-    begin([each.later for each in planned], threads)
+    begin([each.later for each in _by_first_use(planned, config.seed)], threads)
     if threads < 1:
         for number, each in enumerate(planned):
             show("Preparing lessons", number, len(planned))
             if each.weight > 0:
                 each.get()
-    show("Preparing the exam", 0, 1)
     if len(held):
-        everything = _plain(planned, count).get()
-        exam = [make_lesson(everything, views[target], _whole(views[target], synthesis.size)) for target in held]
+        plain = _plain(planned, count)
+        exam = [_asked(plain.get, views[target], synthesis.size, place) for target in held]
     else:
-        views, exam = _exam_of_patches(views, sharp, planned, model, synthesis, chance)
+        views, exam = _exam_of_patches(views, sharp, planned, model, synthesis, chance, place)
+    if threads < 1:
+        for number, each_exam in enumerate(exam):
+            show("Preparing the exam", number, len(exam))
+            each_exam.get()
     return Material(
         photos.name,
         tuple(view.to(place) for view in views),
         tuple(each if threads else each.get() for each in planned if each.weight > 0),
-        tuple(_moved(lesson, place) for lesson in exam),
+        tuple(exam),
         count,
         found.notes,
     )
@@ -168,6 +188,15 @@ def _plan_sets(
     return planned
 
 
+def _by_first_use(planned: Sequence[PlannedSet], seed: int) -> list[PlannedSet]:
+    """In the order in which learning alone with this seed will ask for them."""
+    used = [each for each in planned if each.weight > 0]
+    weights = [each.weight for each in used]
+    order = dict.fromkeys(choose_set(weights, chance_of_step(seed, step)) for step in range(_LOOK_AHEAD))
+    first = [used[number] for number in order]
+    return [*first, *(each for each in planned if not any(each is other for other in first))]
+
+
 def _plain(planned: Sequence[PlannedSet], count: int) -> PlannedSet:
     """The set of all photos as they are."""
     return planned[count if count > 1 else 0]
@@ -180,19 +209,29 @@ def _exam_of_patches(
     model: BodyModel,
     synthesis: SynthesisConfig,
     chance: torch.Generator,
-) -> tuple[list[View], list[Lesson]]:
+    device: torch.device,
+) -> tuple[list[View], list[Later[Lesson]]]:
     """Take some patches away from the lessons and ask for them.
 
     Each photo is drawn from the others, or from itself through a wrong body if there is only one.
     """
     patches = [held_out_patches(view, _PATCH_SHARE, chance) for view in views]
+
+    def wrong_body() -> SourceSet:
+        return prepare_set(views, model, synthesis, generator=chance)
+
     exam = []
     for number in sharp[:_MOST_EXAMS]:
-        sources = planned[number].get() if len(views) > 1 else prepare_set(views, model, synthesis, generator=chance)
         asked = replace(views[number], judged=views[number].judged * patches[number])
-        exam.append(make_lesson(sources, asked, _whole(asked, synthesis.size)))
+        sources = planned[number].get if len(views) > 1 else wrong_body
+        exam.append(_asked(sources, asked, synthesis.size, device))
     learned = [replace(view, judged=view.judged * ~patch) for view, patch in zip(views, patches, strict=True)]
     return learned, exam
+
+
+def _asked(sources: Callable[[], SourceSet], view: View, size: int, device: torch.device) -> Later[Lesson]:
+    """A whole view, drawn from some sources."""
+    return Later(lambda: _moved(make_lesson(sources(), view, _whole(view, size)), device))
 
 
 def _moved(lesson: Lesson, device: torch.device) -> Lesson:

@@ -22,9 +22,10 @@ from liquidwarp.errors import LiquidWarpError, WeightsCorruptError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.learn.players import Judges
+from liquidwarp.personal.background_work import Ahead
 from liquidwarp.personal.changes import Change, changed_copy
 from liquidwarp.personal.exam import Exam, Marks
-from liquidwarp.personal.lessons import draw_lesson
+from liquidwarp.personal.lessons import Lesson, chance_of_step, draw_lesson
 from liquidwarp.personal.material import PLANS, Material
 from liquidwarp.personal.progress import load_progress, save_progress
 from liquidwarp.personal.tuner import Tuner
@@ -149,21 +150,23 @@ def personalise(
     state = _State(keeps_photos=keeps_photos)
     if checkpoint is not None and checkpoint.is_file():
         _resume(checkpoint, tuner, state)
-    start = exam.marks(pretrained)
     window = max(32, 8 * round(plan.window * size / 8))
+
+    def lesson_of(step: int) -> Lesson:
+        person, chance = people[step % len(people)], chance_of_step(config.seed, step)
+        return draw_lesson(person.sets, person.views, size, window, chance, config.harder)
+
+    lessons = Ahead(lesson_of, steps, device)
     try:
         while state.step < steps and not _hopeless(state, plan.check_every, config.patience):
-            person = state.step % len(people)
-            chance = torch.Generator().manual_seed(config.seed * 1_000_003 + state.step)
-            lesson = draw_lesson(people[person].sets, people[person].views, size, window, chance, config.harder)
-            terms = tuner.step(lesson, state.step, person)
+            terms = tuner.step(lessons.take(state.step), state.step, state.step % len(people))
             if not all(math.isfinite(value) for value in terms.values()):
                 _log.warning("The losses left the finite numbers at step %d; the best so far is kept.", state.step)
                 break
             state.step += 1
             preview = None
             if state.step % plan.check_every == 0 or state.step == steps:
-                _check(state, tuner, pretrained, exam, start, keeps_photos)
+                _check(state, tuner, pretrained, exam, keeps_photos)
                 if watch is not None:
                     preview = exam.preview(pretrained, keeps_photos, changed_copy(pretrained, state.change), state)
                 if checkpoint is not None:
@@ -174,6 +177,8 @@ def personalise(
     except KeyboardInterrupt:
         _log.info("Cancelled at step %d; the best so far is kept.", state.step)
         return state.result(finished=False)
+    finally:
+        lessons.close()
     return state.result(finished=True)
 
 
@@ -182,13 +187,13 @@ def _check(
     tuner: Tuner,
     pretrained: LiquidWarpingGenerator,
     exam: "_Board",
-    start: tuple[Marks, Marks],
     keeps_photos: bool,
 ) -> None:
     """Sit the exam with what would be kept; keep it if it is the best, or as good and newer."""
+    start = exam.start(pretrained)[keeps_photos]
     change = tuner.change(pretrained)
     marks = exam.marks(changed_copy(pretrained, change))
-    own, mixed = (mark.relative_to(start[keeps_photos]) for mark in marks)
+    own, mixed = (mark.relative_to(start) for mark in marks)
     helps = own < 1 - _GAIN
     keeps = mixed < own - (_MIXTURE if helps else 0)
     score = mixed if keeps else own
@@ -206,8 +211,13 @@ class _Board:
     """The exams of all people together."""
 
     def __init__(self, people: Sequence[Material], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
-        self._people = people
-        self._exams = [Exam(person.exam, perceptual, frozen_sources) for person in people]
+        self._exams = [Exam(person.planned_exam, perceptual, frozen_sources) for person in people]
+        self._start: tuple[Marks, Marks] | None = None
+
+    def start(self, pretrained: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
+        """The marks before learning; found when they are first needed, as the exam may still be in preparation."""
+        self._start = self._start or self.marks(pretrained)
+        return self._start
 
     def marks(self, generator: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
         """Means over the people: as a network that knows them draws, and with the photos mixed in."""
@@ -229,7 +239,7 @@ class _Board:
         for exam in self._exams:
             made = zip(exam.preview(before, kept_before), exam.preview(now, state.keeps_photos), strict=True)
             for number, (old, new) in enumerate(made):
-                lesson = exam.lessons[number]
+                lesson = exam.lessons[number].get()
                 rows.append(torch.cat([lesson.sources.images[0, 0].cpu(), old, new, lesson.images[0, 0].cpu()], 2))
         return torch.cat(rows, 1).clamp(0, 1)
 
@@ -276,7 +286,7 @@ def estimate_seconds(
     device = next(pretrained.parameters()).device
     tuner = Tuner(pretrained, config, Judges(config.loss, device, mixed_precision=True), 1)
     window = max(32, 8 * round(PLANS["draft"].window * size / 8))
-    chance = torch.Generator().manual_seed(config.seed)
+    chance = chance_of_step(config.seed, 0)
     lesson = draw_lesson(people[0].sets, people[0].views, size, window, chance, harder=False)
     for _ in range(2):  # the first one prepares the device
         started = time.monotonic()
@@ -284,7 +294,7 @@ def estimate_seconds(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.monotonic() - started
-    exams = sum(len(person.exam) for person in people) * 0.5 * (size / window) ** 2
+    exams = sum(len(person.planned_exam) for person in people) * 0.5 * (size / window) ** 2
     return {
         name: plan.steps * seconds * (plan.window * size / window) ** 2
         + plan.steps / plan.check_every * exams * seconds
