@@ -6,9 +6,12 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
+from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.compose import compose_flow, compose_layers
 from liquidwarp.flow.extension import inflated_shell, join_extensions, no_extension
 from liquidwarp.flow.halo import halo
+from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.camera import WeakPerspective, ndc_to_pixels
@@ -164,3 +167,18 @@ def test_two_halos_and_a_shell(anny):
         assert (difference < 0.05).float().mean() > 0.95
     only = compose_flow(sources, bodies[0], SIZE, choice={"all": 1})
     assert only.visible[:, 0].max() == 0
+
+
+def test_a_thin_layer_around_the_head_is_hair_but_around_limbs_an_error_of_the_fit(anny):
+    body = params(anny, **ARMS)
+    body = BodyParams(
+        body.betas, body.rel_rotmats, WeakPerspective(torch.tensor([300.0]), torch.tensor([[96.0, 300.0]]))
+    )
+    bare = silhouette(anny, body).float()
+    matte = dilate(bare, 1)
+    sources = prepare_sources(anny, halo(anny, body, matte), body, torch.rand(1, 3, *SIZE), matte)
+    _, opacity = render_person(sources, body, fill_atlas(anny, merge_texture(sources, 64)), SIZE)
+    layer = (matte > 0) & (bare == 0)
+    top, shoulder = int(joint_pixel(anny, body, "head")[1]), int(joint_pixel(anny, body, "upperarm01.L")[1])
+    assert opacity[..., :top, :][layer[..., :top, :]].mean() > 0.9
+    assert opacity[..., shoulder:, :][layer[..., shoulder:, :]].mean() < 0.2

@@ -122,3 +122,27 @@ def test_a_blurred_face_is_no_good(anny):
     sharpness = _sharpness(torch.cat([blurred, sharp]), places, torch.ones(2, 60))
     assert sharpness[0] < 0.4
     assert sharpness[1] > 0.95
+
+
+def test_what_is_seen_flat_is_shown_from_the_same_side_only(anny, twins):
+    """A profile shows the middle of the face flat: in a profile it is shown, in a frontal picture not stretched."""
+    sources = photographed(anny, symmetric(anny)[None], 1.4)
+    profile, frontal = (project_bodies(anny, no_extension(anny), heads(anny, yaw)).normals for yaw in (1.4, 0.0))
+    cosine = -sources.normals[0, 0, :, 2]
+    flat = twins.face & (cosine > 0.02) & (cosine < 0.12) & (sources.unhidden[0, 0] > 0.9)
+    assert int(flat.sum()) > 30
+    before, same, other = (s.body[0, 0, flat, 2] for s in (sources, *map(sources.seen_from, (profile, frontal))))
+    assert before.mean() < 0.1
+    assert same.mean() > 0.99
+    assert torch.equal(before[frontal[0, flat, 2] < -0.5], other[frontal[0, flat, 2] < -0.5])
+    hidden = sources.unhidden[0, 0] == 0
+    assert torch.equal(sources.seen_from(profile).body[0, 0, hidden, 2], sources.body[0, 0, hidden, 2])
+
+
+def test_only_the_photo_that_gives_the_head_shows_it_flat(anny, twins):
+    bright, dark = (torch.full((len(anny.vertex_part), 3), value) for value in (0.9, 0.5))
+    sources = photographed(anny, torch.stack([bright, dark]), 0.1, 1.0)
+    normals = project_bodies(anny, no_extension(anny), heads(anny, 1.0)).normals
+    giver = int(sources.heads.source[0])
+    shown = sources.seen_from(normals).body[0, :, twins.face, 2]
+    assert torch.equal(shown[1 - giver], sources.body[0, 1 - giver, twins.face, 2])

@@ -112,7 +112,9 @@ def _grid_nodes(picture: Surroundings) -> _Nodes:
     reaching = np.bincount(label[picture.distance > 3 * height / 512], minlength=count) > 0
     kept = reaching & (stats[:, cv2.CC_STAT_AREA] >= 12 * (height / 512) ** 2)
     kept[0] = False
-    around = cv2.dilate(kept[label].astype(np.uint8), np.ones((2 * step + 1, 2 * step + 1), np.uint8)) > 0
+    # Around the bald head of the body a thin layer is hair.
+    worn = kept[label] | (outside & picture.on("head", "face"))
+    around = cv2.dilate(worn.astype(np.uint8), np.ones((2 * step + 1, 2 * step + 1), np.uint8)) > 0
     y, x = np.mgrid[0:height:step, 0:width:step]
     on = around[y, x]
     index = np.full(y.shape, -1)

@@ -74,7 +74,9 @@ def keep_parts(
         kept, fringes = _own_halos(model, extension, weights), sources.fringes
     else:
         kept, fringes = _given_halos(extension, around[0], shares), sources.fringes * shares[None]
-    return replace(sources, body=body, around=around, clear=clear, extension=kept, fringes=fringes, person=person)
+    unhidden = sources.unhidden * share
+    kept_sources = replace(sources, body=body, unhidden=unhidden, around=around, clear=clear)
+    return replace(kept_sources, extension=kept, fringes=fringes, person=person)
 
 
 def _given_halos(extension: Extension, around: Float[Tensor, "S E 4"], shares: Float[Tensor, "S 1 H W"]) -> Extension:

@@ -73,7 +73,7 @@ def render_person(
     colours, mattes = [], []
     for t in range(len(targets)):
         surface = shown_sheets(sources, project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)]))
-        composition = compose_layers(sources, surface, size, choice)
+        composition = compose_layers(sources.seen_from(surface.normals), surface, size, choice)
         colour, matte = draw_layers(composition, atlas.sample(_uv(sources, composition.body.layer.raster)))
         kept = without_specks(matte)
         colours.append(colour * (kept > 0))

@@ -27,6 +27,8 @@ from liquidwarp.flow.visibility import (
     clear_of_limbs,
     extension_visibility,
     farthest_nearby,
+    from_same_side,
+    unhidden,
     within_limbs,
 )
 from liquidwarp.flow.worn import Worn, without_worn, worn_things
@@ -38,6 +40,8 @@ __all__ = ["FlowSources", "part_weights", "prepare_plain_sources", "prepare_sour
 
 _ERODE = 2.5 / 512
 """How far inside of the matte a colour is surely the person's, relative to the picture's height."""
+_HAIR = 0.04
+"""So far around the head [m] hair counts however thin it is."""
 _SLIVER = 1 / 512
 """Half the width of the thinnest cloth that counts, relative to the picture's height."""
 _CLEARANCE = 8 / 512
@@ -57,7 +61,8 @@ _ENOUGH, _SHARE = 60, 0.4
 _LIMB_EDGE = 3 / 512
 """How near to a limb's outline in the picture what is beside it may be shown instead, relative to its height."""
 _SEEN = 0.2
-_TRUNK = ("torso", "head", "face")
+_HEAD = ("head", "face")
+_TRUNK = ("torso", *_HEAD)
 _EDGE, _HIDDEN = 4 / 512, 0.2
 """So far around what is worn before a limb its colours are mixed, relative to the picture's height; from this on."""
 _FACE_LOYALTY = 2
@@ -78,6 +83,8 @@ class FlowSources:
     """Opacity of what is the person but not the naked body: the matte outside of the body's silhouette."""
     body: Float[Tensor, "G S V 4"]
     """Per body vertex: NDC position (x, y), visibility [0, 1] and preference [0, 1]."""
+    unhidden: Float[Tensor, "G S V"]
+    """Visibility of the body vertices at whatever angle they are seen: for pictures from the photo's own side."""
     clear: Float[Tensor, "G S V"]
     """Visibility of the body vertices, but 0 near other limbs: where colours may be lent to hidden places."""
     around: Float[Tensor, "G S E 4"]
@@ -91,9 +98,25 @@ class FlowSources:
 
     def with_head(self, view: int) -> "FlowSources":
         """The same photos of one person (G = 1), of which that with this index into ``heads`` gives the head."""
-        body = self.body.clone()
+        body, unhidden = self.body.clone(), self.unhidden.clone()
         body[0, ..., 2] = self.heads.visible[view]
-        return replace(self, body=body, clear=self.heads.clear[view][None], heads=self.heads[slice(view, view + 1)])
+        head = torch.isin(self.model.vertex_part, _indices(_HEAD, body.device))
+        others = torch.arange(body.shape[1], device=body.device) != self.heads.source[view]
+        elsewhere = head & others[:, None]
+        unhidden[0] = torch.where(elsewhere, torch.minimum(unhidden[0], body[0, ..., 2]), unhidden[0])
+        heads, clear = self.heads[slice(view, view + 1)], self.heads.clear[view][None]
+        return replace(self, body=body, unhidden=unhidden, clear=clear, heads=heads)
+
+    def seen_from(self, normals: Float[Tensor, "1 V 3"]) -> "FlowSources":
+        """The same photos of one person (G = 1), seen as suits one picture: flat views serve it from their own side.
+
+        Args:
+            normals: Unit normals of the body in the picture's camera frame.
+        """
+        body = self.body.clone()
+        flat = self.unhidden[0] * from_same_side(self.normals[0], normals[0])
+        body[0, ..., 2] = torch.maximum(body[0, ..., 2], flat)
+        return replace(self, body=body)
 
     def to(self, device: torch.device | str) -> "FlowSources":
         """The same values on another device."""
@@ -131,11 +154,14 @@ def prepare_sources(
         surface = project_bodies(model, extension, bodies)
     prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], worn)
     cleaned = _without_strange_colours(prepared, surface, images, mattes)
+    hair = _thin_hair(model, surface, mattes)[None]
+    cleaned = replace(cleaned, fringes=torch.maximum(cleaned.fringes, hair))
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
     colours = sample_at(cleaned.colours[0], cleaned.body[0, ..., :2]).transpose(1, 2)
     real = 1 - hidden_hands(model, colours, cleaned.body[0, ..., 2] > _SEEN)[None].to(colours.dtype)
     cleaned.body[..., 2] *= real
+    cleaned = replace(cleaned, unhidden=cleaned.unhidden * real)
     raster = rasterize(surface.body, model.faces, *images.shape[-2:])
     even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
     inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
@@ -174,21 +200,26 @@ def _without_strange_colours(
     seen_apart = [clear_of_limbs(surface.body, raster, sources.model, radius) for radius in pixels]
     apart = apart_from_limbs(surface.body, sources.model, size, pixels) * torch.stack(seen_apart)  # R S V
     within = within_limbs(surface.body, raster, sources.model, round(_LIMB_EDGE * height)) > 0.5
-    body, clear = sources.body.clone(), sources.clear.clone()
+    body, unhidden, clear = sources.body.clone(), sources.unhidden.clone(), sources.clear.clone()
     for s in range(len(images)):
         ndc = sources.body[0, s, :, :2][None]
         colours = sample_at(sources.colours[0, s : s + 1], ndc)[0].T
         behind = sample_at(background[s : s + 1], ndc)[0].T
         inside = sample_at(inner[s : s + 1], ndc, nearest=True)[0, 0] > 0.5
-        seen = sources.body[0, s, :, 2] > _SEEN
+        seen = sources.unhidden[0, s] > _SEEN
         sure = inside & (clear[0, s] > _SEEN)
         pixel = surface.body[s, :, :2]
         sure &= ~skin_of_an_arm(sources.model, pixel, colours, sure, height)
         sure &= _far_enough(sources.model, sure, apart[:, s] > 0.5) & _core(sources.model, sure, within[s])
         own = own_colours(sources.model, pixel, colours, behind, seen, sure, inside, height)
         body[0, s, :, 2:] *= own[:, None]
+        unhidden[0, s] *= own
         clear[0, s] *= own
-    return replace(sources, body=body, clear=clear)
+    return replace(sources, body=body, unhidden=unhidden, clear=clear)
+
+
+def _indices(parts: Sequence[str], device: torch.device) -> Int64[Tensor, "K"]:
+    return torch.tensor([PARTS.index(part) for part in parts], device=device)
 
 
 def _far_enough(model: BodyModel, sure: Bool[Tensor, "V"], apart: Bool[Tensor, "R V"]) -> Bool[Tensor, "V"]:
@@ -229,13 +260,13 @@ def prepare_source_batch(
     raster = rasterize(surface.body, model.faces, height, width)
     nearest = farthest_nearby(raster)
     flat_matte = mattes.flatten(0, 1)
-    seen = body_visibility(surface.body, surface.normals, nearest)
     near_matte = dilate(flat_matte, round(_REACH * height))
-    seen = seen * (_matte_at(near_matte, surface.body) > 0.5)
+    there = unhidden(surface.body, nearest) * (_matte_at(near_matte, surface.body) > 0.5)
     if worn is not None:
-        limb = ~torch.isin(model.vertex_part, torch.tensor([PARTS.index(part) for part in _TRUNK], device=seen.device))
+        limb = ~torch.isin(model.vertex_part, _indices(_TRUNK, there.device))
         hidden = _matte_at(worn.hidden_limbs(round(_EDGE * height)), surface.body) > _HIDDEN
-        seen = seen * ~(limb & hidden)
+        there = there * ~(limb & hidden)
+    seen = there * body_visibility(surface.body, surface.normals, nearest)
     points = surface.extension - F.pad(extension.recess[:, None], (2, 0))
     normals = surface.normals.index_select(1, extension.anchor)
     source = torch.arange(sources, device=images.device).repeat(people)
@@ -256,6 +287,7 @@ def prepare_source_batch(
         mattes=mattes,
         fringes=fringe.view_as(mattes),
         body=body.view(people, sources, -1, 4),
+        unhidden=there.view(people, sources, -1),
         clear=(seen * clear).view(people, sources, -1),
         around=around.view(people, sources, -1, 4),
         normals=surface.normals.view(people, sources, -1, 3),
@@ -279,6 +311,21 @@ def _fringe(matte: Float[Tensor, "N 1 H W"], body: Bool[Tensor, "N 1 H W"], marg
     core = erode((matte > 0.5) * (1 - solid), thin)
     kept = -erode(-core, thin + margin)
     return matte * kept * (1 - erode(solid, margin))
+
+
+def _thin_hair(
+    model: BodyModel, surface: ProjectedSurface, mattes: Float[Tensor, "S 1 H W"]
+) -> Float[Tensor, "S 1 H W"]:
+    """The matte just outside of the head, however thin: the body is bald, so there a thin layer is hair."""
+    height, width = mattes.shape[-2:]
+    raster = rasterize(surface.body, model.faces, height, width)
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)
+    head = torch.isin(part, _indices(_HEAD, part.device))[:, None].to(mattes.dtype)
+    near = torch.cat(
+        [dilate(head[s : s + 1], max(1, round(_HAIR * float(scale)))) for s, scale in enumerate(surface.scale.tolist())]
+    )
+    inside = erode(raster.covered[:, None].to(mattes.dtype), max(1, round(_ERODE * height)))
+    return mattes * near * (1 - inside)
 
 
 def _matte_at(matte: Float[Tensor, "N 1 H W"], points: Float[Tensor, "N V 3"]) -> Float[Tensor, "N V"]:

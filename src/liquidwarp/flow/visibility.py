@@ -26,6 +26,8 @@ __all__ = [
     "clear_of_limbs",
     "extension_visibility",
     "farthest_nearby",
+    "from_same_side",
+    "unhidden",
     "visibility_reference",
     "within_limbs",
 ]
@@ -34,6 +36,9 @@ DEPTH_TOLERANCE = 0.02
 """A vertex this far behind the nearest surface still counts as seen [m]."""
 GRAZING = (0.08, 0.30)
 """Cosine to the line of sight at which a point begins to count, and from which it counts fully."""
+_TURNED = (0.1, 0.3)
+"""So much more frontal [cosine] than a photo a picture may look at a place until the photo's view of it is too flat to
+be stretched, from the first to the last."""
 _BEFORE = 0.08
 _LIMBS = tuple(
     ((f"{side}_lower_{limb}", f"{side}_{end}"), f"{side}_upper_{limb}")
@@ -67,9 +72,31 @@ def body_visibility(
         normals: Unit normals in the camera's frame.
         nearest: From :func:`farthest_nearby` of the same body.
     """
+    return unhidden(body, nearest) * _smoothstep(-normals[..., 2], *GRAZING)
+
+
+def unhidden(body: Float[Tensor, "N V 3"], nearest: Float[Tensor, "N 1 H W"]) -> Float[Tensor, "N V"]:
+    """1 where nothing stands before a body vertex, at whatever angle it is seen, else 0.
+
+    Args:
+        body: Projected vertices (x, y [px], depth [m]).
+        nearest: From :func:`farthest_nearby` of the same body.
+    """
     depth, inside = _depth_at(body, nearest)
     unoccluded = (depth > _NOTHING / 2) & (body[..., 2] <= depth + DEPTH_TOLERANCE)
-    return (inside & unoccluded) * _smoothstep(-normals[..., 2], *GRAZING)
+    return (inside & unoccluded).to(body.dtype)
+
+
+def from_same_side(photos: Float[Tensor, "S V 3"], picture: Float[Tensor, "V 3"]) -> Float[Tensor, "S V"]:
+    """How well a photo's view of each place serves a picture however flat it is [0, 1].
+
+    What a photo sees at a grazing angle must not be stretched, but a picture from the same side does not stretch it.
+
+    Args:
+        photos: Unit normals in the photos' camera frames.
+        picture: The same in the picture's.
+    """
+    return 1 - _smoothstep(photos[..., 2] - picture[..., 2], *_TURNED)
 
 
 def extension_visibility(

@@ -258,8 +258,8 @@ def _without(sources: FlowSources, hidden: Bool[Tensor, "B S"]) -> FlowSources:
         sight = points[..., 2:] * ~hidden[..., None, None]
         return torch.cat([points[..., :2], sight], -1)
 
-    clear = sources.clear * ~hidden[..., None]
-    return replace(sources, body=blind(sources.body), around=blind(sources.around), clear=clear)
+    clear, unhidden = sources.clear * ~hidden[..., None], sources.unhidden * ~hidden[..., None]
+    return replace(sources, body=blind(sources.body), around=blind(sources.around), clear=clear, unhidden=unhidden)
 
 
 def _rest(model: BodyModel, bodies: Bodies) -> RestBody:
