@@ -69,7 +69,7 @@ def fit_video(
         with _bar("Aligning colours", count, progress) as bar:
             body = PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted, bar.update)
         body = bridge_gaps(body, fit.fitted)  # the old bridges lead to bodies that have been moved
-        trust = 0.3 + 0.7 * fit.seen.float()
+        trust = 0.3 + 0.7 * fit.fitted[:, None].float().expand(fit.seen.shape)
         body = smooth_body(body, detections.fps, config.smoothing, trust, smoothing_frames(model))
         fit = replace(fit, body=body)
     return fit, None if held is None else held.whole
