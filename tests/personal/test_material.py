@@ -74,6 +74,19 @@ def test_values_may_ask_for_earlier_ones_and_are_made_once():
     assert (alone.get(), alone.get(), made.count(7)) == (7, 7, 1)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_values_may_ask_for_later_ones(threads):
+    made, found = [], []
+    last = Later(lambda: made.append("last") or 5)
+    first = [Later(lambda n=n: last.get() + n) for n in range(3)]
+    begin([*first, last], threads)
+    asking = threading.Thread(target=lambda: found.extend(each.get() for each in (*first, last)), daemon=True)
+    asking.start()
+    asking.join(10)
+    assert found == [5, 6, 7, 5], "they must not wait for each other for ever"
+    assert made == ["last"]
+
+
 def test_an_error_comes_to_whoever_asks():
     def fail():
         raise ValueError("no")

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import torch
@@ -12,6 +12,13 @@ __all__ = ["Ahead", "Later", "begin", "spare_threads"]
 T = TypeVar("T")
 
 _BESIDE_GPU = 2
+
+
+class _ThisThread(threading.local):
+    prepares = False
+
+
+_this_thread = _ThisThread()
 
 
 class Later(Generic[T]):
@@ -26,11 +33,20 @@ class Later(Generic[T]):
 
     def get(self) -> T:
         """The value; waits for it, or makes it."""
-        if self._future is not None:
-            return self._future.result()
+        # A thread that waited here for its own pool's turn could wait for ever. Others must wait: they may use another
+        # number of threads within, which would change sums.
         with self._lock:
-            if not self._done:
-                self._done.append(self._make())
+            if self._future is None or (_this_thread.prepares and self._future.cancel()):
+                return self._made()
+        try:
+            return self._future.result()
+        except CancelledError:
+            with self._lock:
+                return self._made()
+
+    def _made(self) -> T:
+        if not self._done:
+            self._done.append(self._make())
         return self._done[0]
 
     def begin(self, pool: ThreadPoolExecutor) -> None:
@@ -85,7 +101,7 @@ def spare_threads(device: torch.device | str) -> int:
 
 
 def begin(values: Sequence[Later[T]], threads: int) -> None:
-    """Make values in threads of their own, in this order; a value may ask for earlier ones.
+    """Make values in threads of their own, in this order; a value may ask for others.
 
     Args:
         values: What to make.
@@ -97,6 +113,7 @@ def begin(values: Sequence[Later[T]], threads: int) -> None:
     allowed, started = torch.get_num_threads(), threading.Barrier(threads + 1)
 
     def alone() -> None:
+        _this_thread.prepares = True
         torch.get_num_threads()  # torch looks up a thread's number when it is first used, and would undo the next line
         torch.set_num_threads(1)  # of this thread, but also of all that will be started
         started.wait()
