@@ -9,7 +9,7 @@ import torch
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotation_about
-from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_series
+from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_change, smooth_series
 
 FPS = 30.0
 
@@ -95,6 +95,45 @@ def test_a_joint_that_never_moves_follows_its_parent() -> None:
     rotations = torch.stack([body.rel_rotmats[:, 1], fixed], 1)
     smoothed = smooth_body(replace(body, rel_rotmats=rotations), FPS, parents=(-1, 0)).rel_rotmats
     assert torch.equal(smoothed[:, 1], fixed)
+
+
+def arm(upper: torch.Tensor, lower: torch.Tensor, still: torch.Tensor) -> BodyParams:
+    """A root, an upper arm, a forearm, and a finger that bends by ``still``; the camera goes along with the first."""
+    rest = torch.eye(3).expand(len(upper), 3, 3)
+    joints = [rest, rotation_about("y", upper), rotation_about("y", lower), rotation_about("z", still)]
+    camera = WeakPerspective(100 * (1 + 0.1 * upper), torch.stack([10 * upper, 5 * lower], 1))
+    return BodyParams(torch.zeros(3), torch.stack(joints, 1), camera)
+
+
+ARM = (-1, 0, 1, 2)
+
+
+def test_a_fast_motion_stays_where_only_its_change_is_smoothed() -> None:
+    frame = torch.arange(90)
+    fast, slow = torch.sin(frame / FPS * 40), 0.2 * torch.sin(frame / FPS * 2)
+    before = arm(fast, -fast, fast.abs())
+    wanted = arm(fast + slow, -fast - slow, fast.abs())
+    shaking = arm(fast + slow + 0.05 * (-1.0) ** frame, -fast - slow, fast.abs())
+    result = smooth_change(before, shaking, FPS, ARM)
+    inner = slice(6, -6)
+    for joint in (1, 2):
+        apart = result.rel_rotmats[inner, joint].mT @ wanted.rel_rotmats[inner, joint]
+        assert float(matrix_to_rotvec(apart).norm(dim=-1).max()) < 0.02
+    torch.testing.assert_close(result.camera.scale[inner], wanted.camera.scale[inner], rtol=5e-3, atol=0)
+    torch.testing.assert_close(result.camera.translation[inner], wanted.camera.translation[inner], rtol=0, atol=0.3)
+    assert torch.equal(result.rel_rotmats[:, 3], before.rel_rotmats[:, 3])
+    whole = smooth_body(shaking, FPS, parents=ARM)  # which flattens the fast motion
+    assert float((whole.camera.translation - wanted.camera.translation)[inner].abs().mean()) > 1
+
+
+def test_nothing_changed_or_no_smoothing_wanted() -> None:
+    swing = torch.sin(torch.arange(30) / FPS * 9)
+    before, after = arm(swing, swing, swing), arm(1.1 * swing, swing, swing)
+    same = smooth_change(before, before, FPS, ARM)
+    torch.testing.assert_close(same.rel_rotmats, before.rel_rotmats)
+    torch.testing.assert_close(same.camera.scale, before.camera.scale)
+    assert smooth_change(before, after, FPS, ARM, strength=0.0) is after
+    assert smooth_change(before[:3], after[:3], FPS, ARM).rel_rotmats.shape[0] == 3
 
 
 def test_a_gap_is_bridged_by_slerp() -> None:

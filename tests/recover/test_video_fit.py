@@ -67,7 +67,7 @@ def test_gaps_are_bridged_between_aligned_bodies(
     monkeypatch.setattr(video_fit, "PhotometricFit", Shifting)
     after, _ = fit_video(detections, grey(), model, QUICK)
     shift = after.body.camera.translation - before.body.camera.translation
-    torch.testing.assert_close(shift, torch.full_like(shift, 60.0), atol=3.0, rtol=0)
+    torch.testing.assert_close(shift, torch.full_like(shift, 60.0), atol=0.1, rtol=0)
     assert not after.seen[GAP].any()
 
 

@@ -23,7 +23,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, nearest_rotation, rotvec_to_matrix
 
-__all__ = ["bridge_gaps", "smooth_body", "smooth_rotations", "smooth_series"]
+__all__ = ["bridge_gaps", "smooth_body", "smooth_change", "smooth_rotations", "smooth_series"]
 
 _SLOWEST = 1.5
 """Even a resting limb keeps what is slower than this [Hz]."""
@@ -42,6 +42,8 @@ _STIFFNESS = 4.0
 _USUAL_RATE = 24.0
 """Frames per second at which the acceleration per frame and the noise are compared."""
 _ROUNDS = 8
+_CHANGE = 2.0
+"""Of a change of a smooth video what is slower than this is kept [Hz]."""
 
 
 def smooth_series(
@@ -157,17 +159,70 @@ def smooth_rotations(
     """
     parents = parents or [-1] * rotmats.shape[1]
     moving = (rotmats != rotmats[:1]).flatten(2).any(2).any(0)
-    turned = rotmats.clone()
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            turned[:, joint] = turned[:, parent] @ rotmats[:, joint]
+    turned = _turned(rotmats, parents)
     for joint in moving.nonzero()[:, 0].tolist():
         weight = None if trust is None else trust[:, joint].numpy()
         smoothed = smooth_series(turned[:, joint].flatten(1).numpy(), fps, strength, weight)
         turned[:, joint] = nearest_rotation(torch.from_numpy(smoothed).view(-1, 3, 3))
-    result = rotmats.clone()
+    return _relative(turned, rotmats, moving, parents)
+
+
+def smooth_change(
+    before: BodyParams, after: BodyParams, fps: float, parents: Sequence[int], strength: float = 1.0
+) -> BodyParams:
+    """Smooth what a later stage has changed about a smooth video, and leave the motion alone.
+
+    Smoothing the whole again would cut the corners of what moves fast.
+
+    Args:
+        before: The smooth video.
+        after: The same shape, other poses and cameras.
+        fps: Frames per second.
+        parents: Of each joint, before it in the order; -1: none.
+        strength: 1 is usual; 0 leaves ``after`` as it is.
+
+    Returns:
+        ``before`` with the smooth part of the change.
+    """
+    frames = len(after)
+    if frames < 4 or strength <= 0:
+        return after
+    penalty = np.full(frames - 2, strength * _penalty(min(_CHANGE, 0.4 * fps), fps))
+
+    def smoothed(values: Float[Tensor, "T C"]) -> Float[Tensor, "T C"]:
+        return torch.from_numpy(_solve(values.double().numpy(), np.ones(frames), penalty)).to(values)
+
+    changed = (before.rel_rotmats != after.rel_rotmats).flatten(2).any(2).any(0)
+    start, turned = _turned(before.rel_rotmats, parents), _turned(after.rel_rotmats, parents)
+    for joint in changed.nonzero()[:, 0].tolist():
+        change = smoothed((turned[:, joint] @ start[:, joint].mT).flatten(1))
+        turned[:, joint] = nearest_rotation(change.view(-1, 3, 3)) @ start[:, joint]
+    rotations = _relative(turned, before.rel_rotmats, changed, parents)
+    old, new = before.camera, after.camera
+    scale = old.scale * smoothed((new.scale / old.scale).log()[:, None])[:, 0].exp()
+    camera = WeakPerspective(scale, old.translation + smoothed(new.translation - old.translation))
+    return BodyParams(after.betas, rotations, camera)
+
+
+def _turned(rotmats: Float[Tensor, "T J 3 3"], parents: Sequence[int]) -> Float[Tensor, "T J 3 3"]:
+    """How every joint is turned against the frame of its line's first one."""
+    turned = rotmats.clone()
     for joint, parent in enumerate(parents):
-        if not moving[joint]:  # also in the camera's frame it goes with its parent
+        if parent >= 0:
+            turned[:, joint] = turned[:, parent] @ rotmats[:, joint]
+    return turned
+
+
+def _relative(
+    turned: Float[Tensor, "T J 3 3"],
+    rotmats: Float[Tensor, "T J 3 3"],
+    changed: Bool[Tensor, "J"],
+    parents: Sequence[int],
+) -> Float[Tensor, "T J 3 3"]:
+    """Back to relative rotations; joints that did not change keep theirs, and go with their parents."""
+    turned, result = turned.clone(), rotmats.clone()
+    for joint, parent in enumerate(parents):
+        if not changed[joint]:
             turned[:, joint] = turned[:, parent] @ rotmats[:, joint] if parent >= 0 else rotmats[:, joint]
         else:
             result[:, joint] = turned[:, parent].mT @ turned[:, joint] if parent >= 0 else turned[:, joint]

@@ -13,11 +13,11 @@ from liquidwarp.cache import Cache
 from liquidwarp.config import FitConfig
 from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit, fit_landmarks, fit_outlines, smoothing_frames
+from liquidwarp.recover.fit import BodyFit, fit_landmarks, fit_outlines
 from liquidwarp.recover.fit_task import FitTask
 from liquidwarp.recover.held import find_held
 from liquidwarp.recover.photometric import PhotometricFit
-from liquidwarp.recover.smooth import bridge_gaps, smooth_body
+from liquidwarp.recover.smooth import bridge_gaps, smooth_change
 
 __all__ = ["HALF_FIT", "fit_video"]
 
@@ -69,8 +69,7 @@ def fit_video(
         with _bar("Aligning colours", count, progress) as bar:
             body = PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted, bar.update)
         body = bridge_gaps(body, fit.fitted)  # the old bridges lead to bodies that have been moved
-        trust = 0.3 + 0.7 * fit.fitted[:, None].float().expand(fit.seen.shape)
-        body = smooth_body(body, detections.fps, config.smoothing, trust, smoothing_frames(model))
+        body = smooth_change(fit.body, body, detections.fps, model.parents, config.smoothing)
         fit = replace(fit, body=body)
     return fit, None if held is None else held.whole
 
