@@ -55,6 +55,18 @@ def test_near_the_network_s_outline_the_mean_decides():
     assert (opacity[..., :16] == 0).all()
 
 
+def test_outlines_far_apart_have_an_edge_halfway_and_no_ghost():
+    own, warped = _bar(16, 46), _bar(16, 40)
+    own, warped = (bar.repeat_interleave(8, -1).repeat_interleave(8, -2) for bar in (own, warped))
+    row = common_outline(own[..., :340], warped[..., :340])[0, 0, 256]
+    assert (row[128:320] == 1).all()
+    wide = _bar(16, 40).repeat_interleave(8, -1).repeat_interleave(8, -2), torch.zeros(1, 1, 512, 512)
+    wide[1][..., 128:332] = 1
+    edge = common_outline(*wide)[0, 0, 256, 320:332]
+    assert ((edge > 0.1) & (edge < 0.9)).sum() <= 1
+    assert float(edge.sum()) == pytest.approx(6, abs=1)
+
+
 def test_holes_and_tatters_of_the_warp_are_gone():
     own, warped = _bar(16, 40), _bar(16, 40)
     warped[..., 20:30, 24:30] = 0

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -69,6 +71,8 @@ _WITHIN, _BEYOND = 8 / 512, 14 / 512
 that the network rounded off stay."""
 _DECISION = 1.6
 """How much steeper than their mean the common outline is."""
+_AGREE = 2.0
+"""Outlines that are farther apart than this [px] have no mean that is not a ghost: the edge is drawn halfway."""
 _WARPED = 0.3
 """Share of the warp's outline in that of a network that knows the person."""
 _EDGE = 0.6
@@ -303,7 +307,17 @@ def common_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W
         warped: Of what texture warping draws.
     """
     mean = (((own + warped) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)  # a plain mean would be a ghost
-    return _near(own, mean)
+    ours, theirs = _to_edge(own), _to_edge(warped)
+    halfway = ((ours + theirs) / 2 + 0.5).clamp(0, 1)
+    apart = (((ours - theirs).abs() - _AGREE) / _AGREE).clamp(0, 1)
+    return _near(own, torch.lerp(mean, halfway, apart))
+
+
+def _to_edge(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
+    """How far inside of an outline each pixel is [px]; negative outside."""
+    solid = (outline[:, 0] > 0.5).cpu().numpy().astype(np.uint8)
+    distance = [cv2.distanceTransform(s, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - s, cv2.DIST_L2, 3) for s in solid]
+    return torch.as_tensor(np.stack(distance), dtype=outline.dtype, device=outline.device)[:, None]
 
 
 def as_known(

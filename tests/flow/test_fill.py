@@ -79,7 +79,7 @@ def test_a_hidden_limb_takes_its_mirror_image(anny: AnnyBody, fill: SurfaceFill)
 
 def test_people_do_not_mix_and_nobody_is_grey(anny: AnnyBody, fill: SurfaceFill) -> None:
     one, two = (photographed(anny, torch.full((len(anny.vertex_part), 3), value)) for value in (0.2, 0.7))
-    per_person = ("colours", "mattes", "fringes", "body", "unhidden", "clear", "around", "normals")
+    per_person = ("colours", "mattes", "outlines", "fringes", "body", "unhidden", "clear", "around", "normals")
     both = replace(one, **{name: torch.cat([getattr(one, name), getattr(two, name)]) for name in per_person})
     found = fill.colours(both)
     torch.testing.assert_close(found[0], torch.full_like(found[0], 0.2), atol=1e-3, rtol=0)

@@ -4,9 +4,14 @@ import pytest
 import torch
 
 from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.atlas import TextureAtlas, fill_atlas
-from liquidwarp.flow.hands import hidden_hands
+from liquidwarp.flow.extension import no_extension
+from liquidwarp.flow.hands import hidden_hands, lost_hands, strange_fingers
+from liquidwarp.flow.surface import project_bodies, rest_coordinates
+from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.raster import rasterize
 
 SKIN, BLACK, WHITE = (torch.tensor(c) for c in ([0.8, 0.6, 0.5], [0.1, 0.1, 0.11], [0.95, 0.95, 0.95]))
 HANDS = ("left_hand", "right_hand")
@@ -70,3 +75,36 @@ def test_hands_that_no_photo_shows_have_the_faces_skin_and_feet_the_other_shoe(a
         uv = anny.uv[anny.face_uv[anny.face_part == PARTS.index(part)]].mean(1) * size
         column, row = uv.long().clamp(0, size - 1).T
         assert (atlas.colours[0, :, row, column].T - colour).abs().mean() < 0.15, part
+
+
+def test_fingers_that_show_what_is_behind_them_are_not_seen(anny):
+    hand = vertices(anny, "left_hand")
+    places = rest_coordinates(anny)
+    along = (places - places[vertices(anny, "left_lower_arm")].mean(0)).norm(dim=1)
+    tips = hand & (along > along[hand].quantile(0.8))
+    cuff = hand & (along < along[hand].quantile(0.1))
+    shown = SKIN.expand(1, len(hand), 3).clone()
+    shown[:, tips], shown[:, cuff] = torch.tensor([0.2, 0.4, 0.9]), WHITE
+    seen = torch.ones(1, len(hand), dtype=torch.bool)
+    strange = strange_fingers(anny, shown, seen)[0]
+    assert strange[tips].all()
+    assert not strange[cuff].any(), "that is a sleeve's edge"
+    assert not strange[~hand].any()
+    assert float(strange[hand].float().mean()) < 0.5
+    shown[:, hand & (torch.arange(len(hand)) % 2 == 0)] = BLACK
+    assert not strange_fingers(anny, shown, seen).any(), "a hand of several colours"
+
+
+def test_a_hand_that_the_matte_lost_is_whole(anny):
+    middle = anny.rest(torch.zeros(1, len(anny.beta_names))).vertices[0, vertices(anny, "left_hand"), :2].mean(0)
+    camera = WeakPerspective(torch.tensor([400.0]), 80 - 400 * middle[None])
+    body = BodyParams(torch.zeros(len(anny.beta_names)), torch.eye(3).expand(1, len(anny.joint_names), 3, 3), camera)
+    raster = rasterize(project_bodies(anny, no_extension(anny), body).body, anny.faces, 160, 160)
+    part = torch.where(raster.covered, anny.face_part[raster.pix_to_face.clamp(min=0)], -1)
+    hand = (part == PARTS.index("left_hand"))[:, None]
+    assert int(hand.sum()) > 300
+    matte = raster.covered[:, None].float()
+    assert not lost_hands(anny, raster, matte).any()
+    columns = hand[0, 0].nonzero()[:, 1]
+    matte[..., int(columns.float().quantile(0.6)) :] = 0
+    assert torch.equal(lost_hands(anny, raster, matte) > 0, hand)

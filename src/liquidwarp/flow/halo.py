@@ -39,6 +39,8 @@ HALO_REACH: Mapping[str, float] = {
 BoolArray = npt.NDArray[np.bool_]
 
 _LIFT = 0.015
+_HIDDEN = 0.1
+"""Thin layers lie so far behind the body [m]: seen from another side they would cross the head as a strip."""
 _STEP = 4 / 512
 _STRETCH = 2.2
 _SKIRT_GAP = 0.04
@@ -68,6 +70,8 @@ class _Nodes:
     y: Int[np.ndarray, "N"]
     skirt: Bool[np.ndarray, "N"]
     """Whether cloth hangs from both legs here."""
+    thin: Bool[np.ndarray, "N"]
+    """Whether it is a thin layer of hair, which has no side of its own."""
     step: int
     """[px]"""
 
@@ -113,13 +117,14 @@ def _grid_nodes(picture: Surroundings) -> _Nodes:
     kept = reaching & (stats[:, cv2.CC_STAT_AREA] >= 12 * (height / 512) ** 2)
     kept[0] = False
     # Around the bald head of the body a thin layer is hair.
-    worn = kept[label] | (outside & picture.on("head", "face"))
-    around = cv2.dilate(worn.astype(np.uint8), np.ones((2 * step + 1, 2 * step + 1), np.uint8)) > 0
+    hair = outside & picture.on("head", "face")
+    square = np.ones((2 * step + 1, 2 * step + 1), np.uint8)
+    thick, around = (cv2.dilate(mask.astype(np.uint8), square) > 0 for mask in (kept[label], kept[label] | hair))
     y, x = np.mgrid[0:height:step, 0:width:step]
     on = around[y, x]
     index = np.full(y.shape, -1)
     index[on] = np.arange(on.sum())
-    return _Nodes(index, x[on], y[on], between_legs[y[on], x[on]], step)
+    return _Nodes(index, x[on], y[on], between_legs[y[on], x[on]], ~thick[y[on], x[on]], step)
 
 
 def _skirt(picture: Surroundings) -> BoolArray:
@@ -182,7 +187,7 @@ def _lift(
         faces=torch.as_tensor(faces, device=device),
         part=torch.as_tensor(part, device=device),
         owner=torch.full_like(points.anchor, source),
-        recess=torch.zeros_like(depth),
+        recess=_HIDDEN * torch.as_tensor(nodes.thin, dtype=depth.dtype, device=device),
         max_edge=torch.as_tensor(np.where(tears, longest, np.inf), dtype=depth.dtype, device=device),
     )
 

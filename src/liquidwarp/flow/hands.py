@@ -10,8 +10,11 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.extension import smooth_on_mesh
+from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.geometry.raster import Raster
 
-__all__ = ["hidden_hands"]
+__all__ = ["hidden_hands", "lost_hands", "strange_fingers"]
 
 _SIDES = ("left", "right")
 _FEW = 30
@@ -23,6 +26,16 @@ _SLEEVE = 0.15
 """A colour is a sleeve's if it differs less from its usual one [RGB, 0..1]."""
 _MOSTLY = 0.6
 """A hand of which more than this share shows something else is hidden altogether."""
+_OWN_HUE, _BRIGHTER, _DARKER = 0.05, 0.4, 1.0
+"""What a hand shows of itself differs less than this from most of it: its shares of red, green and blue, and its
+brightness [logarithm]; dark gaps between fingers are its own."""
+_AROUND = 1
+"""So far around what is strange nothing is sure [edges of the mesh]."""
+_TRACE = 0.05
+_WHOLE = 0.8
+"""A matte that has less than this share of a hand has lost it."""
+_PALM = 0.45
+"""Up to this share of its length a hand may be in a sleeve."""
 
 
 def hidden_hands(model: BodyModel, colours: Float[Tensor, "S V 3"], seen: Bool[Tensor, "S V"]) -> Bool[Tensor, "S V"]:
@@ -50,6 +63,64 @@ def hidden_hands(model: BodyModel, colours: Float[Tensor, "S V 3"], seen: Bool[T
             if int(strange.sum()) > _MOSTLY * int(shown.sum()):
                 hidden[s] |= hand
     return hidden
+
+
+def strange_fingers(
+    model: BodyModel, colours: Float[Tensor, "S V 3"], seen: Bool[Tensor, "S V"]
+) -> Bool[Tensor, "S V"]:
+    """Vertices of hands that show something else than most of the hand, such as what is behind the fingers.
+
+    Fingers are thinner than the fit's errors. A hand has one colour, be it bare or gloved; where it has several,
+    nothing is strange.
+
+    Args:
+        model: The body.
+        colours: What the S photos of one person show at the vertices, RGB in [0, 1].
+        seen: Which vertices they show.
+    """
+    strange = torch.zeros_like(seen)
+    light = colours.sum(-1).clamp(min=0.02)
+    hue = colours / light[..., None]
+    for s, hand in _well_seen(seen, [model.vertex_part == PARTS.index(f"{side}_hand") for side in _SIDES]):
+        own = seen[s] & hand
+        brighter = (light[s] / light[s, own].median()).log()
+        unlike = (hue[s] - hue[s, own].median(0).values).norm(dim=-1) > _OWN_HUE
+        unlike |= (brighter > _BRIGHTER) | (brighter < -_DARKER)
+        if float(unlike[own].float().mean()) < 1 - _MOSTLY:
+            strange[s] |= own & unlike
+    around = smooth_on_mesh(strange[..., None].to(colours.dtype), model.faces, _AROUND)[..., 0] > _TRACE
+    return (strange | around) & _fingers(model)
+
+
+def lost_hands(model: BodyModel, raster: Raster, mattes: Float[Tensor, "S 1 H W"]) -> Float[Tensor, "S 1 H W"]:
+    """1 on hands of which the matte has lost a good part, else 0: drawn with its outline they would have holes.
+
+    Args:
+        model: The body.
+        raster: The S fitted bodies in the photos.
+        mattes: Opacity of the person, 1 = person.
+    """
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)
+    lost = torch.zeros_like(mattes)
+    for side in _SIDES:
+        hand = (part == PARTS.index(f"{side}_hand"))[:, None]
+        area, kept = (mask.flatten(1).sum(1) for mask in (hand, hand & (mattes > 0.5)))
+        torn = (kept < _WHOLE * area) & (kept > 0)
+        lost = torch.maximum(lost, (hand & torn[:, None, None, None]).to(lost.dtype))
+    return lost
+
+
+def _fingers(model: BodyModel) -> Bool[Tensor, "V"]:
+    """Vertices of hands that no sleeve covers: the half that is farther from the arm."""
+    fingers = torch.zeros_like(model.vertex_part, dtype=torch.bool)
+    places = rest_coordinates(model)
+    for side in _SIDES:
+        hand, arm = (model.vertex_part == PARTS.index(f"{side}_{name}") for name in ("hand", "lower_arm"))
+        if bool(hand.any()) and bool(arm.any()):
+            away = (places - places[arm].mean(0)).norm(dim=1)
+            near, far = away[hand].amin(), away[hand].amax()
+            fingers |= hand & (away > torch.lerp(near, far, _PALM))
+    return fingers
 
 
 def _well_seen(seen: Bool[Tensor, "S V"], members: list[Bool[Tensor, "V"]]) -> list[tuple[int, Bool[Tensor, "V"]]]:

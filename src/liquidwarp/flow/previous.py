@@ -38,7 +38,7 @@ def with_frame(
     frame = prepare_source_batch(sources.model, shared, surface, colours[None], opacity[None])
     joined: dict[str, Any] = {
         name: torch.cat([getattr(sources, name), getattr(frame, name)], 1)
-        for name in ("colours", "mattes", "fringes", "body", "unhidden", "clear", "around", "normals")
+        for name in ("colours", "mattes", "outlines", "fringes", "body", "unhidden", "clear", "around", "normals")
     }
     # Of no photo's person: it does not decide whose halo lies in front.
     return replace(sources, person=torch.cat([sources.person, sources.person.amax()[None] + 1]), **joined)

@@ -43,7 +43,8 @@ def shown_sheets(sources: FlowSources, targets: ProjectedSurface) -> ProjectedSu
 
 def edge_on(extension: Extension, targets: ProjectedSurface) -> Float[Tensor, "N M"]:
     """How far each face turns towards the line of sight: 0 seen from its edge, 1 from one of its sides."""
-    metres = torch.cat([targets.extension[..., :2] / targets.scale[:, None, None], targets.extension[..., 2:]], -1)
+    depth = targets.extension[..., 2:] - extension.recess[:, None]
+    metres = torch.cat([targets.extension[..., :2] / targets.scale[:, None, None], depth], -1)
     a, b, c = (metres.index_select(1, extension.faces[:, k]) for k in range(3))
     normal = torch.linalg.cross(b - a, c - a)
     cosine = normal[..., 2].abs() / normal.norm(dim=-1).clamp(min=1e-9)

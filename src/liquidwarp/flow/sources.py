@@ -14,7 +14,7 @@ from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.contamination import own_colours, skin_of_an_arm
 from liquidwarp.flow.extension import Extension, join_extensions, smooth_on_mesh
-from liquidwarp.flow.hands import hidden_hands
+from liquidwarp.flow.hands import hidden_hands, lost_hands, strange_fingers
 from liquidwarp.flow.head import head_views
 from liquidwarp.flow.head_choice import HeadViews, no_head_views
 from liquidwarp.flow.light import even_light
@@ -79,6 +79,8 @@ class FlowSources:
     """The photos, with the person's own colours grown outward over the background."""
     mattes: Float[Tensor, "G S 1 H W"]
     """Opacity of the person."""
+    outlines: Float[Tensor, "G S 1 H W"]
+    """The same for drawing: hands that the matte lost are whole."""
     fringes: Float[Tensor, "G S 1 H W"]
     """Opacity of what is the person but not the naked body: the matte outside of the body's silhouette."""
     body: Float[Tensor, "G S V 4"]
@@ -116,7 +118,7 @@ class FlowSources:
         body = self.body.clone()
         flat = self.unhidden[0] * from_same_side(self.normals[0], normals[0])
         body[0, ..., 2] = torch.maximum(body[0, ..., 2], flat)
-        return replace(self, body=body)
+        return replace(self, body=body, mattes=self.outlines)
 
     def to(self, device: torch.device | str) -> "FlowSources":
         """The same values on another device."""
@@ -159,10 +161,14 @@ def prepare_sources(
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
     colours = sample_at(cleaned.colours[0], cleaned.body[0, ..., :2]).transpose(1, 2)
-    real = 1 - hidden_hands(model, colours, cleaned.body[0, ..., 2] > _SEEN)[None].to(colours.dtype)
+    seen = cleaned.body[0, ..., 2] > _SEEN
+    strange = hidden_hands(model, colours, seen) | strange_fingers(model, colours, cleaned.unhidden[0] > _SEEN)
+    real = 1 - strange[None].to(colours.dtype)
     cleaned.body[..., 2] *= real
-    cleaned = replace(cleaned, unhidden=cleaned.unhidden * real)
+    cleaned.around[..., 2] *= real.index_select(-1, cleaned.extension.anchor)
     raster = rasterize(surface.body, model.faces, *images.shape[-2:])
+    outlines = torch.maximum(mattes, lost_hands(model, raster, mattes))[None]
+    cleaned = replace(cleaned, unhidden=cleaned.unhidden * real, outlines=outlines)
     even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
     inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
     clear = cleaned.clear * real
@@ -285,6 +291,7 @@ def prepare_source_batch(
         extension=extension,
         colours=colours.view_as(images),
         mattes=mattes,
+        outlines=mattes,
         fringes=fringe.view_as(mattes),
         body=body.view(people, sources, -1, 4),
         unhidden=there.view(people, sources, -1),
