@@ -38,7 +38,7 @@ _SECONDS = 3.0
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
 _RECOVERY = "recovery-10"
-_VIDEO_RECOVERY = "recovery-18"
+_VIDEO_RECOVERY = "recovery-19"
 
 logger = logging.getLogger(__name__)
 
