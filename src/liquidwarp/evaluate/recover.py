@@ -1,12 +1,13 @@
 """How well Body Mesh Recovery agrees with what the detectors saw, on any footage: no ground truth is needed.
 
 Landmark error and overlap say whether the body lies on the person; jitter and lag say what the temporal smoothing did
-against the raw detections. What they cannot say (depth, hidden limbs) is for the eye: see the contact sheets.
+against the raw detections, and against the picture's own motion. What they cannot say (depth, hidden limbs) is for the
+eye: see the contact sheets.
 """
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyModel
 from liquidwarp.config import FitConfig
+from liquidwarp.evaluate.picture_motion import picture_accelerations
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image, save_image
 from liquidwarp.recover.detections import Detections, PackedMasks
@@ -57,6 +59,8 @@ class RecoveryScore:
     """Mean acceleration of the body's landmarks [0.1 % of body height per frame^2]; 0 for photos."""
     jitter_detected: float
     """The same of the raw detections."""
+    jitter_picture: float
+    """The same of the picture itself, by optical flow where the body's landmarks are: so much of it is meant."""
     lag_ms: float
     """How much later than the detections the body moves [ms]."""
     detect_ms: float
@@ -73,12 +77,13 @@ class RecoveryReport:
 
     def __str__(self) -> str:
         head = (
-            f"{'file':<32} frames found  error %  (95 %)  overlap (least)  jitter   raw  lag ms  detect  fit ms/frame"
+            f"{'file':<32} frames found  error %  (95 %)  overlap (least)  jitter   raw picture  lag ms  detect  "
+            "fit ms/frame"
         )
         lines = [
             f"{s.name[:32]:<32} {s.frames:>6} {s.found:>5.2f} {s.landmark_error:>8.2f} {s.landmark_error_95:>7.2f} "
-            f"{s.overlap:>8.3f} {s.overlap_least:>7.3f} {s.jitter:>7.2f} {s.jitter_detected:>5.2f} {s.lag_ms:>7.1f} "
-            f"{s.detect_ms:>7.0f} {s.fit_ms:>7.0f}"
+            f"{s.overlap:>8.3f} {s.overlap_least:>7.3f} {s.jitter:>7.2f} {s.jitter_detected:>5.2f} "
+            f"{s.jitter_picture:>7.2f} {s.lag_ms:>7.1f} {s.detect_ms:>7.0f} {s.fit_ms:>7.0f}"
             for s in self.scores
         ]
         return "\n".join([head, *lines])
@@ -116,7 +121,8 @@ def evaluate_recover(
         else:
             fit, held = fit_body(detections, model, config), None
         seconds = (middle - start, time.perf_counter() - middle)
-        scores.append(score_recovery(path.name, detections, fit, model, seconds, held))
+        shown = frames if detections.fps > 0 else ()
+        scores.append(score_recovery(path.name, detections, fit, model, seconds, held, shown))
         if out is not None:
             save_image(Path(out) / f"{path.stem}.png", _contact_sheet(path, detections, fit, model, held))
     report = RecoveryReport(tuple(scores))
@@ -133,6 +139,7 @@ def score_recovery(
     model: BodyModel,
     seconds: tuple[float, float] = (0.0, 0.0),
     held: PackedMasks | None = None,
+    video: Iterable[UInt8[np.ndarray, "H W 3"]] = (),
 ) -> RecoveryScore:
     """Compare a fit with the detections that it was made from.
 
@@ -143,6 +150,7 @@ def score_recovery(
         model: The body model.
         seconds: What detection and fit took together for all frames [s].
         held: Where things are that the person holds; there the overlap does not count.
+        video: Its frames; without them nothing is known of the picture's own motion.
     """
     body, found = fit.body, detections.found
     rest = model.rest(body.betas[None]).vertices[0, :, 1]
@@ -159,6 +167,8 @@ def score_recovery(
     overlaps = [overlap(detections, fit, model, int(frame), held) for frame in compared]
     is_video = detections.fps > 0 and len(found) > 4
     count = max(len(found), 1)
+    masks = detections.masks if held is None else detections.masks.without(held)
+    meant = picture_accelerations(video if is_video else (), drawn, height[:, 0], masks).norm(dim=-1) / height
     return RecoveryScore(
         name=name,
         frames=len(found),
@@ -169,6 +179,7 @@ def score_recovery(
         overlap_least=float(np.min(overlaps)),
         jitter=_jitter(drawn, height, found) if is_video else 0.0,
         jitter_detected=_jitter(detections.xy, height, found) if is_video else 0.0,
+        jitter_picture=1e3 * float(meant[found].nanmean().nan_to_num()),
         lag_ms=1e3 * lag(detections.xy, drawn, detections.fps) if is_video and bool(found.all()) else 0.0,
         detect_ms=1e3 * seconds[0] / count,
         fit_ms=1e3 * seconds[1] / count,
