@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from liquidwarp.personal.background_work import Ahead, Later, begin, spare_threads
+from liquidwarp.personal.background_work import Later, begin, spare_threads
 from liquidwarp.personal.lessons import PlannedSet, chance_of_step, choose_set, draw_lesson
 from liquidwarp.personal.material import _by_first_use, prepare_material
 
@@ -105,31 +105,9 @@ def test_threads_of_the_learning_stay_as_they_were(monkeypatch):
     assert seen[0][0] == 1
     assert seen[0][1].startswith("lessons")
     assert torch.get_num_threads() == before
-    for allowed, spare in ((1, (0, 0)), (2, (0, 1)), (16, (8, 2))):
+    for allowed, spare in ((1, (0, 0)), (2, (0, 2)), (16, (8, 8))):
         monkeypatch.setattr(torch, "get_num_threads", lambda allowed=allowed: allowed)
         assert (spare_threads("cpu"), spare_threads("cuda")) == spare
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_the_next_value_is_made_while_one_is_used(device):
-    made, threads = [], set()
-
-    def make(number):
-        made.append(number)
-        threads.add(threading.current_thread().name)
-        return number * number
-
-    ahead = Ahead(make, 6, device)
-    assert [ahead.take(number) for number in (2, 3, 4, 5)] == [4, 9, 16, 25]
-    ahead.close()
-    assert made == [2, 3, 4, 5], "each once, in order, none beyond the end"
-    assert (threading.current_thread().name in threads) == (device == "cpu")
-
-
-def test_a_value_that_was_not_foreseen_is_made_too():
-    ahead = Ahead(lambda number: number + 1, 100, "cuda")
-    assert [ahead.take(number) for number in (0, 7, 8)] == [1, 8, 9]
-    ahead.close()
 
 
 def test_sets_that_learning_needs_first_are_prepared_first():

@@ -7,11 +7,12 @@ from typing import Generic, TypeVar
 
 import torch
 
-__all__ = ["Ahead", "Later", "begin", "spare_threads"]
+__all__ = ["Later", "begin", "spare_threads"]
 
 T = TypeVar("T")
 
-_BESIDE_GPU = 2
+_BEFORE_GPU = 8
+"""More of them only wait for each other's Python."""
 
 
 class _ThisThread(threading.local):
@@ -54,49 +55,15 @@ class Later(Generic[T]):
         self._future = pool.submit(self._make)
 
 
-class Ahead(Generic[T]):
-    """Values that are asked for one after the other: while one is used, a thread makes the next one."""
-
-    def __init__(self, make: Callable[[int], T], end: int, device: torch.device | str) -> None:
-        """Nothing is done yet.
-
-        Args:
-            make: Value number n.
-            end: The first number that nobody will ask for.
-            device: Where the values are used; on a CPU each is made when it is asked for, as a second thread would
-                only slow the first one down.
-        """
-        self._make, self._end = make, end
-        self._pool = None if torch.device(device).type == "cpu" else ThreadPoolExecutor(1, "ahead")
-        self._next: tuple[int, Future[T]] | None = None
-
-    def take(self, number: int) -> T:
-        """Value ``number``; the making of the next one begins."""
-        if self._pool is None:
-            return self._make(number)
-        known, future = self._next or (-1, None)
-        if future is None or known != number:
-            future = self._pool.submit(self._make, number)
-        self._next = None
-        if number + 1 < self._end:
-            self._next = number + 1, self._pool.submit(self._make, number + 1)
-        return future.result()
-
-    def close(self) -> None:
-        """Nothing more is wanted."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-
 def spare_threads(device: torch.device | str) -> int:
-    """How many threads may work beside the one that learns.
+    """How many threads may prepare what is learned.
 
-    At most two where a GPU learns, as more of them wait for each other's Python; half of those that torch may use
-    where the CPU does, none on two cores: there a second thread slows the first one down by as much as it does.
+    Half of those that torch may use where the CPU learns, none on two cores: there a second thread slows the first one
+    down by as much as it does. Where a GPU learns, some before it begins.
     """
     allowed = torch.get_num_threads()
     if torch.device(device).type != "cpu":
-        return min(_BESIDE_GPU, allowed - 1)
+        return min(_BEFORE_GPU, allowed) if allowed > 1 else 0
     return allowed // 2 if allowed > 2 else 0
 
 

@@ -22,7 +22,6 @@ from liquidwarp.errors import LiquidWarpError, WeightsCorruptError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.learn.players import Judges
-from liquidwarp.personal.background_work import Ahead
 from liquidwarp.personal.changes import Change, changed_copy
 from liquidwarp.personal.exam import Exam, Marks
 from liquidwarp.personal.lessons import Lesson, chance_of_step, draw_lesson
@@ -156,10 +155,9 @@ def personalise(
         person, chance = people[step % len(people)], chance_of_step(config.seed, step)
         return draw_lesson(person.sets, person.views, size, window, chance, config.harder)
 
-    lessons = Ahead(lesson_of, steps, device)
     try:
         while state.step < steps and not _hopeless(state, plan.check_every, config.patience):
-            terms = tuner.step(lessons.take(state.step), state.step, state.step % len(people))
+            terms = tuner.step(lesson_of(state.step), state.step, state.step % len(people))
             if not all(math.isfinite(value) for value in terms.values()):
                 _log.warning("The losses left the finite numbers at step %d; the best so far is kept.", state.step)
                 break
@@ -177,8 +175,6 @@ def personalise(
     except KeyboardInterrupt:
         _log.info("Cancelled at step %d; the best so far is kept.", state.step)
         return state.result(finished=False)
-    finally:
-        lessons.close()
     return state.result(finished=True)
 
 
