@@ -24,7 +24,8 @@ def body():
 
 @pytest.fixture(scope="module")
 def parts(anny, body):
-    return label_photo(anny, body, SIZE)
+    nothing = torch.full((3, *SIZE), 0.5)
+    return label_photo(anny, body, nothing, torch.zeros(1, *SIZE))
 
 
 def photo(parts, skin, cloth=GREEN):
@@ -98,3 +99,41 @@ def test_bare_limbs_take_the_other_tone_and_keep_their_shade(parts, own, wanted)
 def test_everybody_keeps_the_same_tone(parts):
     before = photo(parts, LIGHT)
     torch.testing.assert_close(match_skin(before, parts, linear(LIGHT), linear(LIGHT)), before, rtol=0, atol=0.02)
+
+
+BEIGE = (205, 175, 150)
+"""Cloth that is nearly a light skin's colour."""
+
+
+def test_cloth_nearly_in_the_skins_colour_stays(parts):
+    before = photo(parts, LIGHT, BEIGE)
+    after = match_skin(before, parts, linear(LIGHT), linear(DARK))
+    change = (after - before).abs().mean(0).numpy()
+    dressed = where(parts, "torso", "hips", "left_upper_arm", "right_upper_leg", "left_lower_leg")
+    assert change[dressed].mean() < 0.03
+    assert np.median(change[where(parts, "left_lower_arm", "right_lower_arm")]) > 0.1
+
+
+def test_bare_trunks_take_the_other_tone(parts):
+    before = photo(parts, LIGHT, LIGHT)
+    after = match_skin(before, parts, linear(LIGHT), linear(DARK))
+    expected = photo(parts, DARK, DARK)
+    assert np.median((after - expected).abs().mean(0).numpy()[where(parts, "torso", "left_upper_leg")]) < 0.05
+
+
+def test_a_spot_on_a_sleeve_is_no_skin(parts):
+    """Sleeves and trousers are bare along one stretch or nowhere."""
+    before = photo(parts, LIGHT)
+    leg = where(parts, "left_upper_leg", "left_lower_leg")
+    spot = leg & (parts.along > 0.5) & (parts.along < 1.5) & (np.arange(SIZE[1]) % 4 == 0)[None]
+    before[:, torch.from_numpy(spot)] = torch.tensor(LIGHT)[:, None] / 255
+    after = match_skin(before, parts, linear(LIGHT), linear(DARK))
+    assert (after - before).abs().mean(0).numpy()[spot].mean() < 0.03
+
+
+def test_limbs_have_a_height(parts):
+    for name, low, high in (("left_upper_arm", 0, 1), ("right_lower_leg", 1, 2)):
+        along = parts.along[where(parts, name)]
+        least, most = np.quantile(along, (0.03, 0.97))
+        assert low <= least < low + 0.3 < high - 0.3 < most <= high
+    assert np.median(parts.along[where(parts, "torso")]) == 0

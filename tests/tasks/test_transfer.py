@@ -194,7 +194,7 @@ def test_halos_come_from_the_wearer_of_the_part(anny):
     owner = dressed.extension.owner[dressed.extension.faces[:, 0]]
     assert (owner == 0).any()
     for source, (bank, own, others) in enumerate(((wide, LEGS, ARMS), (tight, ARMS, LEGS))):
-        parts = label_photo(anny, bank.bodies, (256, 256)).part
+        parts = label_photo(anny, bank.bodies, bank.images[0], bank.sources.mattes[0, 0]).part
         beside = [np.isin(parts, [GARMENT_PARTS.index(name) for name in names]) for names in (own, others)]
         given = dressed.fringes[0, source, 0].numpy()
         lower = np.isin(
@@ -287,11 +287,52 @@ def painted(anny, skin, cloth):
 
     plain = person(anny, cloth)
     bare = ("face", "left_lower_arm", "right_lower_arm", "left_hand", "right_hand")
-    parts = label_photo(anny, plain.recovery.body, (256, 192))
+    nothing = torch.full((3, 256, 192), 0.5)
+    parts = label_photo(anny, plain.recovery.body, nothing, nothing[:1])
     picture = plain.pictures[0].copy()
     picture[np.isin(parts.part, [GARMENT_PARTS.index(name) for name in bare]) & (plain.mattes[0] > 0)] = skin
     background = np.full((256, 192, 3), 120, np.uint8)
     return prepare_bank(replace(plain, pictures=(picture,)), anny, SYNTHESIS, background=background)
+
+
+def dressed_in(anny, shirt, trousers, over_hips):
+    """Somebody whose shirt hangs over the hips, or is tucked in."""
+    plain = person(anny, shirt)
+    nothing = torch.full((3, 256, 192), 0.5)
+    parts = label_photo(anny, plain.recovery.body, nothing, nothing[:1])
+    below = (
+        "left_upper_leg",
+        "right_upper_leg",
+        "left_lower_leg",
+        "right_lower_leg",
+        *(() if over_hips else ("hips",)),
+    )
+    picture = plain.pictures[0].copy()
+    picture[np.isin(parts.part, [GARMENT_PARTS.index(n) for n in below]) & (plain.mattes[0] > 0)] = trousers
+    background = np.full((256, 192, 3), 120, np.uint8)
+    return prepare_bank(replace(plain, pictures=(picture,)), anny, SYNTHESIS, background=background), parts
+
+
+@pytest.mark.parametrize("name", ["upper", "lower"])
+def test_nothing_is_left_of_a_shirt_that_hangs_over_the_hips(anny, name):
+    """Neither of the wearer's own, nor of the giver's when it only gives trousers."""
+    long, parts = dressed_in(anny, RED, BLUE, over_hips=True)
+    tucked, _ = dressed_in(anny, GREEN, (200, 200, 40), over_hips=False)
+    wearer, giver = (long, tucked) if name == "upper" else (tucked, long)
+    frame = next(iter(transfer(wearer, {name: giver}, synthesis=SYNTHESIS))).astype(int)
+    hips = frame[(parts.part == GARMENT_PARTS.index("hips")) & parts.body]
+    of_shirt = (hips[:, 0] > hips[:, 2] + 60) & (hips[:, 1] < 100)
+    assert of_shirt.mean() < 0.1, "but for its rim"
+    above = frame[(parts.part == GARMENT_PARTS.index("torso")) & parts.body]
+    assert np.abs(np.median(above, 0) - GREEN).max() < 12
+
+
+def test_a_shirt_comes_as_long_as_it_is(anny):
+    long, parts = dressed_in(anny, RED, BLUE, over_hips=True)
+    tucked, _ = dressed_in(anny, GREEN, (200, 200, 40), over_hips=False)
+    frame = next(iter(transfer(tucked, {"upper": long}, synthesis=SYNTHESIS))).astype(int)
+    hips = frame[(parts.part == GARMENT_PARTS.index("hips")) & parts.body]
+    assert np.abs(np.median(hips, 0) - RED).max() < 12
 
 
 def test_bare_arms_have_the_wearers_skin(anny, regions):
@@ -299,7 +340,8 @@ def test_bare_arms_have_the_wearers_skin(anny, regions):
     light, dark = (225, 180, 155), (120, 75, 50)
     wearer, giver = painted(anny, dark, RED), painted(anny, light, GREEN)
     frame = next(iter(transfer(wearer, {"upper": giver}, synthesis=SYNTHESIS)))
-    parts = label_photo(anny, wearer.body, (256, 192))
+    nothing = torch.full((3, 256, 192), 0.5)
+    parts = label_photo(anny, wearer.body, nothing, nothing[:1])
 
     def shown(*names):
         return np.median(frame[np.isin(parts.part, [GARMENT_PARTS.index(n) for n in names]) & parts.body], 0)

@@ -25,14 +25,21 @@ GARMENT_PARTS = (*PARTS, "hips")
 """The parts that people lend each other. Trousers and skirts begin at the waist: the torso ends there, and what is
 below it are the hips."""
 
+_OVER = ("torso", *(f"{side}_lower_{limb}" for side in ("left", "right") for limb in ("arm", "leg")))
+"""Shirts hang over hips, cuffs over hands, trousers over shoes."""
+
 _BELT = 0.12
 """Height of the waistband above the hip joints [m]."""
 
 _SEAM = 4
 """Half the width of the seams between parts [edges of the mesh]: about 3 cm."""
+_HEM = 2
+"""The same where it is known where garments end in the photos."""
 _TRACE = 0.02
 """Beyond the seam there shall be exactly nothing."""
 _SEEN = 0.2
+_MOSTLY = 0.5
+"""Share of what faces the camera."""
 
 
 def keep_parts(
@@ -40,6 +47,7 @@ def keep_parts(
     weights: Float[Tensor, "S Q"],
     person: Int64[Tensor, "S"],
     shares: Float[Tensor, "S 1 H W"] | None = None,
+    parts: Int64[Tensor, "S V"] | None = None,
 ) -> FlowSources:
     """Let each source give only some parts, with soft seams on the body between them.
 
@@ -48,6 +56,8 @@ def keep_parts(
         weights: 1 where the source may give the part (of :data:`GARMENT_PARTS`), else 0; each part has a giver.
         person: Whose photo each source is.
         shares: How much of each pixel beside the body the source gives; None: the halos' faces are cut at the parts.
+        parts: The part that each vertex belongs to in each photo (:func:`liquidwarp.flow.hems.hem_parts`); None: the
+            body's own. A place that nobody gives is made up.
 
     Returns:
         The same sources, which do not see what they do not give; halos of other parts are gone.
@@ -61,10 +71,11 @@ def keep_parts(
     missing = [GARMENT_PARTS[p] for p in (weights.amax(0) <= 0).nonzero()[:, 0].tolist()]
     if missing:
         raise ShapeError(f"weights: expected a source for each part, got none for {', '.join(missing)}.")
-    allowed = weights.index_select(1, vertex_parts(model))  # S V
-    soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM)[..., 0]
+    own = vertex_parts(model).expand(num, -1) if parts is None else parts
+    allowed = _outermost(_well_seen(sources, weights, own), own)  # S V
+    soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM if parts is None else _HEM)[..., 0]
     share = soft / soft.amax(0).clamp(min=1e-6)
-    share = share * (share > _TRACE)
+    share = share * (share > _TRACE) * (allowed.amax(0) > 0)
     body, around, clear = sources.body.clone(), sources.around.clone(), sources.clear * allowed
     body[..., 2] *= share
     extension = sources.extension
@@ -77,6 +88,35 @@ def keep_parts(
     unhidden = sources.unhidden * share
     kept_sources = replace(sources, body=body, unhidden=unhidden, around=around, clear=clear)
     return replace(kept_sources, extension=kept, fringes=fringes, person=person)
+
+
+def _well_seen(
+    sources: FlowSources, weights: Float[Tensor, "S Q"], parts: Int64[Tensor, "S V"]
+) -> Float[Tensor, "S V"]:
+    """1 where a source may give a vertex; nothing of a strip beyond a garment's usual end of which it shows little.
+
+    Such strips lie behind hands and at outlines, where scraps of all kinds of colours are seen.
+    """
+    allowed, usual, count = weights.gather(1, parts), vertex_parts(sources.model), len(GARMENT_PARTS)
+    hips, torso = GARMENT_PARTS.index("hips"), GARMENT_PARTS.index("torso")
+    beside = torch.where(usual == hips, torso, usual).expand_as(parts)
+    strip = (allowed > 0) & (weights.gather(1, beside) == 0) & ((parts != usual) | (usual == hips))
+    facing = strip & (sources.normals[0, ..., 2] < 0)
+    region = parts * count + usual
+    ones = torch.ones_like(allowed)
+    total, seen = (
+        ones.new_zeros(len(parts), count * count).scatter_add_(1, region, ones * where)
+        for where in (facing, facing & (sources.body[0, ..., 2] > _SEEN))
+    )
+    hardly = (seen < _MOSTLY * total).gather(1, region)
+    return torch.where(strip & hardly, 0.0, allowed)
+
+
+def _outermost(allowed: Float[Tensor, "S V"], parts: Int64[Tensor, "S V"]) -> Float[Tensor, "S V"]:
+    """Where two people give garments of two parts, the upper one hangs over the other: a shirt over trousers."""
+    over = torch.tensor([name in _OVER for name in GARMENT_PARTS], device=parts.device)[parts]
+    covered = (allowed * over).amax(0) > 0
+    return torch.where(covered & ~over, 0.0, allowed)
 
 
 def _given_halos(extension: Extension, around: Float[Tensor, "S E 4"], shares: Float[Tensor, "S 1 H W"]) -> Extension:

@@ -13,7 +13,7 @@ from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.coat import Beside, below_coat, covered_rows, find_coat, same_cloth
 from liquidwarp.flow.contamination import minority
 from liquidwarp.flow.surface import rest_coordinates
-from liquidwarp.flow.tubes import Tube, complete_rings, tube_of
+from liquidwarp.flow.tubes import ROWS, Tube, complete_rings, tube_of
 
 __all__ = ["Unrolled", "go_on_around"]
 
@@ -27,6 +27,8 @@ _SLEEVES = tuple(PARTS.index(f"{side}_upper_arm") for side in ("left", "right"))
 _TORSO = PARTS.index("torso")
 _THIGHS = tuple(PARTS.index(f"{side}_upper_leg") for side in ("left", "right"))
 _FACE = PARTS.index("face")
+_HIPS, _TOP = 0.85, 0.12
+"""Below this share of the torso's height nothing shows the hips; and this much of the thighs, in rest coordinates."""
 _TOO_FEW = 0.05
 _FEW = 50
 _SKIN = 0.05
@@ -81,6 +83,7 @@ def go_on_around(
             if coat is None:  # a neckline, or the rest of an arm
                 bare = minority(lent[:, 1], _skin(texture.colours[lender], face))
                 cells, shown = cells[~bare], shown[~bare]
+            cells, shown = _with_thighs(tube, texture, cells, shown)
         if coat is not None and name in _COATED:
             cells, shown = _coats_own(tube, cells, shown, coat, _of_coat(texture, beside, coat), PARTS.index(name))
         made_up = complete_rings(cells, shown, tube.cells(texture.place[hidden].cpu().numpy()), strip)
@@ -88,6 +91,22 @@ def go_on_around(
             colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
             found |= hidden
     return colours, found
+
+
+def _with_thighs(
+    tube: Tube, texture: Unrolled, cells: Float[np.ndarray, "N 2"], shown: Float[np.ndarray, "N 3"]
+) -> tuple[Float[np.ndarray, "K 2"], Float[np.ndarray, "K 3"]]:
+    """Of hips that nothing shows the lower end looks like the thighs below it: so trousers begin in between."""
+    seen = tube.cells(texture.place[texture.seen & (texture.part == _TORSO)].cpu().numpy())
+    if (seen[:, 0] > _HIPS * ROWS).sum() > _FEW:
+        return cells, shown
+    thigh = texture.lends & torch.isin(texture.part, torch.tensor(_THIGHS, device=texture.part.device))
+    places = texture.place[thigh].cpu().numpy()
+    if len(places) < _FEW:
+        return cells, shown
+    near = places[:, 1] < places[:, 1].min() + _TOP
+    below = texture.colours[thigh].cpu().numpy()[near]
+    return np.concatenate([cells, tube.cells(places[near])]), np.concatenate([shown, below])
 
 
 def _of_coat(texture: Unrolled, beside: Beside | None, coat: Float[np.ndarray, "3"]) -> Beside:

@@ -29,6 +29,8 @@ _DETAIL = (0.8, 0.12)
 """How much of the mirrored folds is kept, and the most that they may differ from the plain colour [RGB, 0..1]."""
 _STEADY = 11
 """Rows over which the plain colour's median is taken: what is seen in fewer rows is no garment."""
+_HALF = _STEADY // 2
+"""Where rows farther than this from all that are seen take their colours, a shadow or an edge must not count."""
 _SAMPLES = 400
 _HUE, _SHADE, _COMMON, _EVEN = 0.04, 0.7, 0.1, 0.7
 """Colours whose shares of red, green and blue differ by less, and whose brightness by less [logarithm], are one cloth
@@ -110,8 +112,10 @@ def complete_rings(
     if not support.any():
         return None
     rows = np.flatnonzero(support >= min(_SUPPORT, int(support.max())))
-    nearest = rows[np.abs(np.arange(ROWS)[:, None] - rows).argmin(1)]
-    plain, detail = plain[nearest], detail[nearest]
+    nearest = np.abs(np.arange(ROWS)[:, None] - rows).argmin(1)
+    beyond = np.abs(rows[nearest] - np.arange(ROWS)) > _HALF
+    usual = median_filter(plain[rows], (2 * _STEADY, 1, 1), mode="nearest")[nearest]
+    plain, detail = np.where(beyond[:, None, None], usual, plain[rows[nearest]]), detail[rows[nearest]]
     wrapped = np.concatenate([plain[:, -1:], plain, plain[:, :1]], 1)
     smooth = median_filter(wrapped, (_STEADY, 3, 1), mode="nearest")[:, 1:-1]
     smooth = _without_steps(_evenly_lit(smooth, colours), grid, known)

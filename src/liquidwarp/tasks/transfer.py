@@ -162,8 +162,7 @@ class _Photos:
         mattes = torch.cat([person.sources.mattes[0].cpu() for person in people])
         index = torch.repeat_interleave(torch.arange(len(people)), torch.tensor([len(p.images) for p in people]))
         rows = list(zip(bodies, images, mattes, strict=True))
-        size = (images.shape[-2], images.shape[-1])
-        parts = tuple(label_photo(people[0].model, body, size) for body in bodies)
+        parts = tuple(label_photo(people[0].model, *row) for row in rows)
         tones = [skin_tone(image, matte, part) for (_, image, matte), part in zip(rows, parts, strict=True)]
         of_person = [
             next((t for t, i in zip(tones, index.tolist(), strict=True) if t is not None and i == n), None)
@@ -187,4 +186,4 @@ def _joined(
     sources = prepare(model, extension, photos.bodies, photos.images, photos.mattes)
     given = weights[photos.person]
     shares = torch.stack([part.share(row) for part, row in zip(photos.parts, given, strict=True)])
-    return keep_parts(sources, given, photos.person, shares)
+    return keep_parts(sources, given, photos.person, shares, torch.stack([part.vertices for part in photos.parts]))
