@@ -72,7 +72,7 @@ that the network rounded off stay."""
 _DECISION = 1.6
 """How much steeper than their mean the common outline is."""
 _AGREE = 2.0
-"""Outlines that are farther apart than this [px] have no mean that is not a ghost: the edge is drawn halfway."""
+"""Outlines that are farther apart than this [px] have no mean that is not a ghost: one edge is drawn between."""
 _WARPED = 0.3
 """Share of the warp's outline in that of a network that knows the person."""
 _EDGE = 0.6
@@ -307,10 +307,17 @@ def common_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W
         warped: Of what texture warping draws.
     """
     mean = (((own + warped) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)  # a plain mean would be a ghost
+    return _near(own, _without_ghost(mean, own, warped, 0.5))
+
+
+def _without_ghost(
+    mean: Float[Tensor, "T 1 H W"], own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"], share: float
+) -> Float[Tensor, "T 1 H W"]:
+    """The mean of two outlines; where they are far apart, one edge between them, at ``share`` of the way."""
     ours, theirs = _to_edge(own), _to_edge(warped)
-    halfway = ((ours + theirs) / 2 + 0.5).clamp(0, 1)
+    between = (torch.lerp(ours, theirs, share) + 0.5).clamp(0, 1)
     apart = (((ours - theirs).abs() - _AGREE) / _AGREE).clamp(0, 1)
-    return _near(own, torch.lerp(mean, halfway, apart))
+    return torch.lerp(mean, between, apart)
 
 
 def _to_edge(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
@@ -337,7 +344,8 @@ def soft_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]
         own: The network's opacity.
         warped: Of what texture warping draws.
     """
-    return _softened(_near(own, torch.lerp(own, warped, _WARPED)))
+    mean = torch.lerp(own, warped, _WARPED)
+    return _softened(_near(own, _without_ghost(mean, own, warped, _WARPED)))
 
 
 def _softened(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
