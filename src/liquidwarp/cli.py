@@ -117,7 +117,7 @@ groups:
   upper (torso, arms), lower (hips, legs), feet, hands, arms, legs, left_arm, right_arm, left_leg, right_leg,
   whole_head (head, face), body (upper, lower, feet), all
 
-A long shirt or a dress: upper,hips. What is bare in the giver's photo is bare on the wearer, in the wearer's tone of
+Garments end where they end in the photo; a dress or a long coat: upper,lower. What is bare in the giver's photo is bare on the wearer, in the wearer's tone of
 skin. docs/tasks.md tells more.""",
     ),
     "view": (
@@ -193,6 +193,7 @@ weights and a sheet to look at are written, people_STEP.png. Other commands use 
   liquidwarp evaluate recover --empty landscapes
   liquidwarp evaluate truth .lab/wardrobe --people 24
   liquidwarp evaluate synthetic .lab/wardrobe --models texture runs/mine/weights --people 8 --out evaluation
+  liquidwarp evaluate transfer .lab/wardrobe --people 6 --out evaluation
   liquidwarp evaluate flicker out.mp4 dance.mp4
   liquidwarp evaluate self clip.mp4 --sources 4 --models texture base --out evaluation
   liquidwarp evaluate self people --models texture lite runs/mine/weights --out evaluation

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -20,6 +20,7 @@ __all__ = [
     "EvaluateRecover",
     "EvaluateSelf",
     "EvaluateSynthetic",
+    "EvaluateTransfer",
     "EvaluateTruth",
 ]
 
@@ -97,6 +98,37 @@ class EvaluateSynthetic:
         from liquidwarp.evaluate.synthetic import evaluate_synthetic
 
         print(evaluate_synthetic(self.wardrobe, self.settings, self.out, choose_device(self.device)))
+
+
+@dataclass(frozen=True)
+class EvaluateTransfer:
+    """Appearance transfer between rendered people, beside the wearer really dressed in the giver's clothes."""
+
+    wardrobe: tyro.conf.Positional[Path]
+    """The folder that scripts/build_wardrobe.py made."""
+    models: tuple[str, ...] = ("texture", "lite")
+    """texture, base, lite, or folders of trained weights."""
+    people: int = 8
+    """Pairs for each of upper, lower and body."""
+    size: Literal[256, 512, 1024] = 256
+    """Side of the pictures [px]."""
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("wardrobe", [self.wardrobe])
+        if self.people < 1:
+            raise SettingError(f"people: expected at least 1, got {self.people}.")
+        if not self.models or "warp" in self.models:
+            raise SettingError(f"models: expected texture, base, lite or folders of weights, got {self.models}.")
+        from liquidwarp.api import choose_device
+        from liquidwarp.evaluate.transfer import evaluate_transfer
+
+        device = choose_device(self.device)
+        print(evaluate_transfer(self.wardrobe, self.models, self.people, self.size, self.out, device))
 
 
 @dataclass(frozen=True)
@@ -183,7 +215,15 @@ class EvaluatePersonalize:
         print(evaluate_personalize(list(self.path), self.settings, variants, self.out, self.frames, device, cache))
 
 
-Measurement = EvaluateRecover | EvaluateTruth | EvaluateSynthetic | EvaluateFlicker | EvaluateSelf | EvaluatePersonalize
+Measurement = (
+    EvaluateRecover
+    | EvaluateTruth
+    | EvaluateSynthetic
+    | EvaluateTransfer
+    | EvaluateFlicker
+    | EvaluateSelf
+    | EvaluatePersonalize
+)
 PROTOCOLS: Mapping[str, tuple[type[Measurement], str]] = {
     "recover": (
         EvaluateRecover,
@@ -210,6 +250,15 @@ docs/recover.md explains the tables.""",
 Everything about these people is known and the background is the true one: the figures are the network's alone.
 In the perceptual distance, which tells most, lower is better; docs/results.md explains the columns. With --out it
 writes synthetic.json and, per number of sources, a sheet: look at it before you believe a figure.""",
+    ),
+    "transfer": (
+        EvaluateTransfer,
+        """
+  liquidwarp evaluate transfer .lab/wardrobe --people 6 --out evaluation
+
+The truth is the wearer rendered in the giver's garments, in the same place and light: in the wearer's own pose and in
+another one, from one picture of each. Lower is better in the perceptual distance. With --out it writes transfer.json
+and a sheet for upper, lower and body: look at it before you believe a figure.""",
     ),
     "flicker": (
         EvaluateFlicker,
@@ -249,6 +298,7 @@ class Evaluate:
         Annotated[EvaluateRecover, tyro.conf.subcommand("recover", prefix_name=False)]
         | Annotated[EvaluateTruth, tyro.conf.subcommand("truth", prefix_name=False)]
         | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
+        | Annotated[EvaluateTransfer, tyro.conf.subcommand("transfer", prefix_name=False)]
         | Annotated[EvaluateFlicker, tyro.conf.subcommand("flicker", prefix_name=False)]
         | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
         | Annotated[EvaluatePersonalize, tyro.conf.subcommand("personalize", prefix_name=False)]

@@ -35,7 +35,7 @@ from liquidwarp.synthetic.poses import (
     turned,
     yaw_angles,
 )
-from liquidwarp.synthetic.scene import Camera, SceneConfig, render
+from liquidwarp.synthetic.scene import Camera, Light, SceneConfig, render
 from liquidwarp.synthetic.wardrobe import Wardrobe
 
 __all__ = ["SHOD_FEET", "Bodies", "SyntheticBatch", "SyntheticPeople", "perturb"]
@@ -175,7 +175,7 @@ class SyntheticPeople:
         distance = near + (far - near) * _uniform(generator, batch) if near < far else betas.new_full((batch,), near)
         weak = self._frame(posed, batch, views, size, generator)
         backgrounds = self._backgrounds(batch, views, size, generator)
-        light = draw_light(backgrounds[:, 0], generator)
+        light = self._light(backgrounds, generator)
         lamp = light.direction[:, 0].repeat_interleave(views, 0)
         camera = Camera(weak, distance.repeat_interleave(views))
         points = camera.project(posed.vertices, size, size)[..., :2]
@@ -234,6 +234,10 @@ class SyntheticPeople:
         poses = draw_poses(self.poses, self.model, pick.flatten(), standing.flatten(), generator)
         yaw = yaw_angles(batch, views, generator)
         return turned(poses, torch.where(similar, one_sided(yaw, other), yaw).flatten())
+
+    def _light(self, backgrounds: Float[Tensor, "B V 3 S S"], generator: torch.Generator) -> Light:
+        """Light that suits each person's place."""
+        return draw_light(backgrounds[:, 0], generator)
 
     def _shading(self, batch: int, index: int) -> Float[Tensor, "B 1 1 1 1"]:
         """How much light each person takes from the ground: none, or up to two thirds."""
