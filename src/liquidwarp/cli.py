@@ -117,8 +117,8 @@ groups:
   upper (torso, arms), lower (hips, legs), feet, hands, arms, legs, left_arm, right_arm, left_leg, right_leg,
   whole_head (head, face), body (upper, lower, feet), all
 
-Garments end where they end in the photo; a dress or a long coat: upper,lower. What is bare in the giver's photo is bare on the wearer, in the wearer's tone of
-skin. docs/tasks.md tells more.""",
+Garments end where they end in the photos; a dress or a long coat: upper,lower. What is bare in the giver's photo is
+bare on the wearer, in the wearer's tone of skin. docs/tasks.md tells more.""",
     ),
     "view": (
         View,
