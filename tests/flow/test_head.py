@@ -8,6 +8,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.head import _likeness, _sharpness, mirror_gain, twin_vertices
+from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies, rest_coordinates
 from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
@@ -146,3 +147,30 @@ def test_only_the_photo_that_gives_the_head_shows_it_flat(anny, twins):
     giver = int(sources.heads.source[0])
     shown = sources.seen_from(normals).body[0, :, twins.face, 2]
     assert torch.equal(shown[1 - giver], sources.body[0, 1 - giver, twins.face, 2])
+
+
+def test_heads_are_whole_where_the_matte_is_faint(anny):
+    bodies = heads(anny, 0.0)
+    raster = rasterize(project_bodies(anny, no_extension(anny), bodies).body, anny.faces, SIZE, SIZE)
+    matte = raster.covered[:, None].float()
+    top = int(matte[0, 0].any(1).nonzero()[0])
+    matte[..., : top + 12, :] *= 0.4
+    sources = prepare_sources(anny, no_extension(anny), bodies, torch.rand(1, 3, SIZE, SIZE), matte)
+    _, opacity = render_person(sources, bodies, fill_atlas(anny, merge_texture(sources, 64)), (SIZE, SIZE))
+    assert opacity[..., top + 4 : top + 12, SIZE // 2 - 5 : SIZE // 2 + 5].min() > 0.9
+    assert torch.equal(sources.mattes[0], matte)
+
+
+def test_the_back_of_a_head_has_its_hair_s_colour_not_that_of_skin_beside_it(anny, twins):
+    """Short dark hair on top, skin around the ears: the hidden back is dark down to the level of the mouth."""
+    place = rest_coordinates(anny)
+    face = place[twins.face]
+    hairline = face[:, 1].amin() + 0.15 * (face[:, 1].amax() - face[:, 1].amin())
+    dark = place[:, 1] < hairline
+    colours = torch.where(dark[:, None], torch.tensor([0.2, 0.15, 0.1]), torch.tensor([0.8, 0.6, 0.5]))
+    sources = photographed(anny, colours[None], 0.0)
+    filled = fill_atlas(anny, merge_texture(sources))
+    back = twins.head & (place[:, 2] > place[twins.head, 2].quantile(0.8)) & (place[:, 1] < face[:, 1].mean())
+    back &= sources.unhidden[0, 0] == 0
+    assert int(back.sum()) > 30
+    assert at_vertices(anny, filled.colours)[back].mean(1).quantile(0.9) < 0.3

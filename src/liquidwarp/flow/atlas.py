@@ -40,6 +40,10 @@ _MIRRORED = 3
 _TWIN_NEAR = 0.01
 """A mirror image farther than this from everything seen was not seen, in rest coordinates."""
 _RIM_NEIGHBOURS = 9
+_SOME_HAIR = 12
+"""With fewer vertices of hair at the edge of what is seen, a head may be bald."""
+_HAIR = 0.4
+"""Hair is so much darker or lighter than a face in at least one of red, green and blue [logarithm]."""
 _REGIONS = (("head", "face"), *((part,) for part in PARTS if part != "head"))
 
 
@@ -245,8 +249,18 @@ def _continue_rims(
     head, face = (model.vertex_part == PARTS.index(part) for part in ("head", "face"))
     level = rest[face, 1].mean() if bool(face.any()) else -torch.inf
     chin = level + 0.5 * (rest[face, 1].amax() - level) if bool(face.any()) else -torch.inf
-    lend(rim & head & (rest[:, 1] < level), hidden & head & (rest[:, 1] < chin))
+    hair = rim & head & (rest[:, 1] < level) & _unlike_skin(colour, known & face)
+    lender = hair if int(hair.sum()) >= _SOME_HAIR else rim & head & (rest[:, 1] < level)
+    lend(lender, hidden & head & (rest[:, 1] < chin))
     return result
+
+
+def _unlike_skin(colour: Float[Tensor, "V 3"], face: Bool[Tensor, "V"]) -> Bool[Tensor, "V"]:
+    """Colours that differ from most of the face's: hair, where there is any."""
+    if int(face.sum()) < _FEW:
+        return torch.ones_like(face)
+    light = colour.clamp(min=0.02).log()
+    return (light - light[face].median(0).values).abs().amax(1) > _HAIR
 
 
 def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:

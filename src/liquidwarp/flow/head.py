@@ -32,6 +32,8 @@ _DEFICIT = (0.3, 0.6)
 _SEEN = 0.5
 _LEAST = 0.1
 """A photo that shows less of the face than this shows no head."""
+_LINE = 8
+"""How smooth the line is at which the mirrored half begins [edges of the mesh]."""
 _SEAM = 4
 """Width of the change to other photos [edges of the mesh]."""
 _GAIN_ROUNDS = 30
@@ -111,7 +113,9 @@ def head_shares(
     given = (twins.head & (torch.maximum(own, mirrored) > _SEEN)).to(own.dtype)
     left = 1 - smooth_on_mesh(given[None, :, None], model.faces, _SEAM)[0, :, 0]
     share[:, twins.head] = ((left - 0.5) * 2).clamp(0, 1)[twins.head]
-    share[giver] = torch.where(twins.head, 1 - _smoothstep(mirrored - own, *_DEFICIT), 1)
+    # Noses and eyes hide a little of what is around them: the line between the halves shall not follow that.
+    deficit = smooth_on_mesh((mirrored - own)[None, :, None], model.faces, _LINE)[0, :, 0]
+    share[giver] = torch.where(twins.head, 1 - _smoothstep(deficit, *_DEFICIT), 1)
     share = torch.where(twins.head, share * inside, share)
     return share, torch.where(twins.head, share * worth, share)
 

@@ -33,13 +33,15 @@ from liquidwarp.flow.visibility import (
 )
 from liquidwarp.flow.worn import Worn, without_worn, worn_things
 from liquidwarp.geometry.camera import pixels_to_ndc
-from liquidwarp.geometry.raster import rasterize
+from liquidwarp.geometry.raster import Raster, rasterize
 from liquidwarp.geometry.warp import sample_at
 
 __all__ = ["FlowSources", "part_weights", "prepare_plain_sources", "prepare_source_batch", "prepare_sources"]
 
 _ERODE = 2.5 / 512
 """How far inside of the matte a colour is surely the person's, relative to the picture's height."""
+_SKULL = 2 / 512
+"""How far the body's head may lie outside of the person's by the fit's error, relative to the picture's height."""
 _HAIR = 0.04
 """So far around the head [m] hair counts however thin it is."""
 _SLIVER = 1 / 512
@@ -80,7 +82,7 @@ class FlowSources:
     mattes: Float[Tensor, "G S 1 H W"]
     """Opacity of the person."""
     outlines: Float[Tensor, "G S 1 H W"]
-    """The same for drawing: hands that the matte lost are whole."""
+    """The same for drawing: heads, and hands that the matte lost, are whole."""
     fringes: Float[Tensor, "G S 1 H W"]
     """Opacity of what is the person but not the naked body: the matte outside of the body's silhouette."""
     body: Float[Tensor, "G S V 4"]
@@ -167,7 +169,8 @@ def prepare_sources(
     cleaned.body[..., 2] *= real
     cleaned.around[..., 2] *= real.index_select(-1, cleaned.extension.anchor)
     raster = rasterize(surface.body, model.faces, *images.shape[-2:])
-    outlines = torch.maximum(mattes, lost_hands(model, raster, mattes))[None]
+    solid = torch.maximum(lost_hands(model, raster, mattes), _skulls(model, raster, mattes.shape[-2]))
+    outlines = torch.maximum(mattes, solid)[None]
     cleaned = replace(cleaned, unhidden=cleaned.unhidden * real, outlines=outlines)
     even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
     inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
@@ -326,13 +329,22 @@ def _thin_hair(
     """The matte just outside of the head, however thin: the body is bald, so there a thin layer is hair."""
     height, width = mattes.shape[-2:]
     raster = rasterize(surface.body, model.faces, height, width)
-    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)
-    head = torch.isin(part, _indices(_HEAD, part.device))[:, None].to(mattes.dtype)
+    head = _on_head(model, raster).to(mattes.dtype)
     near = torch.cat(
         [dilate(head[s : s + 1], max(1, round(_HAIR * float(scale)))) for s, scale in enumerate(surface.scale.tolist())]
     )
     inside = erode(raster.covered[:, None].to(mattes.dtype), max(1, round(_ERODE * height)))
     return mattes * near * (1 - inside)
+
+
+def _skulls(model: BodyModel, raster: Raster, height: int) -> Float[Tensor, "S 1 H W"]:
+    """1 within the heads: a skull is smaller than the head with its hair, so what the matte lacks there it has lost."""
+    return erode(_on_head(model, raster).to(raster.depth.dtype), max(1, round(_SKULL * height)))
+
+
+def _on_head(model: BodyModel, raster: Raster) -> Bool[Tensor, "S 1 H W"]:
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)
+    return torch.isin(part, _indices(_HEAD, part.device))[:, None]
 
 
 def _matte_at(matte: Float[Tensor, "N 1 H W"], points: Float[Tensor, "N V 3"]) -> Float[Tensor, "N V"]:
