@@ -195,7 +195,7 @@ def test_unknown_protocol_is_explained(capsys):
         ("view --source . --out o.xyz --angle 45", "o.xyz: expected"),
         ("transfer --source . --wear bob.jpg --out o.png", "wear: expected FILE:PARTS such as bob.jpg:upper,feet"),
         ("transfer --source . --wear bob.jpg:feet --out o.png", "wear: bob.jpg: no such file"),
-        ("transfer --source . --wear .:shoes --out o.png", "part 'shoes' is not known"),
+        ("transfer --source . --wear .:shoes --out o.png", "'shoes' is not known. A shirt"),
         ("transfer --source . --wear .:upper,torso --out o.png", "torso is given twice"),
         ("transfer --source . --out o.png", "wear"),
         ("transfer --source . --wear .:feet --driving . --out o.png", "o.png: expected a video's name"),

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
-from liquidwarp.body.parts import PARTS, parts_of
-from liquidwarp.errors import ShapeError
+from liquidwarp.body.parts import GROUPS, PARTS, parts_of
+from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.extension import Extension, smooth_on_mesh
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.geometry.warp import sample_at
@@ -139,6 +139,11 @@ def garment_parts(name: str) -> tuple[str, ...]:
     """
     if name == "hips":
         return ("hips",)
+    if name not in PARTS and name not in GROUPS:
+        raise SettingError(
+            f"wear: {name!r} is not known. A shirt or jacket is upper, trousers or a skirt lower, a dress or coat "
+            "upper,lower, shoes feet, hair and hat head; `liquidwarp transfer --help` lists all parts."
+        )
     return (*parts_of(name), "hips") if name in ("lower", "body", "all") else parts_of(name)
 
 

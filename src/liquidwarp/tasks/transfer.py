@@ -87,6 +87,7 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
         _check_giver(name, bank, people[number])
         for part in parts:
             weights[:, GARMENT_PARTS.index(part)] = torch.eye(len(people))[number]
+    _log.info("Putting on what is lent.")
     photos = _Photos.of(people)
     warp = TextureRenderer.of(_joined(photos, bank.model, weights, config, network=False)).to(bank.device)
     renderer: Renderer = warp
