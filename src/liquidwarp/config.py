@@ -218,7 +218,7 @@ class FitConfig:
     fingers: bool = True
     """Pose the fingers from hand landmarks; otherwise they rest in a natural curl."""
     photometric: bool = True
-    """Align the frames of a video by the colours of the skin and the clothes."""
+    """Align the frames of a video, or several photos, by the colours of the skin and the clothes."""
 
     def __post_init__(self) -> None:
         for name, least in (

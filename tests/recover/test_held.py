@@ -13,11 +13,11 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import Cache
 from liquidwarp.config import FitConfig
 from liquidwarp.geometry.raster import rasterize
-from liquidwarp.recover import video_fit
+from liquidwarp.recover import whole_fit
 from liquidwarp.recover.detections import PackedMasks
 from liquidwarp.recover.held import cut_things, find_held
 from liquidwarp.recover.usual_colours import BodyPatches
-from liquidwarp.recover.video_fit import fit_video
+from liquidwarp.recover.whole_fit import fit_video
 
 from .people import SIZE, Truth, make_person
 
@@ -167,10 +167,10 @@ def test_the_fit_does_without_the_ball_and_goes_on_after_a_kill(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(video_fit, "fit_outlines", killed)
+        broken.setattr(whole_fit, "fit_outlines", killed)
         with pytest.raises(KeyboardInterrupt):
             fit_video(seen.detections, pictures, model, config, cache, "key")
-    monkeypatch.setattr(video_fit, "fit_landmarks", killed)  # need not be called again
+    monkeypatch.setattr(whole_fit, "fit_landmarks", killed)  # need not be called again
     again, _ = fit_video(seen.detections, pictures, model, config, cache, "key")
     assert torch.equal(again.body.rel_rotmats, whole.body.rel_rotmats)
     assert torch.equal(again.body.betas, whole.body.betas)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -76,6 +77,44 @@ def test_frames_agree_after_the_alignment(model, true_body):
     aligned = PhotometricFit.of(model).align(wrong, frames, masks, torch.ones(FRAMES, dtype=torch.bool))
     assert disunity(model, aligned, true_body) < 0.6 * disunity(model, wrong, true_body)
     assert torch.equal(aligned.betas, wrong.betas)
+
+
+def in_other_light(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Each photo has its own brightness and colour, from one side."""
+    side = np.linspace(-1, 1, SIZE)[None, :, None]
+    tints = np.random.default_rng(0).uniform(0.6, 1.2, (len(frames), 1, 1, 3))
+    lit = [
+        frame * tint * (1 + 0.25 * (-1) ** i * side) for i, (frame, tint) in enumerate(zip(frames, tints, strict=True))
+    ]
+    return [np.clip(picture, 0, 255).astype(np.uint8) for picture in lit]
+
+
+def test_photos_of_several_sizes_and_lights_agree_after_the_alignment(model, true_body):
+    frames, _ = drawn(model, true_body)
+    pictures, masks, wrong = in_other_light(frames), [np.ones((SIZE, SIZE), bool)] * FRAMES, turned(model, true_body)
+    pictures[1] = cv2.resize(pictures[1], None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    factor = torch.tensor([1.0, 2.0, 1.0, 1.0, 1.0, 1.0])
+    camera = WeakPerspective(wrong.camera.scale * factor, wrong.camera.translation * factor[:, None])
+    photos = BodyParams(wrong.betas, wrong.rel_rotmats, camera)
+    aligned = PhotometricFit.of(model).align_photos(photos, iter(pictures), masks)
+    small = WeakPerspective(aligned.camera.scale / factor, aligned.camera.translation / factor[:, None])
+    alike = BodyParams(aligned.betas, aligned.rel_rotmats, small)
+    assert disunity(model, alike, true_body) < 0.75 * disunity(model, wrong, true_body)
+    assert torch.equal(aligned.betas, wrong.betas)
+
+
+def test_photos_that_share_no_surface_stay(model, true_body):
+    frames, _ = drawn(model, true_body)
+    rotations = turned(model, true_body).rel_rotmats[:3].clone()
+    rotations[2, 0] = rotations[2, 0] @ rotvec_to_matrix(torch.tensor([0.0, np.pi, 0.0]))
+    behind = BodyParams(true_body.betas, rotations, true_body.camera[:3])
+    seen, _ = drawn(model, behind)
+    masks, fit = [np.ones((SIZE, SIZE), bool)] * 3, PhotometricFit.of(model)
+    aligned = fit.align_photos(behind, [*frames[:2], seen[2]], masks)
+    assert torch.equal(aligned.rel_rotmats[2], behind.rel_rotmats[2])
+    assert torch.equal(aligned.camera.translation[2], behind.camera.translation[2])
+    assert not torch.allclose(aligned.rel_rotmats[0], behind.rel_rotmats[0])
+    assert fit.align_photos(behind[:1], frames[:1], masks[:1]).rel_rotmats.equal(behind.rel_rotmats[:1])
 
 
 def test_right_bodies_stay_right(model, true_body):

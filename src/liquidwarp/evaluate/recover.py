@@ -28,7 +28,7 @@ from liquidwarp.recover.fit import BodyFit, fit_body
 from liquidwarp.recover.overlay import draw_body
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.tracker import PersonDetector
-from liquidwarp.recover.video_fit import fit_video
+from liquidwarp.recover.whole_fit import fit_video
 
 __all__ = ["RecoveryReport", "RecoveryScore", "evaluate_recover", "lag", "overlap", "score_recovery"]
 

@@ -26,10 +26,10 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import FrameSource, open_frames, read_image
 from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
 from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit, fit_body
+from liquidwarp.recover.fit import BodyFit
 from liquidwarp.recover.pieces import Pieces, whole_video
 from liquidwarp.recover.tracker import PersonDetector
-from liquidwarp.recover.video_fit import HALF_FIT, fit_video
+from liquidwarp.recover.whole_fit import HALF_FIT, fit_photos, fit_video
 
 __all__ = ["Recovery", "recover_photos", "recover_video"]
 
@@ -37,7 +37,7 @@ _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
-_RECOVERY = "recovery-10"
+_RECOVERY = "recovery-11"
 _VIDEO_RECOVERY = "recovery-19"
 
 logger = logging.getLogger(__name__)
@@ -195,7 +195,11 @@ def recover_photos(
             cache.save(key, *known.to_tensors())
         parts.append(known)
     key = cache.key(_RECOVERY, files, {"person": choices, "detect": detect, "fit": fit, "model": _name_of(model)})
-    return _recovery(tuple(parts), model, cache, key, lambda: (fit_body(parts, model, fit), None))
+
+    def fit_now() -> tuple[BodyFit, PackedMasks | None]:
+        return fit_photos(parts, (read_image(file).rgb for file in files), model, fit, progress), None
+
+    return _recovery(tuple(parts), model, cache, key, fit_now)
 
 
 def _recovery(

@@ -1,4 +1,4 @@
-"""A video's bodies agree about the colours of the skin: photometric alignment.
+"""A person's pictures agree about the colours of the skin: photometric alignment of videos and of photos.
 
 Landmarks and outlines do not tell how a limb is turned about itself, nor which point of a shirt lies where on the
 trunk, so the surface slides by one or two per cent of the body's height from frame to frame under an outline that lies
@@ -8,6 +8,9 @@ Method: analysis by synthesis in turns, as in congealing (Learned-Miller 2006). 
 averaged on the skin; in each of them the drawn mean is compared with the picture; Levenberg-Marquardt moves poses and
 cameras along, while the body's own landmarks, the mask's outline and the pose of before hold them; then the colours
 are averaged anew, more sharply. All frames then follow the key frames' colours. The shape stays.
+
+Photos are few, and each is lit in its own way: their colours are compared against those around them, and each follows
+the others alone, part of the way. A photo that shares no surface with the others stays where it is.
 """
 
 from collections import deque
@@ -25,6 +28,7 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.recover.bundle import FitState, Problem, adjust
 from liquidwarp.recover.detections import PackedMasks
 from liquidwarp.recover.fit_task import landmark_terms, shape_weights
+from liquidwarp.recover.observation import Observation
 from liquidwarp.recover.settle import OutlineFit
 from liquidwarp.recover.silhouette import MaskOutlines, match_outlines
 from liquidwarp.recover.skeleton import SkinnedPoints
@@ -61,6 +65,11 @@ _TURN = 6.0
 """How firmly the joints stay [1/rad],"""
 _SHIFT = 20.0
 """and the camera [1/m]."""
+_PHOTO_ROUNDS = 3
+_PHOTO_SIGMA = 0.008
+"""How firmly the landmarks of photos stay [m]; nothing has smoothed their errors."""
+_LEAST_EVIDENCE = 0.02
+"""Photos stay in which the flow is believed at less than this share of the body."""
 _CHUNK = 16
 """Frames that are aligned together,"""
 _THREADS = 2
@@ -137,6 +146,36 @@ class PhotometricFit:
         return BodyParams(body.betas, rotations, WeakPerspective(scale, translation))
 
     @torch.no_grad()
+    def align_photos(
+        self,
+        body: BodyParams,
+        pictures: Iterable[UInt8[np.ndarray, "_ _ 3"]],
+        masks: Sequence[Bool[np.ndarray, "_ _"]],
+    ) -> BodyParams:
+        """Move the poses and cameras of photos until they agree about the surface that they share.
+
+        Args:
+            body: One frame per photo, cameras in their pixels.
+            pictures: Of any sizes; read once, one by one.
+            masks: Where the person is.
+
+        Returns:
+            The same shape and fingers, other poses and cameras.
+        """
+        if len(body) < 2:
+            return body
+        places = [body.camera[slice(i, i + 1)].project(v[None])[0] for i, v in enumerate(self._posed(body))]
+        squares = [Square(*one).structured() for one in zip(pictures, masks, places, strict=True)]
+        few = len(body) <= _KEY_FRAMES  # otherwise a photo's own share in the mean is small
+        for _ in range(_PHOTO_ROUNDS):
+            views = list(self._views(body, squares))
+            skins = [SkinColours.of(views)] * len(views)
+            if few:
+                skins = [SkinColours.of(views[:own] + views[own + 1 :]) for own in range(len(views))]
+            body = self._followed(body, squares, masks, skins, of_photos=True)
+        return body
+
+    @torch.no_grad()
     def _aligned(
         self,
         body: BodyParams,
@@ -146,7 +185,7 @@ class PhotometricFit:
     ) -> BodyParams:
         """Frames after they have followed the key frames' colours."""
         for _ in range(_ROUNDS):
-            body = self._followed(body, squares, masks, skin)
+            body = self._followed(body, squares, masks, [skin] * len(body))
         return body
 
     def _colours(
@@ -158,7 +197,7 @@ class PhotometricFit:
         """What the key frames agree upon."""
         for _ in range(_KEY_ROUNDS):
             skin = SkinColours.of(list(self._views(body, squares)))
-            body = self._followed(body, squares, masks, skin)
+            body = self._followed(body, squares, masks, [skin] * len(body))
         return SkinColours.of(list(self._views(body, squares)))
 
     def _followed(
@@ -166,18 +205,25 @@ class PhotometricFit:
         body: BodyParams,
         squares: Sequence[Square],
         masks: Sequence[Bool[np.ndarray, "h w"]],
-        skin: SkinColours,
+        skins: Sequence[SkinColours],
+        of_photos: bool = False,
     ) -> BodyParams:
-        """One comparison with the colours, and the bodies moved along."""
+        """One comparison with the colours, each picture's own ones, and the bodies moved along.
+
+        Photos go part of the way, as the others come towards them; those without evidence stay.
+        """
         model, skeleton, camera = self.fit.model, self.fit.skeleton, body.camera
+        share = 1 - 1 / len(body) if of_photos else 1.0
         target, weight = [], []
-        for index, view in enumerate(self._views(body, squares)):
+        for index, (view, skin) in enumerate(zip(self._views(body, squares), skins, strict=True)):
             farthest = _FARTHEST * float(camera.scale[index]) * view.square.factor
             found = disagreement(view, skin, model.faces, farthest)
-            target.append(found.target[self.chosen])
+            here = view.square.to_picture(view.xy)
+            target.append(torch.lerp(here, found.target, share)[self.chosen])
             weight.append(found.weight[self.chosen])
-        height, width = squares[0].size
-        observation = self.fit.observed(body, (height, width))
+        observation = Observation.joined(
+            [self.fit.observed(body[slice(i, i + 1)], square.size) for i, square in enumerate(squares)]
+        )
         flow = ImageLandmarks(
             self.points,
             (torch.stack(target) - camera.translation[:, None]) / camera.scale[:, None, None],
@@ -189,15 +235,22 @@ class PhotometricFit:
         state = FitState(body.rel_rotmats[:, skeleton.joints], body.betas, start)
         firm = torch.ones(len(body))
         terms = [
-            *landmark_terms(observation, model, skeleton, _LANDMARK_CUTOFF, _LANDMARK_SIGMA),
+            *landmark_terms(
+                observation, model, skeleton, _LANDMARK_CUTOFF, _PHOTO_SIGMA if of_photos else _LANDMARK_SIGMA
+            ),
             PosePull(state.rel_rotmats, start, _TURN * firm, _SHIFT * firm),
             flow,
         ]
-        outlines = MaskOutlines.traced(masks, torch.full((len(body),), masks[0].shape[1] / width), observation)
+        per_pixel = [mask.shape[1] / square.size[1] for mask, square in zip(masks, squares, strict=True)]
+        outlines = MaskOutlines.traced(masks, torch.tensor(per_pixel), observation)
         for _ in range(_MATCHINGS):
             outline = match_outlines(state, skeleton, self.fit.surface, observation, outlines, False)
             problem = Problem(skeleton, [*terms, outline], shape_weights(model))
             state = adjust(problem, state, _STEPS, with_shape=False)
+        if of_photos:
+            stays = (torch.stack(weight).mean(1) < _LEAST_EVIDENCE)[:, None]
+            rotations = torch.where(stays[..., None, None], body.rel_rotmats[:, skeleton.joints], state.rel_rotmats)
+            state = FitState(rotations, state.betas, torch.where(stays, start, state.camera))
         return self.fit.moved(body, state)
 
     def _squares(

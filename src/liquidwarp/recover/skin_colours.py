@@ -5,6 +5,7 @@ colours lie beside the picture's own wherever that body is wrong; dense optical 
 drawing to the picture says by how much.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,12 @@ _LIGHT = 16.0
 """Light is evened out over this distance, one sigma [px],"""
 _QUARTER = 4
 """in pictures that are this much smaller."""
+_AROUND = 12.0
+"""The structure of a photo is what differs from the mean over this distance, one sigma [px],"""
+_LEAST_SPREAD = 6.0
+"""where it differs by more than this; less is noise [grey levels]."""
+_STRUCTURE = 28.0
+"""How strong structure is shown, one standard deviation [grey levels]."""
 _CONTRAST = 6.0
 """Where colours change by this much per pixel, the flow is fully believed [grey levels]; flat cloth says nothing."""
 _NEAR = 3.0
@@ -84,6 +91,21 @@ class Square:
         scale = self.factor * enlarged
         shift = -self.factor * self.origin.numpy() + 0.5 * scale - 0.5
         return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
+
+    def structured(self) -> "Square":
+        """The same without its light: how colours differ from those around them, equally strong everywhere."""
+        inside = self.person.astype(np.float32)
+        share = cv2.GaussianBlur(inside, (0, 0), _AROUND)[..., None] + 1e-3
+
+        def around(colours: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 3"]:
+            mean: np.ndarray = cv2.GaussianBlur(colours * inside[..., None], (0, 0), _AROUND) / share
+            return mean
+
+        apart = self.rgb - around(self.rgb)
+        spread = around(apart**2).mean(-1, keepdims=True)
+        bare = copy.copy(self)
+        bare.rgb = np.clip(128 + apart * (_STRUCTURE / np.sqrt(spread + _LEAST_SPREAD**2)), 0, 255).astype(np.float32)
+        return bare
 
     def camera(self, camera: WeakPerspective) -> WeakPerspective:
         """A camera of the picture as one of the square."""

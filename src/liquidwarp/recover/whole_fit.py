@@ -1,6 +1,6 @@
-"""The whole fit of a video: landmarks, held things, outlines, colours."""
+"""The whole fit of a video or of photos: landmarks, held things, outlines, colours."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +13,13 @@ from liquidwarp.cache import Cache
 from liquidwarp.config import FitConfig
 from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit, fit_landmarks, fit_outlines
+from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks, fit_outlines
 from liquidwarp.recover.fit_task import FitTask
 from liquidwarp.recover.held import find_held
 from liquidwarp.recover.photometric import PhotometricFit
 from liquidwarp.recover.smooth import bridge_gaps, smooth_change
 
-__all__ = ["HALF_FIT", "fit_video"]
+__all__ = ["HALF_FIT", "fit_photos", "fit_video"]
 
 HALF_FIT = "half-fit-2"
 """The fit on landmarks, kept until the whole fit is there."""
@@ -72,6 +72,31 @@ def fit_video(
         body = smooth_change(fit.body, body, detections.fps, model.parents, config.smoothing)
         fit = replace(fit, body=body)
     return fit, None if held is None else held.whole
+
+
+def fit_photos(
+    parts: Sequence[Detections],
+    pictures: Iterable[UInt8[np.ndarray, "_ _ 3"]],
+    model: BodyModel,
+    config: FitConfig,
+    progress: bool = False,
+) -> BodyFit:
+    """Fit one body to photos of a person, and align the photos by their colours.
+
+    Args:
+        parts: What was detected in each photo.
+        pictures: The photos; read one by one, if there are several.
+        model: The body.
+        config: Settings.
+        progress: Show a bar for the alignment.
+    """
+    fit = fit_body(parts, model, config)
+    if not config.photometric or len(parts) < 2:
+        return fit
+    masks = [part.masks[0] for part in parts]
+    with _bar("Aligning colours", len(parts), progress) as bar:
+        body = PhotometricFit.of(model).align_photos(fit.body, _Counted(pictures, bar), masks)
+    return replace(fit, body=body)
 
 
 def _bar(stage: str, total: int, shown: bool) -> Any:
