@@ -28,6 +28,7 @@ from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import kabsch, matrix_to_rotvec
 from liquidwarp.media import read_image
 from liquidwarp.recover.fit import fit_body
+from liquidwarp.recover.photometric import PhotometricFit
 from liquidwarp.recover.tracker import PersonDetector
 from liquidwarp.synthetic.dataset import SyntheticPeople
 from liquidwarp.synthetic.poses import finger_joints
@@ -40,6 +41,7 @@ KINDS = ("head", "face", "torso", "upper_arm", "lower_arm", "hand", "upper_leg",
 """Body parts without their side."""
 _KIND_OF_PART = torch.tensor([KINDS.index(name.removeprefix("left_").removeprefix("right_")) for name in PARTS])
 _TOGETHER, _SINGLE, _TRUE = "fit, pictures together", "fit, one picture", "true body, no perspective"
+_ALIGNED = "fit, aligned by colours"
 _TRAINING = "training, unclothed"
 _PHOTO_DISTANCE = (2.4, 7.0)
 """From where people are photographed [m]."""
@@ -349,7 +351,7 @@ def evaluate_truth(
     config = SyntheticConfig(upper_body=0.0, distance=_PHOTO_DISTANCE, similar_views=0.0)
     supply = SyntheticPeople.load(wardrobe, "cpu", "held_out", seed, config)
     model, detector = AnnyBody.load(), PersonDetector()
-    found: dict[str, list[Comparison]] = {name: [] for name in (_TOGETHER, _SINGLE, _TRUE, _TRAINING)}
+    found: dict[str, list[Comparison]] = {name: [] for name in (_TOGETHER, _ALIGNED, _SINGLE, _TRUE, _TRAINING)}
     generator = torch.Generator().manual_seed(seed)
     fitted_people: list[KnownPerson] = []
     for index in range(people):
@@ -409,7 +411,11 @@ def _fitted(
         return
     height, width = person.images.shape[1:3]
     surface = VisibleSurface.of(model, person.body, (width, height), person.distance)
-    yield _TOGETHER, compare(model, person, fit_body(detections, model).body, surface)
+    together = fit_body(detections, model).body
+    yield _TOGETHER, compare(model, person, together, surface)
+    masks = [detection.masks[0] for detection in detections]
+    aligned = PhotometricFit.of(model).align_photos(together, person.images, masks)
+    yield _ALIGNED, compare(model, person, aligned, surface)
     yield _TRUE, compare(model, person, person.body, surface)
     yield _TRAINING, _as_trained(model, person, generator)
     for index, detection in enumerate(detections):
