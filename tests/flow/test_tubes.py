@@ -90,3 +90,21 @@ def test_light_does_not_step_from_ring_to_ring():
     rows = light.reshape(len(HEIGHTS), -1).mean(1)
     assert np.abs(rows[8:] - rows[:-8]).max() < 0.03
     assert rows.min() > 0.8
+
+
+def test_a_hem_between_two_greys_goes_on_too():
+    """White and grey have one hue, but are no light and shade of each other."""
+    grey = WHITE * 0.55
+    made_up = completed(np.where(FRONT[:, 1:2] < 0.2, WHITE, grey))
+    assert np.abs(made_up[BACK[:, 1] < 0.1] - WHITE).max() < 0.06
+    assert np.abs(made_up[BACK[:, 1] > 0.3] - grey).max() < 0.06
+
+
+def test_rows_that_nobody_saw_do_not_repeat_an_edge():
+    """Seen from the height 0.2 on, with a shadow in the first rows: above it is all the cloth's usual colour."""
+    seen = FRONT[:, 1] > 0.2
+    colours = np.where(FRONT[:, 1:2] < 0.25, RED, BLUE)
+    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
+    high = points(np.linspace(-75, 75, 151), HEIGHTS[HEIGHTS < 0.0])
+    made_up = complete_rings(tube.cells(FRONT[seen]), colours[seen], tube.cells(high), 40.0)
+    assert np.abs(made_up - BLUE).max() < 0.1

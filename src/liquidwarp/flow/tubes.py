@@ -31,10 +31,14 @@ _STEADY = 11
 """Rows over which the plain colour's median is taken: what is seen in fewer rows is no garment."""
 _HALF = _STEADY // 2
 """Where rows farther than this from all that are seen take their colours, a shadow or an edge must not count."""
-_SAMPLES = 400
+_SAMPLES = 200
 _HUE, _SHADE, _COMMON, _EVEN = 0.04, 0.7, 0.1, 0.7
 """Colours whose shares of red, green and blue differ by less, and whose brightness by less [logarithm], are one cloth
 in light and shade, if they make up this share of the part; how far shades are evened out."""
+_BAND = 8
+"""Rows above and below in which it is judged."""
+_EDGE = 3.0
+"""Between made-up cells a step in light is a hem if it is so many times smaller than within one seen cloth."""
 _PULL, _EXCHANGES = 0.02, 36
 """Light and shade of hidden cells follow what is seen beside them over about 2 / sqrt(pull) cells."""
 _RADIUS = 4 / (4 + _PULL)
@@ -114,11 +118,11 @@ def complete_rings(
     rows = np.flatnonzero(support >= min(_SUPPORT, int(support.max())))
     nearest = np.abs(np.arange(ROWS)[:, None] - rows).argmin(1)
     beyond = np.abs(rows[nearest] - np.arange(ROWS)) > _HALF
-    usual = median_filter(plain[rows], (2 * _STEADY, 1, 1), mode="nearest")[nearest]
+    usual = median_filter(plain[rows], (2 * _STEADY, 1, 1), mode="reflect")[nearest]
     plain, detail = np.where(beyond[:, None, None], usual, plain[rows[nearest]]), detail[rows[nearest]]
     wrapped = np.concatenate([plain[:, -1:], plain, plain[:, :1]], 1)
     smooth = median_filter(wrapped, (_STEADY, 3, 1), mode="nearest")[:, 1:-1]
-    smooth = _without_steps(_evenly_lit(smooth, colours), grid, known)
+    smooth = _without_steps(_evenly_lit(smooth, colours, cells[:, 0]), grid, known)
     full = smooth + (_DETAIL[0] * detail).clip(-_DETAIL[1], _DETAIL[1])
     full = np.concatenate([full[:, -1:], full, full[:, :2]], 1).astype(np.float32)
     x, y = (hidden[:, 1] + 0.5).astype(np.float32), hidden[:, 0].astype(np.float32)
@@ -126,24 +130,36 @@ def complete_rings(
     return np.concatenate(sampled) if sampled else np.zeros((0, 3), np.float32)
 
 
-def _evenly_lit(plain: FloatArray, colours: Float[np.ndarray, "N 3"]) -> FloatArray:
-    """Colours with the brightness that their hue mostly has on the part: a shadow at the border does not spread."""
-    some = colours[:: max(1, len(colours) // _SAMPLES)]
+def _evenly_lit(plain: FloatArray, colours: Float[np.ndarray, "N 3"], row: Float[np.ndarray, "N"]) -> FloatArray:
+    """Colours with the brightness that their hue mostly has at their height: a shadow at the border does not spread.
+
+    At their height only, as a white shirt above grey trousers has their hue.
+    """
+    order = np.argsort(row)
+    seen, at = colours[order], row[order]
+    result = plain.copy()
+    for height in range(ROWS):
+        first, last = np.searchsorted(at, (height - _BAND, height + _BAND + 1))
+        some = seen[first : last : max(1, (last - first) // _SAMPLES)]
+        if len(some) >= _SHORTEST:
+            result[height] *= _usual_light(plain[height], some)[:, None]
+    return result
+
+
+def _usual_light(row: FloatArray, some: Float[np.ndarray, "K 3"]) -> FloatArray:
+    """By how much each colour is to be brighter, so that it is as bright as those of its hue mostly are."""
     light = some.sum(1)
     hue = some / light[:, None].clip(1e-3)
-    flat = plain.reshape(-1, 3)
-    level = (flat * 40).round().astype(np.int64).clip(0)
-    packed, where = np.unique((level[:, 0] << 40) + (level[:, 1] << 20) + level[:, 2], return_inverse=True)
-    coarse = np.stack([packed >> 40, packed >> 20 & 0xFFFFF, packed & 0xFFFFF], 1)  # much faster than unique rows
+    coarse, where = np.unique((row * 40).round().clip(0), axis=0, return_inverse=True)
     own = (coarse / 40).sum(1).clip(0.02)
     alike = np.linalg.norm((coarse / 40 / own[:, None])[:, None] - hue, axis=2) < _HUE
     alike &= np.abs(np.log(light.clip(0.02) / own[:, None])) < _SHADE
+    actual = row.sum(1).clip(0.02)
     usual = np.full(len(own), np.nan)
     for index in np.flatnonzero(alike.mean(1) > _COMMON):
         usual[index] = np.median(light[alike[index]])
-    actual = flat.sum(1).clip(0.02)
-    factor = (np.where(np.isnan(usual[where.ravel()]), actual, usual[where.ravel()]) / actual) ** _EVEN
-    return (flat * factor[:, None]).reshape(plain.shape).astype(np.float32)
+    wanted = usual[where.ravel()]
+    return np.asarray((np.where(np.isnan(wanted), actual, wanted) / actual) ** _EVEN, np.float32)
 
 
 def _without_steps(plain: FloatArray, grid: FloatArray, known: Bool[np.ndarray, "R C"]) -> FloatArray:
@@ -157,7 +173,8 @@ def _without_steps(plain: FloatArray, grid: FloatArray, known: Bool[np.ndarray, 
     bright = start.sum(2, keepdims=True).clip(0.06)
     look = np.concatenate([start / bright / _HUE, np.log(bright) / _SHADE], 2)
     weight_right = _one_cloth(look, np.roll(look, -1, 1))
-    weight_down = _one_cloth(look[:-1], look[1:])
+    made_up = ~(known[:-1] | known[1:])[..., None]
+    weight_down = _one_cloth(look[:-1], look[1:], np.where(made_up, _EDGE, 1.0).astype(np.float32))
     above, below = np.pad(weight_down, ((1, 0), (0, 0))), np.pad(weight_down, ((0, 1), (0, 0)))
     weights = (weight_right, np.roll(weight_right, 1, 1), below, above)
     total = np.float32(_PULL) + sum(weights)
@@ -173,9 +190,11 @@ def _without_steps(plain: FloatArray, grid: FloatArray, known: Bool[np.ndarray, 
     return np.where(own, colour, plain).astype(np.float32)
 
 
-def _one_cloth(a: FloatArray, b: FloatArray) -> FloatArray:
-    """1 for looks that are alike, 0 for those that differ."""
-    return np.exp(-np.square(a - b).sum(2) * 2).astype(np.float32)
+def _one_cloth(a: FloatArray, b: FloatArray, strict: FloatArray | float = 1.0) -> FloatArray:
+    """1 for looks that are alike, 0 for those that differ; light counts ``strict`` times."""
+    apart = a - b
+    apart[..., 3:] *= strict
+    return np.exp(-np.square(apart).sum(2) * 2).astype(np.float32)
 
 
 def _remap(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
