@@ -10,6 +10,7 @@ from PIL import Image
 
 from liquidwarp import backdrop, renderers, synthesizer
 from liquidwarp.body.model import BodyParams
+from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import Cache
 from liquidwarp.config import GeneratorConfig, SynthesisConfig
 from liquidwarp.errors import SettingError, WeightsNotFoundError
@@ -287,6 +288,20 @@ def test_a_gpu_draws_the_same(demo_photos, anny, scenery, network):
         person = prepare_bank(demo_photos, anny, CONFIG, generator, scenery, device)
         frames += list(render_frames(person, moved(person.body, [(0.0, 0.0), (9.0, 0.0)]), CONFIG))
     assert np.abs(np.array(frames[:2], int) - frames[2:]).mean() < 0.5
+
+
+def test_a_hand_that_no_photo_shows_is_the_warp_s(network_bank):
+    renderer = network_bank.renderer
+    body = renderer.warp.sources.body.clone()
+    body[0, :, renderer.sources.model.vertex_part == PARTS.index("left_hand"), 2] = 0
+    blind = replace(renderer, warp=replace(renderer.warp, sources=replace(renderer.warp.sources, body=body)))
+    size = (CONFIG.size, CONFIG.size)
+    flow = renderers.drawn_flow(renderer.sources, renderer.warp, network_bank.bodies[slice(0, 1)], size)
+    black = torch.zeros_like(flow.texture)
+    there = renderers.part_mask(renderer.sources.model, flow, "left_hand") * (flow.texture_matte > 0.6)
+    assert float(there.sum()) > 20
+    assert torch.allclose(blind._with_hands(flow, black), there * flow.texture)
+    assert not renderer._with_hands(flow, black).any()
 
 
 def test_fingerprint_tells_people_apart(bank, network_bank, demo_photos, anny):

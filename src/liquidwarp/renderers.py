@@ -50,6 +50,7 @@ __all__ = [
     "keep_colours",
     "keep_photos",
     "load_network",
+    "part_mask",
     "soft_outline",
     "source_views",
 ]
@@ -61,9 +62,11 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 10
+_WAY = 11
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
+_SHOWN, _LITTLE = 0.5, 0.1
+"""A hand of which photos show less than this share so well is not known."""
 _RIM = 10 / 512
 """How far the warp's colours go on beyond its outline, relative to the picture's height."""
 _WITHIN, _BEYOND = 8 / 512, 14 / 512
@@ -272,8 +275,18 @@ class NetworkRenderer:
         flow = replace(flow, grid=flow.grid[:, :photos], visible=flow.visible[:, :photos])
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
-            return keep_photos(flow, colour, opacity)
+            return keep_photos(flow, self._with_hands(flow, colour), opacity)
         return as_known(flow, colour, opacity) if self.knows_person else (colour, opacity)
+
+    def _with_hands(self, flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
+        """The warp's hands where no photo shows one: the network takes the sleeve or the thing that is there for it."""
+        model, clean = self.sources.model, self.warp.sources
+        for part in ("left_hand", "right_hand"):
+            hand = (model.vertex_part == PARTS.index(part)).to(clean.body.device)
+            if bool(hand.any()) and float((clean.body[0, :, hand, 2].amax(0) > _SHOWN).float().mean()) < _LITTLE:
+                there = part_mask(model, flow, part) * (flow.texture_matte > _SOLID)
+                colour = torch.lerp(colour, flow.texture, there)
+        return colour
 
 
 def keep_photos(
@@ -378,8 +391,14 @@ def keep_colours(flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Te
 
 def head_mask(model: BodyModel, flow: TargetFlow) -> Float[Tensor, "T 1 H W"]:
     """Where the targets show the head and its hair, by the names of surface points; with soft edges."""
-    head = (model.vertex_part == PARTS.index("head")) | (model.vertex_part == PARTS.index("face"))
-    points = rest_coordinates(model)[head].to(flow.condition.device)
+    return part_mask(model, flow, "head", "face")
+
+
+def part_mask(model: BodyModel, flow: TargetFlow, *parts: str) -> Float[Tensor, "T 1 H W"]:
+    """Where the targets show parts that are together in the rest pose and apart from all others; with soft edges."""
+    chosen = torch.tensor([PARTS.index(part) for part in parts], device=model.faces.device)
+    member = torch.isin(model.vertex_part, chosen)
+    points = rest_coordinates(model)[member].to(flow.condition.device)
     low, high = (edge[:, None, None] for edge in (points.amin(0), points.amax(0)))
     named, shown = flow.condition[:, :3], flow.condition[:, 6:8].amax(1, keepdim=True) > 0
     inside = ((named >= low - _NEAR) & (named <= high + _NEAR)).all(1, keepdim=True) & shown
