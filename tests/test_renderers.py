@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from liquidwarp.renderers import common_outline, keep_photos, soft_outline
+from liquidwarp.renderers import common_outline, keep_photos, likely_colours, soft_outline
 from liquidwarp.types import TargetFlow
 
 
@@ -27,8 +27,8 @@ def _bar(left: int, right: int) -> torch.Tensor:
 
 
 def test_colours_are_halfway_where_a_photo_shows_the_place():
-    picture, opacity = keep_photos(_flow(_bar(16, 48), 0.8), torch.full((1, 3, 64, 64), 0.4), _bar(16, 48))
-    assert torch.allclose(picture[..., 20:44], torch.tensor(0.6))
+    picture, opacity = keep_photos(_flow(_bar(16, 48), 0.8), torch.full((1, 3, 64, 64), 0.7), _bar(16, 48))
+    assert torch.allclose(picture[..., 20:44], torch.tensor(0.75))
     assert torch.equal(opacity > 0.5, _bar(16, 48) > 0.5)
 
 
@@ -89,3 +89,15 @@ def test_a_known_person_s_outline_is_its_network_s_a_little_soft():
     assert float(row[163]) < 0.1 < float(row[161]) < 0.5 < float(row[160]) < 1, "one edge, not a step of 0.3"
     assert float(row.sum()) == pytest.approx(96 + 0.3 * 4, abs=0.5), "a part of what the warp adds"
     assert torch.equal(soft_outline(own, tattered), soft_outline(own, warped))
+
+
+def test_blocks_of_strange_colours_give_way_to_the_warp_and_small_differences_stay():
+    flow = _flow(_bar(16, 48), 0.5)
+    colour = torch.full((1, 3, 64, 64), 0.6)
+    colour[:, 1, :, 30:40] = 0.95
+    colour[:, :, :, 52:56] = 1
+    likely = likely_colours(flow, colour)
+    assert torch.allclose(likely[..., 30:40], torch.tensor(0.5))
+    kept = torch.ones(64, dtype=torch.bool)
+    kept[30:40] = False
+    assert torch.equal(likely[..., kept], colour[..., kept]), "nor anything where the warp draws nothing"
