@@ -91,7 +91,7 @@ def answering(known: Filmed, anny: AnnyBody, monkeypatch: pytest.MonkeyPatch) ->
             mask = silhouette(anny, known.recovery.body[frame : frame + 1], rgb.shape[:2])
             return CoarseMask(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.0), 2.0)
 
-    def blurred(rgb: np.ndarray, seen: object, coarse: CoarseMask, body_mask: np.ndarray) -> np.ndarray:
+    def blurred(rgb: np.ndarray, seen: object, coarse: CoarseMask, **_: np.ndarray) -> np.ndarray:
         return coarse.probability
 
     frames = torch.arange(FRAMES)

@@ -34,6 +34,7 @@ from liquidwarp.learn.clips import CLIP_FORMAT, KINDS, Clip, ClipFacts, picture_
 from liquidwarp.media import find_images, open_frames, read_image, save_image
 from liquidwarp.recover.detections import EYES_AND_NOSE
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
+from liquidwarp.recover.gaps import limb_borders
 from liquidwarp.recover.matte import matte
 from liquidwarp.recover.photos import silhouette
 from liquidwarp.recover.scenery import person_area
@@ -264,7 +265,8 @@ def _store_pictures(material: _Material, crops: Sequence[Crop], folder: Path, to
         body = material.recovery.body[slice(frame, frame + 1)]
         covered = silhouette(tools.model, body, (rgb.shape[0], rgb.shape[1]))
         coarse = tools.detector.coarse_mask(rgb, seen)
-        opacity = _tensor(matte(rgb, seen, coarse=coarse, body_mask=covered)[..., None])
+        borders = limb_borders(tools.model, body, (rgb.shape[0], rgb.shape[1]))
+        opacity = _tensor(matte(rgb, seen, coarse=coarse, body_mask=covered, borders=borders)[..., None])
         image, local = crop.take(_tensor(rgb)), crop.take(opacity, outside="zero").clamp(0, 1)
         behind = _background(image, local, crop, (_tensor(rgb), covered), scenery, tools.config.background)
         save_image(picture_path(folder, "images", frame), _pixels(image))

@@ -15,6 +15,7 @@ from scipy.sparse.linalg import cg
 
 from liquidwarp.errors import NoPersonFoundError, ShapeError
 from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.gaps import open_gaps
 from liquidwarp.recover.sightings import largest_component
 
 __all__ = ["CoarseMask", "closed_form_matte", "foreground_colours", "matte", "refined_edge"]
@@ -63,6 +64,7 @@ def matte(
     coarse: CoarseMask | None = None,
     alpha: UInt8[np.ndarray, "H W"] | None = None,
     body_mask: Bool[np.ndarray, "H W"] | None = None,
+    borders: Bool[np.ndarray, "H W"] | None = None,
 ) -> Float[np.ndarray, "H W"]:
     """The person's opacity in a photo.
 
@@ -73,6 +75,7 @@ def matte(
         coarse: A better mask than the one in ``detections``: ``PersonDetector.coarse_mask``.
         alpha: The photo's own alpha channel. Where it has one that cuts something out, that is the matte.
         body_mask: Raster of the fitted body. What lies far outside of it (held objects, other people) is faded out.
+        borders: Where gaps between limbs are looked for: :func:`liquidwarp.recover.gaps.limb_borders`.
 
     Returns:
         Opacity in [0, 1], 1 = person; one connected figure.
@@ -95,6 +98,10 @@ def matte(
         opacity = alpha.astype(np.float32) / 255
     else:
         opacity = refined_edge(rgb, coarse)
+        gaps = None if borders is None else open_gaps(rgb, opacity > 0.5, borders)
+        if gaps is not None and gaps.any():
+            opened = CoarseMask(np.where(gaps, 0, coarse.probability), coarse.cell)
+            opacity = np.minimum(opacity, refined_edge(rgb, opened))
     if body_mask is not None:
         opacity = opacity * _near_body(body_mask, REACH * _extent(body_mask))
     return _one_figure(opacity)

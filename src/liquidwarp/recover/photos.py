@@ -22,6 +22,7 @@ from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.company import find_company, paint_over
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
+from liquidwarp.recover.gaps import limb_borders
 from liquidwarp.recover.held import cut_things
 from liquidwarp.recover.landmarks import Pose
 from liquidwarp.recover.matte import CoarseMask, matte
@@ -40,7 +41,7 @@ __all__ = [
     "views_of_video",
 ]
 
-_MATTE = "matte-3"
+_MATTE = "matte-4"
 _LARGEST = 1024
 
 
@@ -211,7 +212,7 @@ def _with_mattes(
         silhouette(model, recovery.body[slice(i, i + 1)], (picture.shape[0], picture.shape[1]))
         for i, picture in enumerate(pictures)
     )
-    found = _cut_out(pictures, alphas, recovery, silhouettes, cache, origins)
+    found = _cut_out(model, pictures, alphas, recovery, silhouettes, cache, origins)
     mattes = tuple(tensors["matte"].numpy() for tensors in found)
     others, front = (found[0][name].numpy() if name in found[0] else None for name in ("others", "front"))
     name = origins[0][0].stem
@@ -236,6 +237,7 @@ def silhouette(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> Boo
 
 
 def _cut_out(
+    model: BodyModel,
     pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     alphas: Sequence[UInt8[np.ndarray, "_ _"] | None],
     recovery: Recovery,
@@ -259,7 +261,8 @@ def _cut_out(
         known = cache.load(key)
         if known is None:
             detector = detector or PersonDetector(DetectConfig())
-            layers = _matte_among_others(detector, picture, alphas[index], seen, silhouettes[index])
+            borders = limb_borders(model, body, (picture.shape[0], picture.shape[1]))
+            layers = _matte_among_others(detector, picture, alphas[index], seen, silhouettes[index], borders)
             if held is not None:
                 layers["matte"], things = cut_things(layers["matte"], picture, held, silhouettes[index])
                 layers["held"] = things
@@ -275,6 +278,7 @@ def _matte_among_others(
     alpha: UInt8[np.ndarray, "H W"] | None,
     seen: Detections,
     body: Bool[np.ndarray, "H W"],
+    borders: Bool[np.ndarray, "H W"],
 ) -> dict[str, Any]:
     """The person's matte, without a piece of a neighbour; and the neighbours, if there are any."""
 
@@ -289,7 +293,7 @@ def _matte_among_others(
         alone = detector.coarse_mask(paint_over(picture, company.opacity > 0.5), seen)
         coarse = replace(alone, probability=np.minimum(alone.probability, 1 - company.opacity))
         layers = {"others": company.opacity, "front": company.front}
-    layers["matte"] = matte(picture, seen, coarse=coarse, alpha=alpha, body_mask=body)
+    layers["matte"] = matte(picture, seen, coarse=coarse, alpha=alpha, body_mask=body, borders=borders)
     return {name: np.rint(layer * 255).astype(np.uint8) for name, layer in layers.items()}
 
 
