@@ -189,6 +189,7 @@ def test_unknown_protocol_is_explained(capsys):
         ("recover . --fps 0", "fps: expected more than 0"),
         ("view --source no.jpg --out o.mp4", "source: no.jpg: no such file"),
         ("view --source . --out o.mp4 --frames 0", "frames: expected at least 1"),
+        ("view --source . --out o.png --angle 40 --turn 90", "angle: expected neither turn nor frames beside it"),
         ("view --source . --out o.mp4 --elevation 90", "elevation: expected -60 to 60 degrees, got 90"),
         ("view --source . --out o.mp4 --pose star", "pose: expected own, t, a, or a file that moves, got 'star'"),
         ("view --source . --out o.png", "o.png: expected a video's name"),

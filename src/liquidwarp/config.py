@@ -312,6 +312,8 @@ class ViewConfig:
             raise SettingError(f"turn: expected -3600 to 3600 degrees, got {self.turn}.")
         if self.angle is not None and not -3600 <= self.angle <= 3600:
             raise SettingError(f"angle: expected -3600 to 3600 degrees, got {self.angle}.")
+        if self.angle is not None and (self.turn != type(self).turn or (self.frames or 1) > 1):
+            raise SettingError("angle: expected neither turn nor frames beside it: it is one picture. Leave one out.")
         if not -60 <= self.elevation <= 60:
             raise SettingError(f"elevation: expected -60 to 60 degrees, got {self.elevation}.")
 
