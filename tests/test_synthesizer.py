@@ -83,7 +83,7 @@ def test_in_the_own_pose_the_photo_comes_back(kind, demo_photos, scenery, reques
 
 
 def test_a_network_keeps_what_the_photos_show(demo_photos, anny, scenery):
-    """Untrained, its own colours are grey: half of the photo's halve their error, which is 6 dB."""
+    """Untrained, its own colours are grey: half of the photo's halve their error, which is 6 dB; far ones give way."""
     torch.manual_seed(0)
     generator = LiquidWarpingGenerator(replace(TINY, copy_gate=False)).eval()
     seen = {}
@@ -92,7 +92,7 @@ def test_a_network_keeps_what_the_photos_show(demo_photos, anny, scenery):
         (frame,) = render_frames(person, person.body, CONFIG)
         seen[keep] = psnr(frame, demo_photos.pictures[0], inner(demo_photos))
     assert seen["nothing"] < 18
-    assert seen["photos"] == pytest.approx(seen["nothing"] + 6, abs=1)
+    assert seen["photos"] > seen["nothing"] + 6
 
 
 def test_a_network_is_given_the_flows_of_its_training(network_bank):

@@ -21,6 +21,7 @@ FLOORS = (
     ("recover", "flow", "gan"),
     ("synthetic",),
     ("learn",),
+    ("mixture",),
     ("backdrop", "renderers"),
     ("synthesizer",),
     ("personal",),

@@ -13,9 +13,10 @@ from liquidwarp.cache import Cache
 from liquidwarp.errors import MediaError, SettingError, WeightsCorruptError
 from liquidwarp.flow.draw import seen_weight
 from liquidwarp.gan.pretrained import load_generator, save_generator
+from liquidwarp.mixture import soft_outline
 from liquidwarp.personal.person import network_digest, personalise_banks, with_tuning
 from liquidwarp.personal.person_file import check_person, load_person
-from liquidwarp.renderers import drawn_flow, soft_outline
+from liquidwarp.renderers import drawn_flow
 from liquidwarp.synthesizer import prepare_bank, render_frames
 from liquidwarp.weights import load_tensors
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceFeatures
 from liquidwarp.gan.losses import PerceptualDistance
+from liquidwarp.mixture import as_known, keep_photos
 from liquidwarp.personal.background_work import Later
 from liquidwarp.personal.lessons import Lesson
-from liquidwarp.renderers import as_known, keep_photos
 from liquidwarp.types import TargetFlow
 
 __all__ = ["Exam", "Marks"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from liquidwarp.renderers import common_outline, keep_photos, likely_colours, soft_outline
+from liquidwarp.mixture import common_outline, keep_photos, likely_colours, soft_outline
 from liquidwarp.types import TargetFlow
 
 
