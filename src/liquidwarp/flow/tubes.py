@@ -118,7 +118,9 @@ def complete_rings(
     rows = np.flatnonzero(support >= min(_SUPPORT, int(support.max())))
     nearest = np.abs(np.arange(ROWS)[:, None] - rows).argmin(1)
     beyond = np.abs(rows[nearest] - np.arange(ROWS)) > _HALF
-    usual = median_filter(plain[rows], (2 * _STEADY, 1, 1), mode="reflect")[nearest]
+    # SciPy's own reflection reads beyond the memory of lines that are shorter than the window.
+    reflected = np.pad(plain[rows], ((_STEADY, _STEADY), (0, 0), (0, 0)), mode="symmetric")
+    usual = median_filter(reflected, (2 * _STEADY, 1, 1), mode="nearest")[_STEADY:-_STEADY][nearest]
     plain, detail = np.where(beyond[:, None, None], usual, plain[rows[nearest]]), detail[rows[nearest]]
     wrapped = np.concatenate([plain[:, -1:], plain, plain[:, :1]], 1)
     smooth = median_filter(wrapped, (_STEADY, 3, 1), mode="nearest")[:, 1:-1]
