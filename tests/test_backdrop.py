@@ -100,7 +100,8 @@ def test_nothing_behind_gives_straight_colours_and_opacity(bank, demo_photos, tm
     (opaque,) = before_grey
     laid_over = frame[..., :3] * opacity[..., None] + 200 * (1 - opacity[..., None])
     difference = np.abs(laid_over - opaque)
-    assert difference.max() < 20
+    assert np.percentile(difference, 99.9) < 8
+    assert difference.max() < 30, "colours of single, nearly clear pixels are rounded"
     assert difference.mean() < 0.1, "an editor gets the same picture as we do"
     edge = (opacity > 0) & (opacity < 0.5)
     beside = frame[edge][:, :3].astype(int).sum(1)

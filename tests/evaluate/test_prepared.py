@@ -56,7 +56,7 @@ def dataset(video, anny, tmp_path_factory) -> Path:  # noqa: F811
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(prepare, "PersonDetector", Knowing)
         monkeypatch.setattr(prepare, "recover_video", lambda *_, **__: recovery)
-        monkeypatch.setattr(prepare, "matte", lambda rgb, seen, coarse, body_mask: coarse.probability)
+        monkeypatch.setattr(prepare, "matte", lambda rgb, seen, coarse, **_: coarse.probability)
         config = PrepareConfig(size=512, frames=FRAMES, folders="frames", held_out=0)
         prepare_clips([folder], out, config, progress=False)
     return out

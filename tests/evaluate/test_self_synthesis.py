@@ -72,7 +72,7 @@ def video(anny, tmp_path_factory):
 def known(video, monkeypatch):
     """Nothing is detected: what would be found is known."""
 
-    def cut_out(pictures, alphas, recovery, silhouettes, *_):
+    def cut_out(model, pictures, alphas, recovery, silhouettes, *_):
         return [{"matte": torch.from_numpy(s.astype(np.uint8) * 255)} for s in silhouettes]
 
     monkeypatch.setattr(held_out, "recover_video", lambda *_, **__: video[1])
