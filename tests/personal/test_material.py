@@ -1,7 +1,7 @@
 """Lessons that are prepared while learning goes on are those that are prepared before it."""
 
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -120,3 +120,14 @@ def test_sets_that_learning_needs_first_are_prepared_first():
     assert ordered[0] is first[0]
     assert [id(each) for each in ordered[:3]] == list(dict.fromkeys(map(id, first)))
     assert ordered[3] is planned[1], "what nothing is drawn from by then stays in order"
+
+
+def test_it_is_told_that_one_photo_teaches_little(demo_photos, anny, person):
+    names = ("pictures", "alphas", "mattes", "silhouettes")
+    found = demo_photos.recovery
+    one = replace(found, body=found.body[slice(0, 1)], observed=found.observed[:1], seen=found.seen[:1])
+    first = {name: getattr(demo_photos, name)[:1] for name in names}
+    lone = replace(demo_photos, **first, recovery=one)
+    config = replace(CONFIG, harder=False)
+    assert any("One photo" in note for note in prepare_material(lone, anny, SYNTHESIS, config).notes)
+    assert not any("One photo" in note for note in person.notes)

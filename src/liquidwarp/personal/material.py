@@ -31,6 +31,7 @@ _PATCH_SHARE = 0.15
 _EXAM_FRAMES = 4
 """Further frames of a video that are never learned from."""
 _MOST_EXAMS = 4
+_LONE = "One photo teaches little: two to four from different sides, or a short video, bring more."
 _LOOK_AHEAD = 60
 """Steps whose source sets are prepared in the order of their use."""
 
@@ -138,7 +139,7 @@ def prepare_material(
         tuple(each.get() if at_once else each for each in planned if each.weight > 0),
         tuple(exam),
         count,
-        found.notes,
+        (*found.notes, *([_LONE] if len(views) == 1 else [])),
     )
 
 
