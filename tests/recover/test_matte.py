@@ -134,3 +134,15 @@ def test_foreground_colours_are_free_of_background():
     assert error < 0.8 * plain  # the pixel's own share counts
     empty = foreground_colours(photo(truth), np.zeros(SIZE[::-1], np.float32))
     assert np.array_equal(empty, photo(truth))
+
+
+def test_a_gap_that_the_mask_has_closed_is_opened_near_the_borders_of_limbs():
+    truth = true_opacity()
+    open_truth = truth.copy()
+    open_truth[125:175, 102:110] = 0
+    borders = np.zeros(truth.shape, bool)
+    borders[115:185, 98:114] = True
+    opened = matte(photo(open_truth), detected(truth), borders=borders)
+    assert opened[130:170, 104:108].mean() < 0.1
+    assert iou(opened > 0.5, open_truth > 0.5) > 0.97
+    assert matte(photo(open_truth), detected(truth))[130:170, 104:108].mean() > 0.7

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody
 from liquidwarp.config import SynthesisConfig, SyntheticConfig, TrainConfig
+from liquidwarp.errors import SettingError
 from liquidwarp.evaluate.contenders import Contender, load_contenders
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
@@ -83,7 +84,9 @@ class PeopleInOthersClothes(SyntheticPeople):
             apart = not kinds & {*whole} and kinds & {"top"} and kinds & {"trousers", "skirt"}
             if apart or self.lent == "body":
                 return outfit
-        raise ValueError("wardrobe: expected a top and trousers or a skirt, found none that go together.")
+        raise SettingError(
+            "wardrobe: expected a top and trousers or a skirt, found none that go together; build it with all clothes."
+        )
 
     def _poses(self, batch: int, views: int, generator: torch.Generator, index: int) -> Float[Tensor, "N J 3 3"]:
         return _as_wearer(super()._poses(batch, views, generator, index), views)
@@ -163,7 +166,7 @@ def evaluate_transfer(
         seed: Of the people.
 
     Raises:
-        SettingError: a model is not known.
+        SettingError: a model is not known, or no garments go together.
         MediaError: the folder lacks a file.
         WeightsNotFoundError: a model's weights are missing.
     """
