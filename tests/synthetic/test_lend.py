@@ -1,5 +1,6 @@
 """People in others' clothes, for the evaluation of transfer: whose garment is where is known."""
 
+import json
 import random
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from liquidwarp.config import SyntheticConfig
-from liquidwarp.evaluate.transfer import LENT, PeopleInOthersClothes, lend
+from liquidwarp.evaluate.transfer import LENT, PeopleInOthersClothes, evaluate_transfer, lend
 from liquidwarp.synthetic.outfits import draw_outfit
 
 
@@ -43,3 +44,16 @@ def test_the_third_person_is_the_first_but_for_what_is_lent(model, wardrobe, pos
     middle = (rows[0] + rows[-1]) // 2
     upper, lower = changed[:middle].sum(), changed[middle:].sum()
     assert (upper > 3 * lower) if lent == "upper" else (lower > 3 * upper)
+
+
+def test_the_table_the_figures_and_the_sheets(model, wardrobe, poses, plain, monkeypatch, tmp_path):
+    def load(*_):
+        return PeopleInOthersClothes(model, wardrobe, poses, plain, seed=5)
+
+    monkeypatch.setattr(PeopleInOthersClothes, "load", load)
+    report = evaluate_transfer("", ("texture",), people=1, size=256, out=tmp_path)
+    assert sorted(row.group for row in report.rows) == sorted(LENT)
+    assert all(row.scores.psnr_person > 12 and row.scores.mask_iou > 0.8 for row in report.rows)
+    facts = json.loads((tmp_path / "transfer.json").read_text())
+    assert [row["lent"] for row in facts["rows"]] == [row.group for row in report.rows]
+    assert all((tmp_path / f"transfer_{lent}.png").is_file() for lent in LENT)
