@@ -1,18 +1,16 @@
-"""People painted part by part: whose skin has which tone is known."""
+"""A person taken apart: what is where, and how softly it is given."""
 
 import numpy as np
 import pytest
 import torch
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.given import label_photo, match_skin, skin_tone
+from liquidwarp.flow.given import label_photo
 from liquidwarp.flow.parts import GARMENT_PARTS
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.weights import asset, load_tensors
 
 SIZE = (256, 192)
-LIGHT, DARK, GREEN = (225, 180, 155), (120, 75, 50), (40, 160, 60)
-BARE = ("face", "left_lower_arm", "right_lower_arm", "left_hand", "right_hand")
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +26,8 @@ def parts(anny, body):
     return label_photo(anny, body, nothing, torch.zeros(1, *SIZE))
 
 
-def photo(parts, skin, cloth=GREEN):
-    """Bare where BARE says so, half as bright in the lower half of each limb's shade."""
-    picture = np.full((*SIZE, 3), 120, np.float32)
-    bare = np.isin(parts.part, [GARMENT_PARTS.index(name) for name in BARE])
-    picture[parts.body] = cloth
-    picture[parts.body & bare] = skin
-    picture *= np.where(np.arange(SIZE[1]) % 8 < 4, 1.0, 0.85)[None, :, None]  # light and shade
-    return torch.from_numpy(picture / 255).permute(2, 0, 1)
-
-
-def matte(parts):
-    return torch.from_numpy(parts.body).float()[None]
-
-
 def where(parts, *names):
     return parts.body & np.isin(parts.part, [GARMENT_PARTS.index(name) for name in names])
-
-
-def linear(colour):
-    return (np.array(colour) / 255) ** 2.2
 
 
 def test_pixels_are_named_by_the_nearest_part(parts):
@@ -70,65 +50,6 @@ def test_what_is_given_ends_softly(parts):
     steps = np.abs(np.diff(share, axis=0)).max()
     assert steps < 0.5, "no hard edge"
     assert (parts.share(torch.ones(len(GARMENT_PARTS))) > 0.99).all()
-
-
-def test_tone_is_that_of_the_face(parts):
-    for skin in (LIGHT, DARK):
-        tone = skin_tone(photo(parts, skin), matte(parts), parts)
-        assert np.abs(np.log(tone / linear(skin))).max() < 0.35
-    masked = photo(parts, GREEN)
-    assert skin_tone(masked, matte(parts), parts) is None, "a mask is no skin"
-    assert skin_tone(photo(parts, LIGHT), torch.zeros(1, *SIZE), parts) is None, "nobody there"
-
-
-@pytest.mark.parametrize(("own", "wanted"), [(LIGHT, DARK), (DARK, LIGHT)])
-def test_bare_limbs_take_the_other_tone_and_keep_their_shade(parts, own, wanted):
-    before = photo(parts, own)
-    after = match_skin(before, parts, linear(own), linear(wanted)).permute(1, 2, 0).numpy()
-    expected = photo(parts, wanted).permute(1, 2, 0).numpy()
-    arms = where(parts, "left_lower_arm", "right_lower_arm")
-    error = np.abs(after - expected)[arms].mean(1)
-    assert np.median(error) < 0.03
-    assert np.median(np.abs(before.permute(1, 2, 0).numpy() - expected)[arms]) > 0.2, "they differed before"
-    kept = where(parts, "torso", "face", "left_hand", "right_hand")
-    assert np.median(np.abs(after - before.permute(1, 2, 0).numpy())[kept]) < 0.005
-    cloth = where(parts, "torso")
-    assert np.abs(after - before.permute(1, 2, 0).numpy())[cloth].mean() < 0.02
-
-
-def test_everybody_keeps_the_same_tone(parts):
-    before = photo(parts, LIGHT)
-    torch.testing.assert_close(match_skin(before, parts, linear(LIGHT), linear(LIGHT)), before, rtol=0, atol=0.02)
-
-
-BEIGE = (205, 175, 150)
-"""Cloth that is nearly a light skin's colour."""
-
-
-def test_cloth_nearly_in_the_skins_colour_stays(parts):
-    before = photo(parts, LIGHT, BEIGE)
-    after = match_skin(before, parts, linear(LIGHT), linear(DARK))
-    change = (after - before).abs().mean(0).numpy()
-    dressed = where(parts, "torso", "hips", "left_upper_arm", "right_upper_leg", "left_lower_leg")
-    assert change[dressed].mean() < 0.03
-    assert np.median(change[where(parts, "left_lower_arm", "right_lower_arm")]) > 0.1
-
-
-def test_bare_trunks_take_the_other_tone(parts):
-    before = photo(parts, LIGHT, LIGHT)
-    after = match_skin(before, parts, linear(LIGHT), linear(DARK))
-    expected = photo(parts, DARK, DARK)
-    assert np.median((after - expected).abs().mean(0).numpy()[where(parts, "torso", "left_upper_leg")]) < 0.05
-
-
-def test_a_spot_on_a_sleeve_is_no_skin(parts):
-    """Sleeves and trousers are bare along one stretch or nowhere."""
-    before = photo(parts, LIGHT)
-    leg = where(parts, "left_upper_leg", "left_lower_leg")
-    spot = leg & (parts.along > 0.5) & (parts.along < 1.5) & (np.arange(SIZE[1]) % 4 == 0)[None]
-    before[:, torch.from_numpy(spot)] = torch.tensor(LIGHT)[:, None] / 255
-    after = match_skin(before, parts, linear(LIGHT), linear(DARK))
-    assert (after - before).abs().mean(0).numpy()[spot].mean() < 0.03
 
 
 def test_limbs_have_a_height(parts):

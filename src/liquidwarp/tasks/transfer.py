@@ -17,8 +17,9 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
-from liquidwarp.flow.given import PhotoParts, label_photo, match_skin, skin_tone
+from liquidwarp.flow.given import PhotoParts, label_photo
 from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
+from liquidwarp.flow.skin import match_skin, skin_tone, skin_tones
 from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 from liquidwarp.synthesizer import SourceBank, build_extension
@@ -169,7 +170,9 @@ class _Photos:
             next((t for t, i in zip(tones, index.tolist(), strict=True) if t is not None and i == n), None)
             for n in range(len(people))
         ]
-        wanted, toned = of_person[0], []
+        faces = ((s, tone) for s, tone in enumerate(tones) if index[s] == 0 and tone is not None)
+        wanted = next((skin_tones(images[s], parts[s], face) for s, face in faces), None)
+        toned = []
         for (_, image, _), part, tone, n in zip(rows, parts, tones, index.tolist(), strict=True):
             own_tone = tone if tone is not None else of_person[n]
             if n > 0 and wanted is not None and own_tone is not None:
