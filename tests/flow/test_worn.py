@@ -110,18 +110,63 @@ def like(picture, colour, tolerance=0.15):
     return (picture - torch.tensor(colour)[:, None, None]).abs().amax(0) < tolerance
 
 
+def hair_in(model, body, image, matte):
+    raster, _ = seen(model, body)
+    return find_hair(image, look_around(model, raster, matte[0, 0], 130.0))
+
+
 def test_hair_is_found_on_the_arm_and_not_on_clothes_of_its_colour(anny):
     body = params(anny, **DOWN)
     image, matte, hair, part = with_hair(anny, body)
-    raster, _ = seen(anny, body)
-    around = look_around(anny, raster, matte[0, 0], 130.0)
     arm = part == PARTS.index("left_upper_arm")
-    found = find_hair(image, around)
+    found = hair_in(anny, body, image, matte).mask
     assert found[arm & hair].mean() > 0.9
     assert found[arm & ~hair].mean() < 0.1
     assert not found[part == PARTS.index("right_upper_arm")].any()
     sleeve, matte, hair, _ = with_hair(anny, body, arm_colour=HAIR)
-    assert not find_hair(sleeve, look_around(anny, raster, matte[0, 0], 130.0))[arm & ~hair].any()
+    assert not hair_in(anny, body, sleeve, matte).mask[arm & ~hair].any()
+
+
+def test_short_sleeves_of_the_hairs_colour_are_no_hair(anny):
+    body = params(anny, **DOWN)
+    image, matte, _, part = with_hair(anny, body)
+    upper = np.isin(part, [PARTS.index(f"{side}_upper_arm") for side in ("left", "right")])
+    image[upper | (part == PARTS.index("torso"))] = HAIR
+    found = hair_in(anny, body, image, matte)
+    assert found.mask.any()
+    assert not found.mask[upper].any()
+    assert not found.beside.any()
+    assert not worn_things(anny, body, tensor(image), matte)
+
+
+def test_a_dark_glove_at_one_arm_hides_no_hair_on_the_other(anny):
+    body = params(anny, **DOWN)
+    image, matte, hair, part = with_hair(anny, body)
+    image[np.isin(part, [PARTS.index(f"right_{name}") for name in ("lower_arm", "hand")])] = HAIR
+    found = hair_in(anny, body, image, matte).mask
+    arm = part == PARTS.index("left_upper_arm")
+    assert found[arm & hair].mean() > 0.9
+    assert found[arm & ~hair].mean() < 0.1
+    assert not found[part == PARTS.index("right_upper_arm")].any()
+
+
+def test_an_arm_beside_hair_shows_its_own_colours_or_nothing(anny):
+    body = params(anny, **DOWN)
+    image, matte, hair, part = with_hair(anny, body)
+    arm = (part == PARTS.index("left_upper_arm")) & ~hair
+    rows = np.nonzero(arm)[0]
+    stain = arm & (np.arange(SIZE[0])[:, None] < rows.min() + 0.7 * np.ptp(rows))
+    assert stain.sum() > 30
+    image[stain] = SHIRT
+    beside = hair_in(anny, body, image, matte).beside
+    assert beside[stain].mean() > 0.8
+    assert beside[part == PARTS.index("right_upper_arm")].mean() < 0.05
+    sources = sources_of(anny, body, image, matte)
+    pixel = (((sources.body[0, 0, :, :2] + 1) / 2) * 256).long().clamp(0, 255)
+    stained = torch.as_tensor(stain)[pixel[:, 1], pixel[:, 0]]
+    stained &= anny.vertex_part == PARTS.index("left_upper_arm")
+    assert stained.sum() > 20
+    assert sources.body[0, 0, stained, 2].max() < 0.05
 
 
 def test_hair_stays_when_the_arm_is_raised(anny):

@@ -49,6 +49,8 @@ class Worn:
     """Where it is, 1 = there; with soft edges."""
     skirts: Float[Tensor, "S 1 H W"]
     """Where it is a skirt, but a little above its hem: a leg is not level with it all around."""
+    beside: Float[Tensor, "S 1 H W"]
+    """Where an arm next to hair shows neither the hair nor its own colours, 1 = there."""
 
     def hidden_limbs(self, reach: int) -> Float[Tensor, "S 1 H W"]:
         """Where limbs are hidden, or mixed with what hangs before them.
@@ -56,7 +58,7 @@ class Worn:
         Args:
             reach: So far around it colours are mixed [px].
         """
-        around = dilate(self.masks, reach)
+        around = dilate(torch.maximum(self.masks, self.beside), reach)
         return around * (1 - self.skirts)
 
     def __bool__(self) -> bool:
@@ -78,7 +80,8 @@ def worn_things(
         mattes: Opacity of the person, 1 = person.
     """
     singles = [bodies[slice(i, i + 1)] for i in range(len(bodies))] if isinstance(bodies, BodyParams) else bodies
-    meshes, masks, skirts = [no_extension(model)], torch.zeros_like(mattes), torch.zeros_like(mattes)
+    meshes = [no_extension(model)]
+    masks, skirts, beside = (torch.zeros_like(mattes) for _ in range(3))
     for source, body in enumerate(singles):
         rest = model.rest(body.betas[None])
         posed = model.pose(rest, body.rel_rotmats)
@@ -87,8 +90,10 @@ def worn_things(
             continue
         around = look_around(model, raster, mattes[source, 0], float(body.camera.scale[0]))
         picture = images[source].permute(1, 2, 0).float().cpu().numpy()
-        hair = _over_arms(find_hair(picture, around), around)
+        found = find_hair(picture, around)
+        hair = _over_arms(found.mask, around)
         if hair.any():
+            beside[source, 0] = torch.as_tensor(found.beside).to(beside)
             meshes.append(_hair_sheet(model, body, rest, posed, around, hair, source))
             masks[source, 0] = _soft(hair, masks)
         skirt = find_skirt(picture, around, legs_of(model, body, posed, mattes.shape[-2]))
@@ -97,7 +102,7 @@ def worn_things(
             above_hem = _above_hem(skirt.mask, round(_HEM * around.scale))
             skirts[source, 0] = _soft(above_hem, skirts) * (1 - masks[source, 0])
             masks[source, 0] = torch.maximum(masks[source, 0], _soft(skirt.mask, masks))
-    return Worn(join_extensions(meshes), masks, skirts)
+    return Worn(join_extensions(meshes), masks, skirts, beside)
 
 
 def without_worn(extension: Extension, points: Float[Tensor, "S E 3"], masks: Float[Tensor, "S 1 H W"]) -> Extension:
