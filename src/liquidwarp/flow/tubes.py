@@ -6,14 +6,16 @@ body as sharp as they are seen. The weave and the folds of that cloth are mirror
 a strip so narrow that a front's buttons or print do not come out on the back.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import median_filter, uniform_filter1d
+from scipy.ndimage import uniform_filter1d
+
+from liquidwarp.flow.ring_light import evenly_lit, without_steps
+from liquidwarp.flow.window_median import window_median
 
 __all__ = ["COLUMNS", "ROWS", "Tube", "complete_rings", "tube_of"]
 
@@ -31,18 +33,6 @@ _STEADY = 11
 """Rows over which the plain colour's median is taken: what is seen in fewer rows is no garment."""
 _HALF = _STEADY // 2
 """Where rows farther than this from all that are seen take their colours, a shadow or an edge must not count."""
-_SAMPLES = 200
-_HUE, _SHADE, _COMMON, _EVEN = 0.04, 0.7, 0.1, 0.7
-"""Colours whose shares of red, green and blue differ by less, and whose brightness by less [logarithm], are one cloth
-in light and shade, if they make up this share of the part; how far shades are evened out."""
-_BAND = 8
-"""Rows above and below in which it is judged."""
-_EDGE = 3.0
-"""Between made-up cells a step in light is a hem if it is so many times smaller than within one seen cloth."""
-_PULL, _EXCHANGES = 0.02, 36
-"""Light and shade of hidden cells follow what is seen beside them over about 2 / sqrt(pull) cells."""
-_RADIUS = 4 / (4 + _PULL)
-"""The slowest decline of an error per exchange, where all neighbours are of one cloth."""
 _CROSSOVER = 0.15
 """Half the width of the seam where the cloths of both sides meet, as a share of what is hidden."""
 
@@ -111,92 +101,23 @@ def complete_rings(
     """
     grid, known = _unroll(cells, colours)
     width = max(_SHORTEST, round(strip / 360 * COLUMNS))
-    plain, detail = grid.copy(), np.zeros_like(grid)
-    support = np.array([_complete_row(grid[row], known[row], width, plain[row], detail[row]) for row in range(ROWS)])
+    plain, detail, support = _complete_rows(grid, known, width)
     if not support.any():
         return None
     rows = np.flatnonzero(support >= min(_SUPPORT, int(support.max())))
     nearest = np.abs(np.arange(ROWS)[:, None] - rows).argmin(1)
     beyond = np.abs(rows[nearest] - np.arange(ROWS)) > _HALF
-    # SciPy's own reflection reads beyond the memory of lines that are shorter than the window.
-    reflected = np.pad(plain[rows], ((_STEADY, _STEADY), (0, 0), (0, 0)), mode="symmetric")
-    usual = median_filter(reflected, (2 * _STEADY, 1, 1), mode="nearest")[_STEADY:-_STEADY][nearest]
-    plain, detail = np.where(beyond[:, None, None], usual, plain[rows[nearest]]), detail[rows[nearest]]
-    wrapped = np.concatenate([plain[:, -1:], plain, plain[:, :1]], 1)
-    smooth = median_filter(wrapped, (_STEADY, 3, 1), mode="nearest")[:, 1:-1]
-    smooth = _without_steps(_evenly_lit(smooth, colours, cells[:, 0]), grid, known)
+    usual = _usual_colours(plain[rows], nearest[beyond])
+    plain, detail = plain[rows[nearest]], detail[rows[nearest]]
+    plain[beyond] = usual
+    around = np.pad(plain, ((_HALF, _HALF), (0, 0), (0, 0)), mode="edge")
+    around = np.concatenate([around[:, -1:], around, around[:, :1]], 1)
+    smooth = without_steps(evenly_lit(window_median(around, _STEADY, 3), colours, cells[:, 0]), grid, known)
     full = smooth + (_DETAIL[0] * detail).clip(-_DETAIL[1], _DETAIL[1])
     full = np.concatenate([full[:, -1:], full, full[:, :2]], 1).astype(np.float32)
     x, y = (hidden[:, 1] + 0.5).astype(np.float32), hidden[:, 0].astype(np.float32)
     sampled = [_remap(full, x[k : k + 30000], y[k : k + 30000]) for k in range(0, len(x), 30000)]
     return np.concatenate(sampled) if sampled else np.zeros((0, 3), np.float32)
-
-
-def _evenly_lit(plain: FloatArray, colours: Float[np.ndarray, "N 3"], row: Float[np.ndarray, "N"]) -> FloatArray:
-    """Colours with the brightness that their hue mostly has at their height: a shadow at the border does not spread.
-
-    At their height only, as a white shirt above grey trousers has their hue.
-    """
-    order = np.argsort(row)
-    seen, at = colours[order], row[order]
-    result = plain.copy()
-    for height in range(ROWS):
-        first, last = np.searchsorted(at, (height - _BAND, height + _BAND + 1))
-        some = seen[first : last : max(1, (last - first) // _SAMPLES)]
-        if len(some) >= _SHORTEST:
-            result[height] *= _usual_light(plain[height], some)[:, None]
-    return result
-
-
-def _usual_light(row: FloatArray, some: Float[np.ndarray, "K 3"]) -> FloatArray:
-    """By how much each colour is to be brighter, so that it is as bright as those of its hue mostly are."""
-    light = some.sum(1)
-    hue = some / light[:, None].clip(1e-3)
-    coarse, where = np.unique((row * 40).round().clip(0), axis=0, return_inverse=True)
-    own = (coarse / 40).sum(1).clip(0.02)
-    alike = np.linalg.norm((coarse / 40 / own[:, None])[:, None] - hue, axis=2) < _HUE
-    alike &= np.abs(np.log(light.clip(0.02) / own[:, None])) < _SHADE
-    actual = row.sum(1).clip(0.02)
-    usual = np.full(len(own), np.nan)
-    for index in np.flatnonzero(alike.mean(1) > _COMMON):
-        usual[index] = np.median(light[alike[index]])
-    wanted = usual[where.ravel()]
-    return np.asarray((np.where(np.isnan(wanted), actual, wanted) / actual) ** _EVEN, np.float32)
-
-
-def _without_steps(plain: FloatArray, grid: FloatArray, known: Bool[np.ndarray, "R C"]) -> FloatArray:
-    """Plain colours of hidden cells, in which light and shade change slowly, from what is seen at the border on.
-
-    Cells exchange colours with those neighbours that are of one cloth and are pulled back to their own: so hems stay.
-    """
-    share = cv2.blur(known.astype(np.float32), (5, 5))[..., None]
-    seen = cv2.blur(grid * known[..., None], (5, 5)) / np.maximum(share, 1e-6)
-    start = np.where(known[..., None], seen, plain)
-    bright = start.sum(2, keepdims=True).clip(0.06)
-    look = np.concatenate([start / bright / _HUE, np.log(bright) / _SHADE], 2)
-    weight_right = _one_cloth(look, np.roll(look, -1, 1))
-    made_up = ~(known[:-1] | known[1:])[..., None]
-    weight_down = _one_cloth(look[:-1], look[1:], np.where(made_up, _EDGE, 1.0).astype(np.float32))
-    above, below = np.pad(weight_down, ((1, 0), (0, 0))), np.pad(weight_down, ((0, 1), (0, 0)))
-    weights = (weight_right, np.roll(weight_right, 1, 1), below, above)
-    total = np.float32(_PULL) + sum(weights)
-    own = ~known[..., None]
-    colour, before, step = start, start, 1.0
-    for _ in range(_EXCHANGES):  # Chebyshev's semi-iteration: several times fewer exchanges
-        padded = np.pad(colour, ((1, 1), (0, 0), (0, 0)), mode="edge")
-        around = (np.roll(colour, -1, 1), np.roll(colour, 1, 1), padded[2:], padded[:-2])
-        mixed = _PULL * start + sum(w[..., None] * c for w, c in zip(weights, around, strict=True))
-        reached = np.where(own, before + np.float32(step) * (mixed / total[..., None] - before), start)
-        colour, before = reached, colour
-        step = 1 / (1 - _RADIUS**2 * step / (2 if step == 1 else 4))
-    return np.where(own, colour, plain).astype(np.float32)
-
-
-def _one_cloth(a: FloatArray, b: FloatArray, strict: FloatArray | float = 1.0) -> FloatArray:
-    """1 for looks that are alike, 0 for those that differ; light counts ``strict`` times."""
-    apart = a - b
-    apart[..., 3:] *= strict
-    return np.exp(-np.square(apart).sum(2) * 2).astype(np.float32)
 
 
 def _remap(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
@@ -219,55 +140,76 @@ def _unroll(
     return mean.astype(np.float32), (count > 0) | (cv2.blur((count > 0).astype(np.float32), (3, 3)) > 0.5)
 
 
-def _complete_row(
-    row: FloatArray, known: Bool[np.ndarray, "C"], width: int, plain: FloatArray, detail: FloatArray
-) -> int:
-    """Write the plain colours and the folds of one ring's hidden cells; how many cells in a row are seen of it."""
-    runs = list(_runs(known))
-    if not runs:
-        return 0
-    longest = max(length for _, length in runs)
-    hidden = np.ones(len(row), bool)
-    for start, length in runs:
-        hidden[(start + np.arange(length)) % len(row)] = False
-    if not hidden.any():
-        return longest
-    for (start, length), (other, other_length) in zip(runs, [*runs[1:], runs[0]], strict=True):
-        end = start + length
-        gap = (other - end) % len(row) or (len(row) - length if len(runs) == 1 else 0)
-        step = np.arange(gap)
-        share = _smoothstep(((step + 0.5) / max(gap, 1) - 0.5) / (2 * _CROSSOVER) + 0.5)[:, None]
-        left = end - 1 - _to_and_fro(step, min(width, length))
-        right = other + _to_and_fro(step[::-1], min(width, other_length))
-        at = (end + step) % len(row)
-        before = _median(row[np.arange(end - min(width, length), end) % len(row)])
-        behind = _median(row[np.arange(other, other + min(width, other_length)) % len(row)])
-        plain[at] = before + share * (behind - before)
-        folds = row[left % len(row)] - before, row[right % len(row)] - behind
-        detail[at] = folds[0] + share * (folds[1] - folds[0])
-    return longest
+def _usual_colours(rings: Float[np.ndarray, "K C 3"], wanted: Int[np.ndarray, "W"]) -> Float[np.ndarray, "W C 3"]:
+    """Of the wanted rings, the (upper) median over those near to them."""
+    padded = np.pad(rings, ((_STEADY, _STEADY), (0, 0), (0, 0)), mode="symmetric")
+    few, which = np.unique(wanted, return_inverse=True)
+    near = padded[few[:, None] + np.arange(2 * _STEADY)]
+    return np.asarray(np.partition(near, _STEADY, axis=1)[:, _STEADY][which], np.float32)
 
 
-def _median(colours: FloatArray) -> FloatArray:
-    """Of each channel; NumPy's own checks take four times as long as the sorting of so few."""
-    ordered, count = np.sort(colours, axis=0), len(colours)
-    return np.asarray((ordered[(count - 1) // 2] + ordered[count // 2]) / 2, np.float32)
+def _complete_rows(
+    grid: Float[np.ndarray, "R C 3"], known: Bool[np.ndarray, "R C"], width: int
+) -> tuple[Float[np.ndarray, "R C 3"], Float[np.ndarray, "R C 3"], Int[np.ndarray, "R"]]:
+    """The plain colours and the folds of the rings' hidden cells; how many cells in a row are seen of each ring.
+
+    Args:
+        grid: Colours.
+        known: Where they were seen.
+        width: How many cells beside the border are copied at most.
+    """
+    plain, detail, columns = grid.copy(), np.zeros_like(grid), grid.shape[1]
+    row, start, length = _runs(known)
+    longest = np.zeros(len(grid), np.int64)
+    np.maximum.at(longest, row, length)
+    # The next run around the same ring, which may be the only one.
+    last = np.append(row[1:] != row[:-1], True) if len(row) else row.astype(bool)
+    following = np.where(last, np.searchsorted(row, row), np.arange(len(row)) + 1)
+    end, other, lend = start + length, start[following], np.minimum(width, length)
+    before = _medians(grid, row, end - lend, lend, width)
+    behind = _medians(grid, row, start, lend, width)[following]
+    gap = (other - end) % columns
+    run = np.repeat(np.arange(len(row)), gap)
+    step = np.arange(len(run)) - np.repeat(gap.cumsum() - gap, gap)
+    share = _smoothstep(((step + 0.5) / gap[run] - 0.5) / (2 * _CROSSOVER) + 0.5)[:, None]
+    left = (end[run] - 1 - _to_and_fro(step, lend[run])) % columns
+    right = (other[run] + _to_and_fro(gap[run] - 1 - step, lend[following][run])) % columns
+    ring, at, before, behind = row[run], (end[run] + step) % columns, before[run], behind[run]
+    plain[ring, at] = before + share * (behind - before)
+    folds = grid[ring, left] - before, grid[ring, right] - behind
+    detail[ring, at] = folds[0] + share * (folds[1] - folds[0])
+    return plain, detail, longest
 
 
-def _runs(known: Bool[np.ndarray, "C"]) -> Iterator[tuple[int, int]]:
-    """(start, length) of the known stretches of a ring that are long enough, in order."""
-    if known.all():
-        yield 0, len(known)
-        return
-    first = int(np.flatnonzero(~known)[0])
-    turned = np.roll(known, -first).astype(np.int8)
-    edges = np.diff(np.concatenate([turned, [0]]), prepend=0)
-    for start, stop in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-        if stop - start >= _SHORTEST:
-            yield int(start) + first, int(stop - start)
+def _medians(
+    grid: Float[np.ndarray, "R C 3"],
+    row: Int[np.ndarray, "K"],
+    first: Int[np.ndarray, "K"],
+    count: Int[np.ndarray, "K"],
+    width: int,
+) -> Float[np.ndarray, "K 3"]:
+    """Of each channel, over so many cells (``width`` at most) of a ring from the first on."""
+    number = np.arange(width)
+    cells = grid[row[:, None], (first[:, None] + number) % grid.shape[1]]
+    cells[number >= count[:, None]] = np.inf
+    ordered, run = np.sort(cells, axis=1), np.arange(len(row))
+    return np.asarray((ordered[run, (count - 1) // 2] + ordered[run, count // 2]) / 2, np.float32)
 
 
-def _to_and_fro(step: Int[np.ndarray, "G"], width: int) -> Int[np.ndarray, "G"]:
+def _runs(
+    known: Bool[np.ndarray, "R C"],
+) -> tuple[Int[np.ndarray, "K"], Int[np.ndarray, "K"], Int[np.ndarray, "K"]]:
+    """Ring, start and length of the known stretches that are long enough; in order, also around each ring."""
+    columns = known.shape[1]
+    first = (~known).argmax(1)  # so that none goes on beyond the last column, but where all is known
+    turned = np.take_along_axis(known, (first[:, None] + np.arange(columns)) % columns, 1)
+    edges = np.diff(np.pad(turned, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (row, start), stop = np.nonzero(edges == 1), np.nonzero(edges == -1)[1]
+    long = stop - start >= _SHORTEST
+    return row[long], (start + first[row])[long], (stop - start)[long]
+
+
+def _to_and_fro(step: Int[np.ndarray, "G"], width: Int[np.ndarray, "G"]) -> Int[np.ndarray, "G"]:
     """0, 1, ..., width - 1, width - 1, ..., 1, 0, 0, 1, ..."""
     phase = step % (2 * width)
     return np.asarray(np.minimum(phase, 2 * width - 1 - phase))
