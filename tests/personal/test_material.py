@@ -1,12 +1,14 @@
 """Lessons that are prepared while learning goes on are those that are prepared before it."""
 
+import os
+import signal
 import threading
 from dataclasses import fields, replace
 
 import pytest
 import torch
 
-from liquidwarp.personal.background_work import Later, begin, spare_threads
+from liquidwarp.personal.background_work import Later, begin, begin_in_processes, can_fork, spare_threads
 from liquidwarp.personal.lessons import PlannedSet, chance_of_step, choose_set, draw_lesson
 from liquidwarp.personal.material import _by_first_use, prepare_material
 
@@ -131,3 +133,56 @@ def test_it_is_told_that_one_photo_teaches_little(demo_photos, anny, person):
     config = replace(CONFIG, harder=False)
     assert any("One photo" in note for note in prepare_material(lone, anny, SYNTHESIS, config).notes)
     assert not any("One photo" in note for note in person.notes)
+
+
+@pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only")
+class TestProcesses:
+    """What prepares for a GPU. There is none here: where values arrive is counted instead."""
+
+    def test_they_prepare_the_same_sets(self, demo_photos, anny, monkeypatch, both_ways):
+        shorten(monkeypatch)
+
+        def forked(values, threads):
+            begin_in_processes(values, threads, shared=(anny,))
+
+        monkeypatch.setattr("liquidwarp.personal.material.begin", forked)
+        meanwhile = prepare_material(demo_photos, anny, SYNTHESIS, CONFIG, threads=2)
+        for late, plain in zip(meanwhile.sets, both_ways[1].sets, strict=True):
+            assert isinstance(late, PlannedSet)
+            found, expected = list(tensors(late.get())), list(tensors(plain))
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+            body = late.get().sources.model
+            assert body.lbs_weights.data_ptr() == anny.lbs_weights.data_ptr(), "the body is not sent back"
+
+    def test_values_are_made_elsewhere_and_arrive_here_once(self):
+        arrived = []
+
+        def arrive(value):
+            arrived.append(value)
+            return value
+
+        first = Later(lambda: (os.getpid(), torch.get_num_threads()), arrive)
+        second = Later(lambda: (*first.get(), "asked"), arrive)
+        begin_in_processes([first, second], 2)
+        process, threads = first.get()
+        assert process != os.getpid()
+        assert threads == 1
+        assert second.get()[0] != os.getpid()
+        assert second.get()[-1] == "asked"
+        assert arrived == [first.get(), second.get()], "not in the other process, where there may be no GPU"
+
+    def test_an_error_comes_to_whoever_asks(self):
+        def fail():
+            raise ValueError("no")
+
+        failing = Later(fail)
+        begin_in_processes([failing], 1)
+        with pytest.raises(ValueError, match="no"):
+            failing.get()
+
+    def test_a_killed_process_is_told_and_its_work_done_here(self, caplog):
+        here = os.getpid()
+        killed = Later(lambda: os.getpid() if os.getpid() == here else os.kill(os.getpid(), signal.SIGKILL))
+        begin_in_processes([killed], 1)
+        assert killed.get() == here
+        assert "ended" in caplog.text

@@ -9,7 +9,7 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.geometry.crop import Crop
 from liquidwarp.learn.datasets import Faces
-from liquidwarp.personal.background_work import Later, begin, spare_threads
+from liquidwarp.personal.background_work import Later, begin, begin_in_processes, can_fork, spare_threads
 from liquidwarp.personal.checkup import check_views
 from liquidwarp.personal.lessons import (
     Lesson,
@@ -53,7 +53,7 @@ class Plan:
 
 PLANS = {
     "draft": Plan(150, 0.625, 2, 1, 15),
-    "good": Plan(250, 0.75, 2, 1, 25),
+    "good": Plan(200, 0.75, 2, 1, 25),
     "best": Plan(900, 0.875, 8, 4, 40),
 }
 
@@ -99,8 +99,8 @@ def prepare_material(
         further: More frames of the same video; the last ones make the exam.
         device: Where lessons are wanted.
         progress: Told of each step.
-        threads: How many prepare source sets, on a CPU while learning has begun already; None: as many as can be
-            spared; 0: all sets are prepared now. The sets, and so all that is learned, are the same.
+        threads: How many (for a GPU: processes) prepare source sets, while learning has begun already; None: as many
+            as can be spared; 0: all sets are prepared now. The sets, and so all that is learned, are the same.
 
     Raises:
         SettingError: the photos seem to show different persons.
@@ -116,9 +116,15 @@ def prepare_material(
     further_learned = [number for number in range(count, len(views)) if number not in held]
     planned = _plan_sets(views[:count], sharp, further_learned, config, model, synthesis, chance, place)
     threads = spare_threads(place) if threads is None else threads
-    begin([each.later for each in _by_first_use(planned, config.seed)], threads)
+    values = [each.later for each in _by_first_use(planned, config.seed)]
+    show("Preparing lessons", 0, len(planned))
+    processes = threads > 0 and place.type != "cpu" and can_fork()
+    if processes:
+        begin_in_processes(values, threads, shared=(model,))
+    else:
+        begin(values, threads)
     # A GPU's learner mostly runs Python: beside threads that do as well it took twice as long.
-    at_once = threads < 1 or place.type != "cpu"
+    at_once = threads < 1 or (place.type != "cpu" and not processes)
     if at_once:
         for number, each in enumerate(planned):
             show("Preparing lessons", number, len(planned))
@@ -167,7 +173,7 @@ def _plan_sets(
     def add(targets: Sequence[int], weight: float, make: Callable[[torch.Generator], SourceSet]) -> None:
         # Each has a chance of its own, so that it does not matter which is made first.
         own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=chance)))
-        planned.append(PlannedSet(Later(lambda: make(own).to(device)), tuple(targets), weight))
+        planned.append(PlannedSet(Later(lambda: make(own), lambda made: made.to(device)), tuple(targets), weight))
 
     for left in range(count if count > 1 else 0):
         others = [*photos[:left], *photos[left + 1 :]]
