@@ -11,7 +11,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.geometry.raster import rasterize
+from liquidwarp.recover.body_raster import body_raster
 
 __all__ = ["limb_borders", "open_gaps"]
 
@@ -44,10 +44,7 @@ def limb_borders(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> B
         body: One frame, camera in the picture's pixels.
         size: Height and width of the picture [px].
     """
-    factor = min(1.0, _RASTER / max(size))
-    height, width = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-    vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
-    drawn = rasterize(body.camera.resized(factor).project(vertices), model.faces, height, width)
+    drawn = body_raster(model, body, size, _RASTER)
     limb = _limb_of_faces(model)[drawn.pix_to_face[0].clamp(min=0)]
     labels = torch.where(drawn.covered[0], limb, -1).cpu().numpy().astype(np.int16)
     meet = _meeting(labels, np.array([0, 1])) | _meeting(labels, np.array([1, 0]))

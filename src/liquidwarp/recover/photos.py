@@ -16,8 +16,8 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import MediaError
-from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
+from liquidwarp.recover.body_raster import body_raster
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.company import find_company, paint_over
 from liquidwarp.recover.detections import Detections
@@ -228,10 +228,7 @@ def silhouette(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> Boo
         body: One frame, camera in the picture's pixels.
         size: Height and width of the picture [px].
     """
-    factor = min(1.0, _LARGEST / max(size))
-    height, width = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-    vertices = model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices
-    drawn = rasterize(body.camera.resized(factor).project(vertices), model.faces, height, width).covered[0]
+    drawn = body_raster(model, body, size, _LARGEST).covered[0]
     enlarged = cv2.resize(drawn.cpu().numpy().astype(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged > 0)
 
