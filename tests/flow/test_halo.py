@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,21 @@ def test_hair_follows_the_head(anny):
     assert len(plume) > 20
     # A positive turn about z (forward) is clockwise in the picture: the plume leans to the right.
     assert float(plume[:, 1].mean()) > float(joint_pixel(anny, turned, "head")[0]) + 4
+
+
+def test_long_hair_is_whole_between_head_and_shoulders(anny):
+    close = WeakPerspective(torch.tensor([300.0]), torch.tensor([[96.0, 290.0]]))
+    bowed, turned = (replace(params(anny, neck01=(0.5, turn, 0.0), **ARMS), camera=close) for turn in (0.0, 0.3))
+    matte = silhouette(anny, bowed).float()
+    head, shoulder = (joint_pixel(anny, bowed, name) for name in ("head", "upperarm01.L"))
+    yy, xx = np.mgrid[0 : SIZE[0], 0 : SIZE[1]] + 0.5
+    aside = np.abs(xx - float(head[0]))
+    hair = torch.as_tensor((aside < 55) & (yy > float(head[1]) - 25) & (yy < float(shoulder[1]) + 10))
+    extension = halo(anny, bowed, torch.maximum(matte, hair.float()))
+    for target in (bowed, turned):
+        surface = project_bodies(anny, extension, target)
+        assert len(extension.faces) > 500
+        assert (surface.torn[0] > 1).float().mean() < 0.005
 
 
 def test_skirt_does_not_tear(anny):

@@ -47,6 +47,10 @@ _SKIRT_GAP = 0.04
 _SKIRT_LENGTH = 0.06
 _WEIGHT_BLUR = 1.5
 _SKIRT_BLUR = 6.0
+_HANGING = (("head", "face"), ("torso", "left_upper_arm", "right_upper_arm"))
+"""Hair hangs from the first down over the others."""
+_BEND = 0.10
+"""So far around where it leaves the head hair goes over from the head's depth to the shoulders' [m]."""
 _CHAINS = (
     ("torso", "head", "face", "left_upper_leg", "right_upper_leg"),
     ("left_upper_arm", "left_lower_arm"),
@@ -70,6 +74,8 @@ class _Nodes:
     y: Int[np.ndarray, "N"]
     skirt: Bool[np.ndarray, "N"]
     """Whether cloth hangs from both legs here."""
+    under_chin: Bool[np.ndarray, "N"]
+    """Whether what hangs from the head goes on over the shoulders here."""
     thin: Bool[np.ndarray, "N"]
     """Whether it is a thin layer of hair, which has no side of its own."""
     step: int
@@ -124,7 +130,22 @@ def _grid_nodes(picture: Surroundings) -> _Nodes:
     on = around[y, x]
     index = np.full(y.shape, -1)
     index[on] = np.arange(on.sum())
-    return _Nodes(index, x[on], y[on], between_legs[y[on], x[on]], ~thick[y[on], x[on]], step)
+    under_chin = _under_chin(picture, on, step)
+    x, y = x[on], y[on]
+    return _Nodes(index, x, y, between_legs[y, x], under_chin, ~thick[y, x], step)
+
+
+def _under_chin(picture: Surroundings, on: Bool[np.ndarray, "GH GW"], step: int) -> Bool[np.ndarray, "N"]:
+    """Nodes near to others of the head and to others of the trunk."""
+    part = picture.part[::step, ::step]
+    near = np.ones(on.shape, bool)
+    for names in _HANGING:
+        group = on & np.isin(part, [PARTS.index(name) for name in names])
+        if not group.any():
+            return np.zeros(int(on.sum()), bool)
+        distance = cv2.distanceTransform(1 - group.astype(np.uint8), cv2.DIST_L2, 5)
+        near &= distance * step < _BEND * picture.scale
+    return near[on]
 
 
 def _skirt(picture: Surroundings) -> BoolArray:
@@ -193,15 +214,17 @@ def _lift(
 
 
 def _blur_on_grid(values: Float[np.ndarray, "N C"], nodes: _Nodes) -> Float[np.ndarray, "N C"]:
-    """Average over neighbouring nodes; widely where cloth hangs from both legs, so that it sticks to neither."""
+    """Average over neighbouring nodes, of the weights and, in the last column, the depth.
+
+    Widely where cloth hangs from both legs, so that it sticks to neither. Under a chin the depth falls back to the
+    shoulders at once, what hangs down there does so slowly: else it would be torn as if it were stretched.
+    """
     on = nodes.index >= 0
     share = on.astype(np.float32)
     mixed = np.empty_like(values)
     narrow_share = cv2.GaussianBlur(share, (0, 0), _WEIGHT_BLUR)[on]
     wide_share = cv2.GaussianBlur(share, (0, 0), _SKIRT_BLUR)[on]
-    far = np.zeros(nodes.index.shape, np.float32)
-    far[on] = nodes.skirt
-    hang = cv2.GaussianBlur(far, (0, 0), 2)[on] * 1.5
+    hang, depth_hang = (_ramp(nodes, which) for which in (nodes.skirt, nodes.skirt | nodes.under_chin))
     for channel in range(values.shape[1]):
         if not values[:, channel].any():
             mixed[:, channel] = 0
@@ -210,8 +233,17 @@ def _blur_on_grid(values: Float[np.ndarray, "N C"], nodes: _Nodes) -> Float[np.n
         grid[on] = values[:, channel]
         narrow = cv2.GaussianBlur(grid, (0, 0), _WEIGHT_BLUR)[on] / narrow_share
         wide = cv2.GaussianBlur(grid, (0, 0), _SKIRT_BLUR)[on] / wide_share
-        mixed[:, channel] = narrow + hang.clip(0, 1) * (wide - narrow)
+        ramp = depth_hang if channel == values.shape[1] - 1 else hang
+        mixed[:, channel] = narrow + ramp * (wide - narrow)
     return mixed
+
+
+def _ramp(nodes: _Nodes, chosen: Bool[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    """1 at some nodes, falling to 0 beside them."""
+    on = nodes.index >= 0
+    grid = np.zeros(nodes.index.shape, np.float32)
+    grid[on] = chosen
+    return np.asarray((cv2.GaussianBlur(grid, (0, 0), 2)[on] * 1.5).clip(0, 1))
 
 
 def _grid_faces(
