@@ -1,5 +1,6 @@
 """What is written twice, plainly and fast for a CPU, gives the same."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -29,6 +30,8 @@ def test_light_that_flows_over_a_mesh(monkeypatch):
     assert float((fast - 1).abs().max()) > 0.1
 
 
-def test_the_mean_of_a_neighbourhood():
+@pytest.mark.parametrize("width", [3, 9])
+def test_the_mean_of_a_neighbourhood(width):
     image = torch.rand(2, 3, 21, 34, generator=CHANCE)
-    torch.testing.assert_close(texture._mean_around(image), F.avg_pool2d(image, 3, 1, 1), atol=1e-6, rtol=0)
+    plain = F.avg_pool2d(image, width, 1, width // 2)
+    torch.testing.assert_close(texture.mean_around(image, width), plain, atol=1e-6, rtol=0)

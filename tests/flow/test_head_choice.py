@@ -9,11 +9,12 @@ from tests.flow.conftest import box_params
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import _unwrap, fill_atlas, merge_texture
+from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.head_choice import HeadMemory, HeadViews, choose_heads, head_directions, head_weights, select_views
 from liquidwarp.flow.sources import prepare_plain_sources, prepare_sources
 from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.unwrap import unwrap
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
@@ -148,9 +149,9 @@ def test_another_heads_texture_differs_on_the_head_alone(anny):
     merged = merge_texture(sources.with_head(1))
     quick, whole = fill_atlas(anny, merged, filled=first), fill_atlas(anny, merged)
     face = torch.isin(anny.face_part, torch.tensor([PARTS.index("head"), PARTS.index("face")]))
-    raster = _unwrap(anny, quick.colours.shape[-1])
-    head = (raster.covered & face[raster.pix_to_face.clamp(min=0)])[0]
-    body = raster.covered[0] & ~head
+    flat = unwrap(anny, quick.colours.shape[-1])
+    head = flat.spread(face[flat.raster.pix_to_face[0, 0], None])[0, 0]
+    body = flat.covered[0, 0] & ~head
     assert torch.equal(quick.colours[0, :, body], first.colours[0, :, body])
     apart = (quick.colours - whole.colours)[0, :, head].abs().amax(0)
     assert apart.quantile(0.99) < 0.02

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -23,9 +22,9 @@ from liquidwarp.flow.rings import Unrolled, go_on_around
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
-from liquidwarp.flow.texture import grow_colours
+from liquidwarp.flow.texture import grow_colours, mean_around
+from liquidwarp.flow.unwrap import UnwrappedBody, unwrap
 from liquidwarp.geometry.camera import pixels_to_ndc
-from liquidwarp.geometry.raster import Raster, interpolate, rasterize
 from liquidwarp.geometry.warp import sample_at
 
 __all__ = ["TextureAtlas", "fill_atlas", "merge_texture"]
@@ -84,18 +83,13 @@ def merge_texture(sources: FlowSources, size: int = 1024, choice: Choice | None 
         The texture; where no source sees, its colour is 0 and its confidence 0.
     """
     model = sources.model
-    raster = _unwrap(model, size)
+    flat = unwrap(model, size)
     normals = model.lbs_weights.new_zeros(1, model.lbs_weights.shape[0], 3)
-    layer = build_layer(raster, model.faces, sources.body, rest_coordinates(model), normals)
+    layer = build_layer(flat.raster, model.faces, sources.body, rest_coordinates(model), normals)
     merged = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
-    lends = interpolate(sources.clear[:1].amax(1)[..., None], model.faces, raster).permute(0, 3, 1, 2)
-    return TextureAtlas(merged.texture, merged.seen, lends, raster.covered[:, None])
-
-
-def _unwrap(model: BodyModel, size: int) -> Raster:
-    """The body laid out flat: which face is at each place of the texture."""
-    flat = torch.cat([model.uv * size, torch.zeros_like(model.uv[:, :1])], 1)
-    return rasterize(flat[None], model.face_uv, size, size, cull_backfaces=False)
+    colours, seen = (flat.spread(values[0, :, 0].T) for values in (merged.texture, merged.seen))
+    lends = flat.spread(flat.mix(sources.clear[:1].amax(1)[0, :, None]))
+    return TextureAtlas(colours, seen, lends, flat.covered)
 
 
 def fill_atlas(
@@ -118,46 +112,44 @@ def fill_atlas(
     """
     if not bool((atlas.confidence > _SEEN).any()):
         return atlas
-    size = atlas.colours.shape[-1]
-    raster = _unwrap(model, size)
-    spread = _spread_over_surface(model, atlas, raster)
+    flat = unwrap(model, atlas.colours.shape[-1])
+    spread = _spread_over_surface(model, atlas, flat)
     if filled is None:
-        copied, found = _go_on_around(model, atlas, raster, beside)
+        copied, found = _go_on_around(model, atlas, flat, beside)
     else:
-        copied, found = filled.colours, ~_on_head(model, raster)
-    mirrored_half, twin_seen = _mirrored_ends(model, atlas, raster)
-    made_up = torch.where(found, copied, spread)
+        copied, found = flat.take(filled.colours), ~_on_head(flat)
+    mirrored_half, twin_seen = _mirrored_ends(model, atlas, flat)
+    made_up = torch.where(found[:, None], copied, spread)
     made_up = made_up + twin_seen * (mirrored_half - made_up)
-    known = ((atlas.confidence - 0.2) / 0.5).clamp(0, 1)
-    mixed = replace(atlas, colours=known * atlas.colours + (1 - known) * made_up)
-    made_up = _in_even_light(model, mixed, raster, made_up)
-    colours = known * atlas.colours + (1 - known) * made_up
+    known = ((flat.take(atlas.confidence) - 0.2) / 0.5).clamp(0, 1)
+    seen = known * flat.take(atlas.colours)
+    mixed = replace(atlas, colours=flat.spread(seen + (1 - known) * made_up))
+    made_up = _in_even_light(model, mixed, flat, made_up)
+    colours = seen + (1 - known) * made_up
     if filled is not None:
-        colours = torch.where(found & atlas.covered, filled.colours, colours)
-    outside = grow_colours(colours, atlas.covered.to(colours.dtype), steps=8)
+        colours = torch.where(found[:, None], copied, colours)
+    outside = grow_colours(flat.spread(colours), atlas.covered.to(colours.dtype), steps=8)
     return replace(atlas, colours=outside)
 
 
-def _on_head(model: BodyModel, raster: Raster) -> Bool[Tensor, "1 1 U U"]:
-    face = raster.pix_to_face
-    head = torch.tensor([PARTS.index(part) for part in _REGIONS[0]], device=face.device)
-    return ((face >= 0) & torch.isin(model.face_part[face.clamp(min=0)], head))[:, None]
+def _on_head(flat: UnwrappedBody) -> Bool[Tensor, "P"]:
+    head = torch.tensor([PARTS.index(part) for part in _REGIONS[0]], device=flat.part.device)
+    return torch.isin(flat.part, head)
 
 
 def _in_even_light(
-    model: BodyModel, mixed: TextureAtlas, raster: Raster, made_up: Float[Tensor, "1 3 U U"]
-) -> Float[Tensor, "1 3 U U"]:
+    model: BodyModel, mixed: TextureAtlas, flat: UnwrappedBody, made_up: Float[Tensor, "P 3"]
+) -> Float[Tensor, "P 3"]:
     """Made-up colours without steps in light where they meet seen ones (``mixed`` has both) or other made-up ones."""
-    covered = mixed.covered.to(made_up.dtype)
-    share = F.avg_pool2d(covered, _BLUR, 1, _BLUR // 2).clamp(min=1e-6)
-    blurred = F.avg_pool2d(mixed.colours * covered, _BLUR, 1, _BLUR // 2) / share
+    share = mean_around(mixed.covered.to(made_up.dtype), _BLUR).clamp(min=1e-6)
+    blurred = mean_around(mixed.colours, _BLUR) / share
     colour, known = _vertex_colours(model, replace(mixed, colours=blurred))
     lends = known & (sample_at(mixed.lends, _vertex_places(model))[0, 0] > 0.9 * _SEEN)
     gain = shade_gain(colour, lends | twin_vertices(model).head, model.faces)  # a head's halves are alike by now
-    return (made_up * interpolate(gain[None], model.faces, raster).permute(0, 3, 1, 2)).clamp(0, 1)
+    return (made_up * flat.mix(gain)).clamp(0, 1)
 
 
-def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) -> Float[Tensor, "1 3 U U"]:
+def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, flat: UnwrappedBody) -> Float[Tensor, "P 3"]:
     """Seen vertices keep their colours; the others take those of the nearest place where the seen surface ends.
 
     Nearest at the same height, so that a hem or a collar goes on around the body; then smoothed a little.
@@ -167,10 +159,7 @@ def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, raster: Raster) 
     colour, known, lends = _with_twins(model, colour, known, lends)
     start = torch.where(known[:, None], colour, _part_means(model, colour, lends if bool(lends.any()) else known))
     start = _continue_rims(model, start, known, lends)
-    smooth = smooth_on_mesh(start[None], model.faces, _SPREAD, fixed=known[None])[0]
-    corner = model.faces[raster.pix_to_face.clamp(min=0)]
-    mixed = (smooth[corner] * raster.bary[..., None]).sum(-2)
-    return mixed.permute(0, 3, 1, 2)
+    return flat.mix(smooth_on_mesh(start[None], model.faces, _SPREAD, fixed=known[None])[0])
 
 
 def _vertex_places(model: BodyModel) -> Float[Tensor, "1 V 2"]:
@@ -188,31 +177,26 @@ def _vertex_colours(model: BodyModel, atlas: TextureAtlas) -> tuple[Float[Tensor
 
 
 def _mirrored_ends(
-    model: BodyModel, atlas: TextureAtlas, raster: Raster
-) -> tuple[Float[Tensor, "1 3 U U"], Float[Tensor, "1 1 U U"]]:
+    model: BodyModel, atlas: TextureAtlas, flat: UnwrappedBody
+) -> tuple[Float[Tensor, "P 3"], Float[Tensor, "P 1"]]:
     """The mirror image's colours on head, hands and feet, in their own light, and how well that image was seen."""
-    colours, weight = torch.zeros_like(atlas.colours), torch.zeros_like(atlas.confidence)
+    shown, confidence = flat.take(atlas.colours), flat.take(atlas.confidence)[:, 0]
+    colours, weight = torch.zeros_like(shown), torch.zeros_like(confidence)
     twins = twin_vertices(model)
-    face = raster.pix_to_face[0]
-    corner = model.faces[face.clamp(min=0)]
-    on_end = (face >= 0) & twins.member[corner].all(-1)
-    seen = on_end & (atlas.confidence[0, 0] > 0)
-    wanted = on_end & (atlas.confidence[0, 0] < 1)
+    on_end = twins.member[flat.corner].all(-1)
+    seen = on_end & (confidence > 0)
+    wanted = on_end & (confidence < 1)
     if int(seen.sum()) < _FEW or not bool(wanted.any()):
-        return colours, weight
-    bary = raster.bary[0][..., None]
-    place = (rest_coordinates(model)[corner] * bary).sum(-2)
-    twin = place[wanted] * place.new_tensor([-1, 1, 1])
-    distance, nearest = _neighbours(place[seen], twin, _MIRRORED, _TWIN_NEAR)
+        return colours, weight[:, None]
+    twin = flat.place[wanted] * shown.new_tensor([-1, 1, 1])
+    distance, nearest = _neighbours(flat.place[seen], twin, _MIRRORED, _TWIN_NEAR)
     share = (distance + 1e-5).reciprocal()  # 0 where there is none so near
     share = share / share.sum(1, keepdim=True).clamp(min=1e-6)
-    confidence = atlas.confidence[0, 0][seen][nearest]
-    source = atlas.colours[0][:, seen].T[nearest]
     colour, known = _vertex_colours(model, atlas)
-    gain = (mirror_gain(model, twins, colour, known)[corner[wanted]] * bary[wanted]).sum(-2)
-    colours[0][:, wanted] = ((source * share[..., None]).sum(1) * gain).clamp(0, 1).T
-    weight[0, 0, wanted] = ((confidence * share).sum(1) - 0.1).mul(3).clamp(0, 1)
-    return colours, weight
+    gain = flat.mix(mirror_gain(model, twins, colour, known))[wanted]
+    colours[wanted] = ((shown[seen][nearest] * share[..., None]).sum(1) * gain).clamp(0, 1)
+    weight[wanted] = ((confidence[seen][nearest] * share).sum(1) - 0.1).mul(3).clamp(0, 1)
+    return colours, weight[:, None]
 
 
 def _with_twins(
@@ -278,21 +262,18 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
 
 
 def _go_on_around(
-    model: BodyModel, atlas: TextureAtlas, raster: Raster, beside: Beside | None
-) -> tuple[Float[Tensor, "1 3 U U"], Bool[Tensor, "1 1 U U"]]:
+    model: BodyModel, atlas: TextureAtlas, flat: UnwrappedBody, beside: Beside | None
+) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, "P"]]:
     """See :func:`liquidwarp.flow.rings.go_on_around`."""
-    face = raster.pix_to_face[0]
-    known = face.clamp(min=0)
-    confidence, lends = atlas.confidence[0, 0], atlas.lends[0, 0]
+    confidence, lends = (flat.take(image)[:, 0] for image in (atlas.confidence, atlas.lends))
     texture = Unrolled(
-        place=(rest_coordinates(model)[model.faces[known]] * raster.bary[0][..., None]).sum(-2),
-        part=torch.where(face >= 0, model.face_part[known], -1),
-        colours=atlas.colours[0].permute(1, 2, 0),
-        seen=(confidence > _SURELY) & (face >= 0),
-        lends=(lends > _SEEN) & (confidence > _SEEN) & (face >= 0),
+        place=flat.place,
+        part=flat.part,
+        colours=flat.take(atlas.colours),
+        seen=confidence > _SURELY,
+        lends=(lends > _SEEN) & (confidence > _SEEN),
     )
-    colours, found = go_on_around(model, texture, beside)
-    return colours.permute(2, 0, 1)[None], found[None, None]
+    return go_on_around(model, texture, beside)
 
 
 def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:

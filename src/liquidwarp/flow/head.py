@@ -17,6 +17,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
+from liquidwarp.body.remembered import once_per_model
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.head_choice import HeadViews, head_directions, no_head_views, select_views
 from liquidwarp.flow.surface import rest_coordinates
@@ -60,6 +61,7 @@ class Twins:
     face: Bool[Tensor, "V"]
 
 
+@once_per_model
 def twin_vertices(model: BodyModel) -> Twins:
     """Find the mirror images of heads, hands and feet in the rest pose."""
     used = torch.zeros_like(model.vertex_part, dtype=torch.bool)

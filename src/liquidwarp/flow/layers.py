@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from liquidwarp.geometry.raster import Raster
+from liquidwarp.geometry.raster import Raster, mix_corners
 from liquidwarp.geometry.warp import Flow, warp
 
 __all__ = ["Layer", "build_layer", "sample_sources"]
@@ -55,17 +55,13 @@ def build_layer(
     people, sources, vertices, _ = in_sources.shape
     device = normals.device
     pixel = raster.covered.view(-1).nonzero()[:, 0]
-    bary = raster.bary.view(-1, 3).index_select(0, pixel)[..., None]
+    bary = raster.bary.view(-1, 3).index_select(0, pixel)
     corner = faces.index_select(0, raster.pix_to_face.view(-1).index_select(0, pixel))  # P 3
     picture = torch.div(pixel, height * width, rounding_mode="floor")[:, None]
     person = torch.div(picture, pictures // people, rounding_mode="floor")
-
-    def mix(values: Float[Tensor, "R C"], index: Int64[Tensor, "P 3"]) -> Float[Tensor, "P C"]:
-        return (values.index_select(0, index.reshape(-1)).view(-1, 3, values.shape[1]) * bary).sum(1)
-
     of_person = in_sources.permute(0, 2, 1, 3).reshape(people * vertices, sources * 4)
-    found = mix(of_person, corner + person * vertices).view(-1, sources, 4)
-    normal = mix(normals.reshape(pictures * vertices, 3), corner + picture * vertices)
+    found = mix_corners(of_person, corner + person * vertices, bary).view(-1, sources, 4)
+    normal = mix_corners(normals.reshape(pictures * vertices, 3), corner + picture * vertices, bary)
     normal = normal / normal.norm(dim=1, keepdim=True).clamp(min=1e-9)
 
     def spread(values: Float[Tensor, "P *C"]) -> Float[Tensor, "N H W *C"]:
@@ -77,7 +73,7 @@ def build_layer(
         grid=spread(found[..., :2].contiguous()).permute(0, 3, 1, 2, 4),
         visible=spread(found[..., 2].contiguous()).permute(0, 3, 1, 2),
         preference=spread(found[..., 3].contiguous()).permute(0, 3, 1, 2),
-        coordinates=spread(mix(coordinates, corner)).permute(0, 3, 1, 2),
+        coordinates=spread(mix_corners(coordinates, corner, bary)).permute(0, 3, 1, 2),
         normals=spread(normal).permute(0, 3, 1, 2),
     )
 

@@ -39,22 +39,22 @@ _DARKER = 0.6
 
 @dataclass(frozen=True)
 class Unrolled:
-    """A person's texture, U x U places; those outside of the body belong to no part."""
+    """A person's texture: P places on the body."""
 
-    place: Float[Tensor, "U U 3"]
+    place: Float[Tensor, "P 3"]
     """Rest coordinates."""
-    part: Int64[Tensor, "U U"]
-    """Index into ``PARTS``; -1 outside of the body."""
-    colours: Float[Tensor, "U U 3"]
+    part: Int64[Tensor, "P"]
+    """Index into ``PARTS``."""
+    colours: Float[Tensor, "P 3"]
     """RGB in [0, 1]."""
-    seen: Bool[Tensor, "U U"]
-    lends: Bool[Tensor, "U U"]
+    seen: Bool[Tensor, "P"]
+    lends: Bool[Tensor, "P"]
     """Where a photo shows the place and nothing before it."""
 
 
 def go_on_around(
     model: BodyModel, texture: Unrolled, beside: Beside | None = None
-) -> tuple[Float[Tensor, "U U 3"], Bool[Tensor, "U U"]]:
+) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, "P"]]:
     """Colours of the seen cloth at the same height around torso and limbs, or of a limb's mirror image; and where.
 
     Args:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody, skin
+from liquidwarp.body.remembered import once_per_model
 from liquidwarp.flow.extension import Extension
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.mesh import vertex_normals
@@ -109,6 +110,7 @@ def project_bodies(
     return concatenate([project_bodies(model, extension, body) for body in bodies])
 
 
+@once_per_model
 def rest_coordinates(model: BodyModel) -> Float[Tensor, "V 3"]:
     """Rest position of each vertex at betas = 0, centred and divided by half the longest side: within [-1, 1].
 

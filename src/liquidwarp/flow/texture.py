@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["blend_weights", "grow_colours"]
+__all__ = ["blend_weights", "grow_colours", "mean_around"]
 
 _SHARPNESS = 8
 _FILLED = 1e-3
@@ -32,7 +32,7 @@ def grow_colours(
     known = (mask > 0.5).to(image.dtype)
     colour = image * known
     for _ in range(steps):
-        total, share = _mean_around(colour), _mean_around(known)
+        total, share = mean_around(colour), mean_around(known)
         fill = (known < 0.5) & (share > _FILLED)
         colour = torch.where(fill, total / share.clamp(min=_FILLED), colour)
         known = torch.where(fill, torch.ones_like(known), known)
@@ -41,12 +41,17 @@ def grow_colours(
     return torch.where(empty, filled, image)
 
 
-def _mean_around(image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-    """Mean of 3 x 3 pixels, 0 outside of the picture; on a CPU pooling takes ten times as long."""
+def mean_around(image: Float[Tensor, "B C H W"], width: int = 3) -> Float[Tensor, "B C H W"]:
+    """Mean of ``width`` x ``width`` pixels, 0 outside of the picture; on a CPU pooling takes ten times as long.
+
+    Args:
+        image: Any values.
+        width: An odd number [px].
+    """
     if image.device.type != "cpu" or image.requires_grad:
-        return F.avg_pool2d(image, 3, 1, 1)
+        return F.avg_pool2d(image, width, 1, width // 2)
     planes = image.detach().flatten(0, 1).numpy()
-    means = [cv2.blur(plane, (3, 3), borderType=cv2.BORDER_CONSTANT) for plane in planes]
+    means = [cv2.blur(plane, (width, width), borderType=cv2.BORDER_CONSTANT) for plane in planes]
     return torch.from_numpy(np.stack(means)).view(image.shape)
 
 

@@ -1,0 +1,69 @@
+"""The body laid out flat: which point of it each place of a texture shows, the same for every person."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor
+
+from liquidwarp.body.model import BodyModel
+from liquidwarp.body.remembered import once_per_model
+from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.geometry.raster import Raster, mix_corners, rasterize
+
+__all__ = ["UnwrappedBody", "unwrap"]
+
+
+@dataclass(frozen=True)
+class UnwrappedBody:
+    """P places of a texture of U x U pixels, those that the body covers."""
+
+    size: int
+    """U."""
+    pixel: Int64[Tensor, "P"]
+    """Number of each place's pixel, row by row."""
+    raster: Raster
+    """Of the places alone, as one row of a picture: what is nowhere costs nothing."""
+    corner: Int64[Tensor, "P 3"]
+    """The vertices of each place's face."""
+    place: Float[Tensor, "P 3"]
+    """Rest coordinates."""
+    part: Int64[Tensor, "P"]
+    """Index into ``PARTS``."""
+
+    @property
+    def covered(self) -> Bool[Tensor, "1 1 U U"]:
+        """Where the places are."""
+        return self.spread(torch.ones_like(self.pixel, dtype=torch.bool)[:, None])
+
+    def take(self, texture: Float[Tensor, "1 C U U"]) -> Float[Tensor, "P C"]:
+        """What a texture has at the places."""
+        return texture.flatten(2)[0].index_select(1, self.pixel).T
+
+    def spread(self, values: Shaped[Tensor, "P C"]) -> Shaped[Tensor, "1 C U U"]:
+        """A texture with these values, 0 elsewhere."""
+        texture = values.new_zeros(values.shape[1], self.size**2)
+        return texture.index_copy_(1, self.pixel, values.T).view(1, -1, self.size, self.size)
+
+    def mix(self, values: Float[Tensor, "V C"]) -> Float[Tensor, "P C"]:
+        """Values of vertices at the places."""
+        return mix_corners(values, self.corner, self.raster.bary[0, 0])
+
+
+@once_per_model
+def unwrap(model: BodyModel, size: int) -> UnwrappedBody:
+    """Lay the body out flat.
+
+    Args:
+        model: The body.
+        size: U, the side of the texture [px].
+    """
+    flat = torch.cat([model.uv * size, torch.zeros_like(model.uv[:, :1])], 1)
+    whole = rasterize(flat[None], model.face_uv, size, size, cull_backfaces=False)
+    pixel = whole.covered.view(-1).nonzero()[:, 0]
+    bary = whole.bary.view(-1, 3)[pixel]
+    face, depth = (part.view(-1)[pixel] for part in (whole.pix_to_face, whole.depth))
+    row = Raster(face[None, None], bary[None, None], depth[None, None])
+    corner = model.faces[face]
+    place = mix_corners(rest_coordinates(model), corner, bary)
+    return UnwrappedBody(size, pixel, row, corner, place, model.face_part[face])

@@ -1,0 +1,38 @@
+"""A body laid out flat has the same values at its places as the picture of all its faces."""
+
+import torch
+
+from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.geometry.raster import interpolate, rasterize
+
+SIZE = 48
+
+
+def whole_picture(model):
+    flat = torch.cat([model.uv * SIZE, torch.zeros_like(model.uv[:, :1])], 1)
+    return rasterize(flat[None], model.face_uv, SIZE, SIZE, cull_backfaces=False)
+
+
+def test_places_are_those_of_the_whole_picture(box_body):
+    flat, picture = unwrap(box_body, SIZE), whole_picture(box_body)
+    assert 0.1 < picture.covered.float().mean() < 0.9
+    assert torch.equal(flat.covered[:, 0], picture.covered)
+    place = interpolate(rest_coordinates(box_body)[None], box_body.faces, picture).permute(0, 3, 1, 2)
+    assert torch.equal(flat.spread(flat.place), place)
+    part = torch.where(picture.covered, box_body.face_part[picture.pix_to_face.clamp(min=0)], 0)
+    assert torch.equal(flat.spread(flat.part[:, None])[:, 0], part)
+
+
+def test_what_is_spread_is_taken_again(box_body):
+    flat = unwrap(box_body, SIZE)
+    values = torch.rand(len(flat.pixel), 2, generator=torch.Generator().manual_seed(1))
+    texture = flat.spread(values)
+    assert texture.shape == (1, 2, SIZE, SIZE)
+    assert torch.equal(flat.take(texture), values)
+    assert not texture[:, :, ~flat.covered[0, 0]].any()
+
+
+def test_vertices_are_mixed_at_places(box_body):
+    flat = unwrap(box_body, SIZE)
+    torch.testing.assert_close(flat.mix(rest_coordinates(box_body)), flat.place)
