@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from liquidwarp.flow import extension, shade, texture
+from liquidwarp.geometry import raster
 
 CHANCE = torch.Generator().manual_seed(4)
 FACES = torch.randint(40, (70, 3), generator=CHANCE)
@@ -35,3 +36,23 @@ def test_the_mean_of_a_neighbourhood(width):
     image = torch.rand(2, 3, 21, 34, generator=CHANCE)
     plain = F.avg_pool2d(image, width, 1, width // 2)
     torch.testing.assert_close(texture.mean_around(image, width), plain, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 1.0])
+def test_colours_grow_ring_by_ring(monkeypatch, share):
+    image, mask = torch.rand(2, 3, 21, 34, generator=CHANCE), torch.rand(2, 1, 21, 34, generator=CHANCE) < share
+    mask[0, 0, 0, 33] |= share > 0  # also around a corner of the picture
+    fast = texture._rings_by_place(image * mask, mask.float(), 4)
+    torch.testing.assert_close(fast, texture._rings(image * mask, mask.float(), 4), atol=1e-6, rtol=0)
+    grown = texture.grow_colours(image, mask.float(), 4)
+    monkeypatch.setattr(texture, "_rings_by_place", texture._rings)
+    torch.testing.assert_close(grown, texture.grow_colours(image, mask.float(), 4), atol=1e-6, rtol=0)
+
+
+def test_corners_mixed_in_pieces(monkeypatch):
+    values, bary = torch.rand(45, 5, generator=CHANCE), torch.rand(70, 3, generator=CHANCE)
+    plain = torch.einsum("pkc,pk->pc", values[FACES], bary)
+    torch.testing.assert_close(raster.mix_corners(values, FACES, bary), plain)
+    monkeypatch.setattr(raster, "_PLACES_PER_PIECE", 16)
+    torch.testing.assert_close(raster.mix_corners(values, FACES, bary), plain)
+    assert raster.mix_corners(values, FACES[:0], bary[:0]).shape == (0, 5)

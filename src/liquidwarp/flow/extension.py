@@ -6,6 +6,7 @@ weights of its own. So one extension fits bodies of any shape, and is posed by t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -129,29 +130,27 @@ def smooth_on_mesh(
         iterations: How far it spreads: about this many edges.
         fixed: Vertices that keep their values.
     """
-    corners = faces.reshape(-1)
-    count = values.new_zeros(values.shape[1]).index_add_(0, corners, values.new_ones(corners.shape[0]))
-    alone = count == 0
-    kept = alone[None] if fixed is None else fixed | alone
-    by_matrix = values.device.type == "cpu" and not values.requires_grad
-    return (_smooth_by_matrix if by_matrix else _smooth_by_faces)(values, faces, iterations, kept, count.clamp(min=1))
+    if values.device.type == "cpu" and not values.requires_grad:
+        return _smooth_by_matrix(values, faces, iterations, fixed)
+    return _smooth_by_faces(values, faces, iterations, fixed)
 
 
 def _smooth_by_faces(
     values: Float[Tensor, "B V C"],
     faces: Int64[Tensor, "F 3"],
     iterations: int,
-    kept: Bool[Tensor, "_ V"],
-    count: Float[Tensor, "V"],
+    fixed: Bool[Tensor, "B V"] | None,
 ) -> Float[Tensor, "B V C"]:
     """The plain way, on any device."""
-    batch, _, channels = values.shape
+    batch, num, channels = values.shape
     corners = faces.reshape(-1)
+    count = values.new_zeros(num).index_add_(0, corners, values.new_ones(corners.shape[0]))
+    kept = (count == 0)[None] if fixed is None else fixed | (count == 0)
     smooth = values
     for _ in range(iterations):
         mean = smooth.index_select(1, corners).reshape(batch, -1, 3, channels).mean(2, keepdim=True)
         spread = mean.expand(-1, -1, 3, -1).flatten(1, 2)
-        total = torch.zeros_like(values).index_add_(1, corners, spread) / count[:, None]
+        total = torch.zeros_like(values).index_add_(1, corners, spread) / count.clamp(min=1)[:, None]
         smooth = torch.where(kept[..., None], values, total)
     return smooth
 
@@ -160,18 +159,27 @@ def _smooth_by_matrix(
     values: Float[Tensor, "B V C"],
     faces: Int64[Tensor, "F 3"],
     iterations: int,
-    kept: Bool[Tensor, "_ V"],
-    count: Float[Tensor, "V"],
+    fixed: Bool[Tensor, "B V"] | None,
 ) -> Float[Tensor, "B V C"]:
     """The same on a CPU, where one sparse product takes a twentieth of the time."""
     batch, num, channels = values.shape
-    corners = faces.reshape(-1).numpy().astype(np.int32)
-    ends = np.arange(0, len(corners) + 1, 3, dtype=np.int32)
-    gather = csr_matrix((np.ones(len(corners), np.float32), corners, ends), (len(faces), num))
-    mean = (diags((1 / (3 * count)).numpy()) @ (gather.T @ gather)).tocsr().astype(values.detach().numpy().dtype)
+    mean, alone = _mean_of_faces(faces, num, values.dtype)
+    kept = alone[None] if fixed is None else fixed | alone
     start = np.ascontiguousarray(values.transpose(0, 1).reshape(num, -1).numpy())
     still = kept.expand(batch, num).T[..., None].expand(num, batch, channels).reshape(num, -1).numpy()
     smooth = start
     for _ in range(iterations):
         smooth = np.where(still, start, mean @ smooth)
     return torch.from_numpy(smooth).view(num, batch, channels).transpose(0, 1).contiguous()
+
+
+@lru_cache(maxsize=4)
+def _mean_of_faces(faces: Int64[Tensor, "F 3"], num: int, dtype: torch.dtype) -> tuple[csr_matrix, Bool[Tensor, "V"]]:
+    """The matrix that takes the mean of each vertex's faces, and the vertices without any; meshes are immutable."""
+    corners = faces.reshape(-1)
+    count = torch.zeros(num, dtype=dtype).index_add_(0, corners, torch.ones(len(corners), dtype=dtype))
+    ends = np.arange(0, len(corners) + 1, 3, dtype=np.int32)
+    entries = np.ones(len(corners), np.float32), corners.numpy().astype(np.int32), ends
+    gather = csr_matrix(entries, (len(faces), num))
+    share = (1 / (3 * count.clamp(min=1))).numpy()
+    return (diags(share) @ (gather.T @ gather)).tocsr().astype(share.dtype), count == 0

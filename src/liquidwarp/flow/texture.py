@@ -30,15 +30,47 @@ def grow_colours(
         The filled image; unchanged if the mask is empty.
     """
     known = (mask > 0.5).to(image.dtype)
-    colour = image * known
+    by_place = image.device.type == "cpu" and not image.requires_grad and image.dtype == torch.float32
+    filled = _pyramid_fill(*(_rings_by_place if by_place else _rings)(image * known, known, steps))
+    empty = (mask > 0.5).flatten(1).any(1)[:, None, None, None]
+    return torch.where(empty, filled, image)
+
+
+def _rings(
+    colour: Float[Tensor, "B C H W"], known: Float[Tensor, "B 1 H W"], steps: int
+) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B 1 H W"]]:
+    """Colours and mask with so many rings more; the plain way, on any device."""
     for _ in range(steps):
         total, share = mean_around(colour), mean_around(known)
         fill = (known < 0.5) & (share > _FILLED)
         colour = torch.where(fill, total / share.clamp(min=_FILLED), colour)
         known = torch.where(fill, torch.ones_like(known), known)
-    filled = _pyramid_fill(colour, known)
-    empty = (mask > 0.5).flatten(1).any(1)[:, None, None, None]
-    return torch.where(empty, filled, image)
+    return colour, known
+
+
+def _rings_by_place(
+    colour: Float[Tensor, "B C H W"], known: Float[Tensor, "B 1 H W"], steps: int
+) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B 1 H W"]]:
+    """The same on a CPU, where only the rings' own pixels are worked on."""
+    colours, masks = (F.pad(part, (1, 1, 1, 1)).numpy() for part in (colour, known))
+    width = colours.shape[-1]
+    around = np.array([row * width + column for row in (-1, 0, 1) for column in (-1, 0, 1)])
+    inside = np.zeros(masks.shape[-2:], np.uint8)
+    inside[1:-1, 1:-1] = 1
+    for channels, mask in zip(colours.reshape(*colours.shape[:2], -1), masks[:, 0], strict=True):
+        solid = mask.astype(np.uint8)
+        for _ in range(steps):
+            grown = np.asarray(cv2.dilate(solid, np.ones((3, 3), np.uint8)), np.uint8) & inside
+            ring = np.flatnonzero(grown != solid)
+            near = ring[:, None] + around
+            share = (mask.reshape(-1)[near].sum(1, dtype=np.float64) / 9).astype(np.float32)
+            for channel in channels:
+                total = channel[near].sum(1, dtype=np.float64) / 9
+                channel[ring] = total.astype(np.float32) / share
+            mask.reshape(-1)[ring] = 1
+            solid = grown
+    grown_colour, grown_known = (torch.from_numpy(part[..., 1:-1, 1:-1].copy()) for part in (colours, masks))
+    return grown_colour, grown_known
 
 
 def mean_around(image: Float[Tensor, "B C H W"], width: int = 3) -> Float[Tensor, "B C H W"]:
