@@ -220,7 +220,7 @@ def _made(
     wearer, giver = (_person(contender, model, rendered, bodies[n], n, config, device) for n in range(2))
     dressed = dress(wearer, {lent: giver}, config)
     size = (rendered.images.shape[-2], rendered.images.shape[-1])
-    targets, pictures = bodies[0].to(device), []
+    targets, pictures = replace(bodies[0].to(device), betas=dressed.body.betas.to(device)), []
     for view in range(len(targets)):
         colours, opacity = dressed.renderer.render(targets[slice(view, view + 1)], size)
         background = rendered.backgrounds[0, view : view + 1].to(device)

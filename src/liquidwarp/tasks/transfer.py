@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from liquidwarp.body.build import WIDTHS, dressed_shape
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.effects import Effects
@@ -89,6 +90,7 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
         for part in parts:
             weights[:, GARMENT_PARTS.index(part)] = torch.eye(len(people))[number]
     _log.info("Putting on what is lent.")
+    body = _in_lent_clothes(bank, {part: wear[name] for name, parts in givers.items() for part in parts})
     photos = _Photos.of(people)
     warp = TextureRenderer.of(_joined(photos, bank.model, weights, config, network=False)).to(bank.device)
     renderer: Renderer = warp
@@ -103,7 +105,7 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
             sources, together, own.generator, warp, own.half, own.keeps_photos, own.knows_person
         )
     notes = tuple(dict.fromkeys(note for person in people for note in person.notes))
-    return replace(bank, sources=sources, renderer=renderer, notes=notes)
+    return replace(bank, body=body, sources=sources, renderer=renderer, notes=notes)
 
 
 def check_wear(names: Sequence[str] | Mapping[str, SourceBank]) -> dict[str, tuple[str, ...]]:
@@ -138,6 +140,18 @@ def _check_giver(name: str, bank: SourceBank, giver: SourceBank) -> None:
         raise SettingError(f"wear: the photos of {giver.name!r} do not show {name!r}. Add a photo that does.")
     if hidden:
         _log.info("Wear: the photos of %s do not show %s; made up.", giver.name, ", ".join(hidden))
+
+
+def _in_lent_clothes(bank: SourceBank, givers: Mapping[str, SourceBank]) -> BodyParams:
+    """The wearer's body without the width of own clothes and with that of the lent ones, where both sides are lent."""
+    lent = {}
+    for part in WIDTHS:
+        sides = [giver for name in (part, f"left_{part}", f"right_{part}") if (giver := givers.get(name)) is not None]
+        if len(sides) == 1 + (part not in GARMENT_PARTS) and all(giver is sides[0] for giver in sides):
+            lent[part] = sides[0].bodies.betas
+    own = bank.bodies.betas
+    change = dressed_shape(bank.model, own, lent) - own
+    return BodyParams(bank.body.betas + change, bank.body.rel_rotmats, bank.body.camera)
 
 
 @dataclass(frozen=True)
