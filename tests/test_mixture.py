@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from liquidwarp.mixture import common_outline, keep_photos, likely_colours, soft_outline
+from liquidwarp.mixture import as_known, common_outline, keep_photos, likely_colours
 from liquidwarp.types import TargetFlow
 
 
@@ -77,18 +77,26 @@ def test_holes_and_tatters_of_the_warp_are_gone():
     assert torch.equal(opacity[..., :40], own[..., :40])
 
 
-def test_a_known_person_s_outline_is_its_network_s_a_little_soft():
-    own, warped, tattered = (
-        _bar(16, right).repeat_interleave(4, -1).repeat_interleave(4, -2) for right in (40, 41, 41)
-    )
-    tattered[..., 40:80, 220:240] = 1
-    row = soft_outline(own, warped)[0, 0, 128]
-    assert torch.allclose(row[70:155], torch.tensor(1.0))
-    assert (row[:60] == 0).all()
-    assert 0.02 < float(row[63]) < 0.2
-    assert float(row[163]) < 0.1 < float(row[161]) < 0.5 < float(row[160]) < 1, "one edge, not a step of 0.3"
-    assert float(row.sum()) == pytest.approx(96 + 0.3 * 4, abs=0.5), "a part of what the warp adds"
-    assert torch.equal(soft_outline(own, tattered), soft_outline(own, warped))
+def test_a_known_person_s_outline_is_that_of_both():
+    own, warped = _bar(16, 40), _bar(16, 41)
+    warped[..., 10:20, 52:60] = 1
+    flow = _flow(warped, 0.8)
+    colour = torch.full((1, 3, 64, 64), 0.7)
+    assert torch.equal(as_known(flow, colour, own)[1], keep_photos(flow, colour, own)[1])
+    assert (as_known(flow, colour, own)[1][..., 52:60] == 0).all(), "tatters are the warp's alone"
+
+
+def test_a_known_person_s_network_is_trusted_where_it_sees_the_person():
+    """Beyond the warp's outline too; what it takes for the background has no colours of its own."""
+    own = _bar(16, 48)
+    own[..., 24:28] = 0
+    colour = torch.full((1, 3, 64, 64), 0.1)
+    picture, _ = as_known(_flow(_bar(16, 40), 0.9), colour, own)
+    assert torch.allclose(picture[..., 30:40], torch.tensor(0.5)), "halfway, however far apart"
+    assert torch.allclose(picture[..., 40:48], torch.tensor(0.1)), "the warp's colours do not go on"
+    assert torch.allclose(picture[..., 24:28], torch.tensor(0.9)), "a strip that the network does not see is the warp's"
+    mixed, _ = keep_photos(_flow(_bar(16, 40), 0.9), colour, own)
+    assert float(mixed[..., 30:40].min()) > 0.8, "of a network that does not know the person less is taken"
 
 
 def test_blocks_of_strange_colours_give_way_to_the_warp_and_small_differences_stay():

@@ -50,7 +50,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 12
+_WAY = 13
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _SHOWN, _LITTLE = 0.5, 0.1
@@ -177,7 +177,7 @@ class NetworkRenderer:
     keeps_photos: bool = True
     """Show the photos' own pixels where one shows the place; else all is the network's."""
     knows_person: bool = False
-    """Otherwise, of a network tuned to the person, take half of the colours and most of the outline."""
+    """Otherwise, of a network tuned to the person, trust its colours (:func:`liquidwarp.mixture.as_known`)."""
 
     @staticmethod
     @torch.no_grad()

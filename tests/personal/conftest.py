@@ -1,5 +1,7 @@
 """The demo's person with a tiny network: small enough to be personalised in seconds."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -57,6 +59,18 @@ def person(demo_photos, anny):
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
         return prepare_material(demo_photos, anny, SYNTHESIS, CONFIG)
+
+
+@pytest.fixture(scope="session")
+def lone_person(demo_photos, anny):
+    """The demo's first photo alone."""
+    names = ("pictures", "alphas", "mattes", "silhouettes")
+    found = demo_photos.recovery
+    one = replace(found, body=found.body[slice(0, 1)], observed=found.observed[:1], seen=found.seen[:1])
+    lone = replace(demo_photos, **{name: getattr(demo_photos, name)[:1] for name in names}, recovery=one)
+    with pytest.MonkeyPatch.context() as patch:
+        shorten(patch)
+        return prepare_material(lone, anny, SYNTHESIS, CONFIG)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,16 @@ def test_a_change_of_low_rank_is_kept_small_without_loss(plain_network):
         torch.testing.assert_close(again[name], weight, atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_half_of_a_change_is_halfway(plain_network, rank):
+    tuned = nudged(plain_network, ("transfer_net.blocks", "transfer_net.heads"), rank=2)
+    half = difference(plain_network.state_dict(), tuned.state_dict(), rank).scaled(0.5)
+    assert any("/" in name for name in half.tensors) == (rank > 0)
+    between, after = changed_copy(plain_network, half).state_dict(), tuned.state_dict()
+    for name, weight in plain_network.state_dict().items():
+        torch.testing.assert_close(between[name], (weight + after[name]) / 2, atol=2e-4, rtol=0)
+
+
 def test_nothing_changed_is_nothing_kept(plain_network):
     assert difference(plain_network.state_dict(), plain_network.state_dict()).tensors == {}
 

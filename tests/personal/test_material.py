@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 import torch
@@ -124,15 +124,23 @@ def test_sets_that_learning_needs_first_are_prepared_first():
     assert ordered[3] is planned[1], "what nothing is drawn from by then stays in order"
 
 
-def test_it_is_told_that_one_photo_teaches_little(demo_photos, anny, person):
-    names = ("pictures", "alphas", "mattes", "silhouettes")
-    found = demo_photos.recovery
-    one = replace(found, body=found.body[slice(0, 1)], observed=found.observed[:1], seen=found.seen[:1])
-    first = {name: getattr(demo_photos, name)[:1] for name in names}
-    lone = replace(demo_photos, **first, recovery=one)
-    config = replace(CONFIG, harder=False)
-    assert any("One photo" in note for note in prepare_material(lone, anny, SYNTHESIS, config).notes)
+def test_it_is_told_that_one_photo_teaches_little(lone_person, person):
+    assert any("One photo" in note for note in lone_person.notes)
     assert not any("One photo" in note for note in person.notes)
+
+
+def test_the_exam_of_one_photo_asks_for_it_from_both_sides(lone_person):
+    """From itself it could be copied, by chance with hidden parts that are all that counts."""
+    first, second = lone_person.exam
+    assert torch.equal(first.judged, second.judged)
+    assert 0 < float(first.judged.mean()) < 0.2
+    sides = []
+    for lesson in (first, second):
+        names, shown = lesson.sources.conditions[0, 0, :3], lesson.sources.conditions[0, 0, 6] > 0
+        sides.append(float(names[0][shown].mean()))
+        apart = (lesson.targets.texture - lesson.images).abs().mean(2, keepdim=True)
+        assert float(apart[lesson.judged > 0.5].mean()) > 0.02, "not the photo itself"
+    assert min(sides) < -0.02 < 0.02 < max(sides), "the points that are seen lie on the left, and on the right"
 
 
 @pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only")

@@ -13,7 +13,7 @@ from liquidwarp.cache import Cache
 from liquidwarp.errors import MediaError, SettingError, WeightsCorruptError
 from liquidwarp.flow.draw import seen_weight
 from liquidwarp.gan.pretrained import load_generator, save_generator
-from liquidwarp.mixture import soft_outline
+from liquidwarp.mixture import as_known
 from liquidwarp.personal.person import network_digest, personalise_banks, with_tuning
 from liquidwarp.personal.person_file import check_person, load_person
 from liquidwarp.renderers import drawn_flow
@@ -144,19 +144,18 @@ def test_a_person_from_a_file_has_nothing_to_learn_from(bank, network_folder):
         )
 
 
-def test_a_tuned_network_draws_the_outline_itself(alice):
-    """It knows the person better than the warp does, which softens it; of the colours half are the photos'."""
+def test_a_tuned_network_s_colours_are_trusted(alice):
+    """It knows the person; of the colours half are the photos'."""
     own = replace(alice.renderer, keeps_photos=False, knows_person=True)
     body, size = alice.bodies[slice(0, 1)], (256, 256)
-    warped, shape = own.warp.render(body, size)
     alone, outline = replace(own, knows_person=False).render(body, size)
-    picture, opacity = own.render(body, size)
-    assert torch.equal(opacity, soft_outline(outline, shape))
     flow = drawn_flow(own.sources, own.warp, body, size)
-    sure = (seen_weight(flow.visible.amax(1, keepdim=True)) > 0.99) & (flow.texture_matte > 0.5)
+    drawn, expected = own.render(body, size), as_known(flow, alone, outline)
+    assert all(torch.equal(a, b) for a, b in zip(drawn, expected, strict=True))
+    sure = (seen_weight(flow.visible.amax(1, keepdim=True)) > 0.99) & (flow.texture_matte > 0.5) & (outline > 0.99)
     assert int(sure.sum()) > 1000
     inside = sure.expand(-1, 3, -1, -1)
-    torch.testing.assert_close(picture[inside], ((alone + warped) / 2)[inside], atol=0.01, rtol=0)
+    torch.testing.assert_close(drawn[0][inside], ((alone + flow.texture) / 2)[inside], atol=0.01, rtol=0)
 
 
 def test_nothing_is_kept_of_the_photos_if_that_is_asked_for(bank, alice):

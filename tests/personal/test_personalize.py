@@ -115,6 +115,41 @@ def test_of_networks_about_as_good_the_one_that_learned_longest_is_kept(person, 
     assert (result.best_step, result.score) == (8, 0.925)
 
 
+def test_half_of_what_one_photo_taught_is_kept(lone_person, plain_network, monkeypatch):
+    def learned():
+        marks = iter([1.0, 0.9, 0.8])
+        monkeypatch.setattr("liquidwarp.personal.personalize._Board.marks", lambda *_: (Marks(next(marks), 1.0),) * 2)
+        result = personalise([lone_person], plain_network, SIZE, CONFIG)
+        assert (result.best_step, result.keeps_photos) == (4, False)
+        return result.change.dense()
+
+    kept = learned()
+    monkeypatch.setattr("liquidwarp.personal.personalize._LONE_SHARE", 1.0)
+    whole = learned()
+    assert set(kept) == set(whole)
+    for name, change in whole.items():
+        torch.testing.assert_close(kept[name], change / 2, atol=2e-6, rtol=2e-3)
+
+
+def test_all_is_kept_of_what_several_photos_taught(person, whole_run, plain_network, monkeypatch):
+    monkeypatch.setattr("liquidwarp.personal.personalize._LONE_SHARE", 0.1)
+    assert same(personalise([person], plain_network, SIZE, CONFIG), whole_run)
+
+
+@pytest.mark.parametrize(("drawn", "mixed", "keeps"), [(0.9, 0.5, False), (1.1, 0.5, True)])
+def test_a_tuned_network_is_mixed_as_before_only_if_else_it_is_no_better(
+    person, plain_network, monkeypatch, drawn, mixed, keeps
+):
+    """The exam's patches prefer the mixture now and then; frames that were never seen never did."""
+    marks = iter([(1.0, 1.0), (drawn, mixed), (drawn, mixed)])
+    monkeypatch.setattr(
+        "liquidwarp.personal.personalize._Board.marks", lambda *_: tuple(Marks(mark, 1.0) for mark in next(marks))
+    )
+    result = personalise([person], plain_network, SIZE, CONFIG)
+    assert result.keeps_photos == keeps
+    assert result.score == pytest.approx(0.9 * (mixed if keeps else drawn) + 0.1)
+
+
 def test_previews_show_source_before_now_and_truth(person, plain_network):
     pictures = []
     personalise([person], plain_network, SIZE, replace(CONFIG, steps=2), watch=lambda m: pictures.append(m.preview))

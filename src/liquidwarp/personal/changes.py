@@ -98,6 +98,10 @@ class Change:
         """Bytes."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
 
+    def scaled(self, share: float) -> "Change":
+        """A share of this change: a network on the way from the pretrained one to the tuned one."""
+        return Change({n: v if n.endswith("/down") else (v.float() * share).half() for n, v in self.tensors.items()})
+
     def dense(self) -> dict[str, Tensor]:
         """The change of each weight; factors stay apart from their shape, which the network knows."""
         whole = {name: tensor.float() for name, tensor in self.tensors.items() if "/" not in name}

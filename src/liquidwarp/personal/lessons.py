@@ -141,6 +141,7 @@ def turned_set(
     config: SynthesisConfig,
     view: View,
     generator: torch.Generator,
+    side: int = 0,
 ) -> SourceSet:
     """The person warped to another side serves as the only source: the way back to the photos must be drawn.
 
@@ -150,11 +151,12 @@ def turned_set(
         config: Working size and what carries hair and clothes.
         view: The view that is turned.
         generator: Draws the turn.
+        side: 1 or -1: to this side; 0: to either.
     """
     low, high = _TURN
     angle = low + (high - low) * torch.rand(1, generator=generator)
     sign = torch.randint(2, (1,), generator=generator) * 2 - 1
-    body = orbit(_bodies([view], config.size), model, angle * sign)
+    body = orbit(_bodies([view], config.size), model, angle * (side or sign))
     colour, opacity = base.warp.render(body, (config.size, config.size))
     behind = resize(view.scenery[None], config.size, config.size)
     image = (colour * opacity + behind * (1 - opacity)).clamp(0, 1)

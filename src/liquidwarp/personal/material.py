@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -222,18 +223,23 @@ def _exam_of_patches(
 ) -> tuple[list[View], list[Later[Lesson]]]:
     """Take some patches away from the lessons and ask for them.
 
-    Each photo is drawn from the others, or from itself through a wrong body if there is only one.
+    Each photo is drawn from the others; if there is only one, from the person warped to either side. (A photo drawn
+    from itself through a wrong body cannot tell: it is its own source, or its hidden parts are all that counts.)
     """
     patches = [held_out_patches(view, _PATCH_SHARE, chance) for view in views]
+    asked = [replace(view, judged=view.judged * patch) for view, patch in zip(views, patches, strict=True)]
+    if len(views) > 1:
+        sources = [(asked[number], planned[number].get) for number in sharp[:_MOST_EXAMS]]
+    else:
+        plain = _plain(planned, 1)
+        seeds = torch.randint(2**62, (2,), generator=chance).tolist()
 
-    def wrong_body() -> SourceSet:
-        return prepare_set(views, model, synthesis, generator=chance)
+        def turned(seed: int, side: int) -> SourceSet:
+            own = torch.Generator().manual_seed(seed)
+            return turned_set(plain.get().to("cpu"), model, synthesis, views[0], own, side)
 
-    exam = []
-    for number in sharp[:_MOST_EXAMS]:
-        asked = replace(views[number], judged=views[number].judged * patches[number])
-        sources = planned[number].get if len(views) > 1 else wrong_body
-        exam.append(_asked(sources, asked, synthesis.size, device))
+        sources = [(asked[0], partial(turned, seed, side)) for seed, side in zip(seeds, (1, -1), strict=True)]
+    exam = [_asked(make, view, synthesis.size, device) for view, make in sources]
     learned = [replace(view, judged=view.judged * ~patch) for view, patch in zip(views, patches, strict=True)]
     return learned, exam
 

@@ -24,7 +24,7 @@ __all__ = ["PersonalBank", "Tuning", "network_digest", "personalise_banks", "wit
 
 _log = logging.getLogger(__name__)
 
-_RESULT = "personalised-5"
+_RESULT = "personalised-6"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Tuning:
     """Of that network's weights."""
     change: Change
     keeps_photos: bool
-    """Whether the photos' colours and outline are mixed into the network's, as before, or little of them."""
+    """Whether the photos' colours are mixed into the network's as before tuning."""
     score: float
     """Error in what was held out, relative to the pretrained network's."""
     steps: int

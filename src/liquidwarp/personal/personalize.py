@@ -39,9 +39,9 @@ _GAIN = 0.002
 _SHARE = 0.1
 """A network that gains this share of the most that was gained in the exam is kept if it learned longer: frames that
 nobody has seen prefer it."""
-_MIXTURE = 0.03
-"""The mixture with the photos' colours and outline must do better by this, unless it alone is better than before:
-frames that nobody has seen prefer the network's own drawing."""
+_LONE_SHARE = 0.5
+"""Of what was learned from one photo alone, this share is kept: half of it is in other poses as good or better, and
+what such a network has learned wrongly is halved."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Personalisation:
     change: Change
     """Empty if nothing helped."""
     keeps_photos: bool
-    """Whether the photos' colours and outline are mixed into the network's as before tuning; else see
+    """Whether the photos' colours are mixed into the network's as before tuning; else see
     :attr:`liquidwarp.renderers.NetworkRenderer.knows_person`."""
     score: float
     """Error in the exam, relative to the pretrained network's: at most 1."""
@@ -187,11 +187,10 @@ def _check(
 ) -> None:
     """Sit the exam with what would be kept; keep it if it is the best, or as good and newer."""
     start = exam.start(pretrained)[keeps_photos]
-    change = tuner.change(pretrained)
-    marks = exam.marks(changed_copy(pretrained, change))
-    own, mixed = (mark.relative_to(start) for mark in marks)
-    helps = own < 1 - _GAIN
-    keeps = mixed < own - (_MIXTURE if helps else 0)
+    change = tuner.change(pretrained).scaled(exam.share)
+    own, mixed = (mark.relative_to(start) for mark in exam.marks(changed_copy(pretrained, change)))
+    # Frames that nobody has seen prefer the network's own drawing, even where the exam prefers the mixture.
+    keeps = mixed < own and own > 1 - _GAIN
     score = mixed if keeps else own
     state.history.append((state.step, round(score, 5)))
     state.lowest = min(state.lowest, score)
@@ -208,6 +207,8 @@ class _Board:
 
     def __init__(self, people: Sequence[Material], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
         self._exams = [Exam(person.planned_exam, perceptual, frozen_sources) for person in people]
+        self.share = _LONE_SHARE if all(len(person.views) == 1 for person in people) else 1.0
+        """Of what is learned, how much is kept."""
         self._start: tuple[Marks, Marks] | None = None
 
     def start(self, pretrained: LiquidWarpingGenerator) -> tuple[Marks, Marks]:
