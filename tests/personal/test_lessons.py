@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from liquidwarp.geometry.crop import Crop
-from liquidwarp.personal.lessons import draw_lesson, make_lesson, mirrored, prepare_set
+from liquidwarp.personal.lessons import draw_lesson, make_lesson, mirrored, prepare_set, turned_set
 from liquidwarp.personal.views import held_out_patches, views_of
 
 from .conftest import SYNTHESIS
@@ -32,6 +32,15 @@ def test_a_photo_is_drawn_from_the_others(person, views):
         assert each.batch.images.shape[1] == 1
         other = views[1 - left]
         torch.testing.assert_close(each.batch.images[0, 0], other.at(whole(other)).image, atol=1e-5, rtol=0)
+
+
+def test_a_person_is_turned_to_the_side_that_is_asked_for(views, anny):
+    base, seen = prepare_set(views[:1], anny, SYNTHESIS), []
+    for side in (1, -1):
+        made = turned_set(base, anny, SYNTHESIS, views[0], torch.Generator().manual_seed(0), side)
+        names, shown = made.batch.conditions[0, 0, :3], made.batch.conditions[0, 0, 6] > 0
+        seen.append(float(names[0][shown].mean()))
+    assert min(seen) < -0.02 < 0.02 < max(seen), "the points that are seen lie on the left, and on the right"
 
 
 def test_disturbed_sources_cannot_be_copied(views, anny):

@@ -137,10 +137,10 @@ def test_the_exam_of_one_photo_asks_for_it_from_both_sides(lone_person):
     sides = []
     for lesson in (first, second):
         names, shown = lesson.sources.conditions[0, 0, :3], lesson.sources.conditions[0, 0, 6] > 0
-        sides.append(float(names[0][shown].mean()))
+        sides.append(float(names[0][shown].mean()))  # of the points that are seen, to the person's left
         apart = (lesson.targets.texture - lesson.images).abs().mean(2, keepdim=True)
         assert float(apart[lesson.judged > 0.5].mean()) > 0.02, "not the photo itself"
-    assert min(sides) < -0.02 < 0.02 < max(sides), "the points that are seen lie on the left, and on the right"
+    assert min(sides) < -0.02 < 0.02 < max(sides)
 
 
 @pytest.mark.skipif(not can_fork(), reason="processes are forked on Linux only")
