@@ -4,8 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from liquidwarp.flow import extension, shade, texture
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.model import BodyParams
+from liquidwarp.flow import extension, shade, texture, visibility
+from liquidwarp.flow.extension import no_extension
+from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry import raster
+from liquidwarp.geometry.camera import WeakPerspective
 
 CHANCE = torch.Generator().manual_seed(4)
 FACES = torch.randint(40, (70, 3), generator=CHANCE)
@@ -56,3 +61,18 @@ def test_corners_mixed_in_pieces(monkeypatch):
     monkeypatch.setattr(raster, "_PLACES_PER_PIECE", 16)
     torch.testing.assert_close(raster.mix_corners(values, FACES, bary), plain)
     assert raster.mix_corners(values, FACES[:0], bary[:0]).shape == (0, 5)
+
+
+def test_several_radii_are_answered_as_one_by_one():
+    """Hands hang beside the thighs: the more is near to them, the fewer vertices are clear of them."""
+    anny, radii = AnnyBody.load(), [1, 3, 6]
+    camera = WeakPerspective(torch.tensor([30.0]), torch.tensor([[32.0, 32.0]]))
+    body = BodyParams(torch.zeros(len(anny.beta_names)), torch.eye(3).repeat(1, len(anny.parents), 1, 1), camera)
+    vertices = project_bodies(anny, no_extension(anny), body).body
+    seen = raster.rasterize(vertices, anny.faces, 64, 64)
+    together = visibility.clear_of_limbs(vertices, seen, anny, radii)
+    alone = [visibility.clear_of_limbs(vertices, seen, anny, [radius])[0] for radius in radii]
+    assert torch.equal(together, torch.stack(alone))
+    counts = together.sum((1, 2)).tolist()
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[2] > 0

@@ -156,9 +156,10 @@ def prepare_sources(
         worn = found
         extension = join_extensions([without_worn(extension, surface.extension, worn.masks), worn.extension])
         surface = project_bodies(model, extension, bodies)
-    prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], worn)
-    cleaned = _without_strange_colours(prepared, surface, images, mattes)
-    hair = _thin_hair(model, surface, mattes)[None]
+    raster = rasterize(surface.body, model.faces, *images.shape[-2:])
+    prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], worn, raster)
+    cleaned = _without_strange_colours(prepared, surface, raster, images, mattes)
+    hair = _thin_hair(model, surface, raster, mattes)[None]
     cleaned = replace(cleaned, fringes=torch.maximum(cleaned.fringes, hair))
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
@@ -168,7 +169,6 @@ def prepare_sources(
     real = 1 - strange[None].to(colours.dtype)
     cleaned.body[..., 2] *= real
     cleaned.around[..., 2] *= real.index_select(-1, cleaned.extension.anchor)
-    raster = rasterize(surface.body, model.faces, *images.shape[-2:])
     solid = torch.maximum(lost_hands(model, raster, mattes), _skulls(model, raster, mattes.shape[-2]))
     outlines = torch.maximum(mattes, solid)[None]
     cleaned = replace(cleaned, unhidden=cleaned.unhidden * real, outlines=outlines)
@@ -197,17 +197,20 @@ def prepare_plain_sources(
 
 
 def _without_strange_colours(
-    sources: FlowSources, surface: ProjectedSurface, images: Float[Tensor, "S 3 H W"], mattes: Float[Tensor, "S 1 H W"]
+    sources: FlowSources,
+    surface: ProjectedSurface,
+    raster: Raster,
+    images: Float[Tensor, "S 3 H W"],
+    mattes: Float[Tensor, "S 1 H W"],
 ) -> FlowSources:
     """Points that show another part's colour, or the background's, count as not seen."""
     height = images.shape[-2]
     inner = erode((mattes > 0.9).to(images.dtype), round(_SURE * height))
     background = grow_colours(images, erode((mattes < 0.05).to(images.dtype), round(_SURE * height / 2)))
     size = (height, images.shape[-1])
-    raster = rasterize(surface.body, sources.model.faces, *size)
     pixels = [round(radius * height) for radius in _APART]
-    seen_apart = [clear_of_limbs(surface.body, raster, sources.model, radius) for radius in pixels]
-    apart = apart_from_limbs(surface.body, sources.model, size, pixels) * torch.stack(seen_apart)  # R S V
+    apart = clear_of_limbs(surface.body, raster, sources.model, pixels)  # R S V
+    apart = apart * apart_from_limbs(surface.body, sources.model, size, pixels)
     within = within_limbs(surface.body, raster, sources.model, round(_LIMB_EDGE * height)) > 0.5
     body, unhidden, clear = sources.body.clone(), sources.unhidden.clone(), sources.clear.clone()
     for s in range(len(images)):
@@ -260,13 +263,16 @@ def prepare_source_batch(
     images: Float[Tensor, "G S 3 H W"],
     mattes: Float[Tensor, "G S 1 H W"],
     worn: Worn | None = None,
+    raster: Raster | None = None,
 ) -> FlowSources:
     """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s.
 
     Where something is ``worn`` before the limbs (:mod:`liquidwarp.flow.worn`), one person's photos do not show them.
+    ``raster`` is that of the bodies, where it is known already.
     """
     people, sources, _, height, width = images.shape
-    raster = rasterize(surface.body, model.faces, height, width)
+    if raster is None:
+        raster = rasterize(surface.body, model.faces, height, width)
     nearest = farthest_nearby(raster)
     flat_matte = mattes.flatten(0, 1)
     near_matte = dilate(flat_matte, round(_REACH * height))
@@ -280,7 +286,7 @@ def prepare_source_batch(
     normals = surface.normals.index_select(1, extension.anchor)
     source = torch.arange(sources, device=images.device).repeat(people)
     around_seen = extension_visibility(points, normals, extension.owner, source, nearest)
-    clear = clear_of_limbs(surface.body, raster, model, round(_CLEARANCE * height))
+    (clear,) = clear_of_limbs(surface.body, raster, model, [round(_CLEARANCE * height)])
     preference = _preference(model, seen, surface)
     body = _columns(surface.body, seen, preference, height, width)
     around = _columns(points, around_seen, preference.index_select(1, extension.anchor), height, width)
@@ -324,11 +330,10 @@ def _fringe(matte: Float[Tensor, "N 1 H W"], body: Bool[Tensor, "N 1 H W"], marg
 
 
 def _thin_hair(
-    model: BodyModel, surface: ProjectedSurface, mattes: Float[Tensor, "S 1 H W"]
+    model: BodyModel, surface: ProjectedSurface, raster: Raster, mattes: Float[Tensor, "S 1 H W"]
 ) -> Float[Tensor, "S 1 H W"]:
     """The matte just outside of the head, however thin: the body is bald, so there a thin layer is hair."""
-    height, width = mattes.shape[-2:]
-    raster = rasterize(surface.body, model.faces, height, width)
+    height = mattes.shape[-2]
     head = _on_head(model, raster).to(mattes.dtype)
     near = torch.cat(
         [dilate(head[s : s + 1], max(1, round(_HAIR * float(scale)))) for s, scale in enumerate(surface.scale.tolist())]

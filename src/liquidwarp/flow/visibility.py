@@ -126,7 +126,9 @@ def extension_visibility(
     return torch.where(owner[None] < 0, shared, owned.to(shared.dtype))
 
 
-def clear_of_limbs(body: Float[Tensor, "N V 3"], raster: Raster, model: BodyModel, radius: int) -> Float[Tensor, "N V"]:
+def clear_of_limbs(
+    body: Float[Tensor, "N V 3"], raster: Raster, model: BodyModel, radii: Sequence[int]
+) -> Float[Tensor, "R N V"]:
     """1 where no other limb is near a vertex in the picture and nothing stands clearly before it, else 0.
 
     There an error of the fit of a few pixels would give the chest the colours of an arm.
@@ -135,16 +137,15 @@ def clear_of_limbs(body: Float[Tensor, "N V 3"], raster: Raster, model: BodyMode
         body: Projected vertices (x, y [px], depth [m]).
         raster: Of the same bodies.
         model: The body.
-        radius: What counts as near [px].
+        radii: What counts as near [px]; an answer for each.
     """
-    depth = torch.where(raster.covered, raster.depth, torch.full_like(raster.depth, -_NOTHING))
-    near, _ = _depth_at(body, -dilate(-depth[:, None], radius))
+    depth = torch.where(raster.covered, raster.depth, torch.full_like(raster.depth, -_NOTHING))[:, None]
+    near = torch.stack([_depth_at(body, -dilate(-depth, radius))[0] for radius in radii])
     clear = near > body[..., 2] - _BEFORE
-    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)
     for end, root in _LIMBS:
-        limb = torch.isin(part, _indices(end, part))[:, None]
-        beside, _ = _depth_at(body, dilate(limb.to(body.dtype), radius))
-        own = torch.isin(model.vertex_part, _indices((*end, root), part))
+        limb = _shown(model, raster, end).to(body.dtype)
+        beside = torch.stack([_depth_at(body, dilate(limb, radius))[0] for radius in radii])
+        own = torch.isin(model.vertex_part, _indices((*end, root), model.faces))
         clear &= own | (beside < 0.5)
     return clear.to(body.dtype)
 
@@ -185,13 +186,18 @@ def within_limbs(body: Float[Tensor, "N V 3"], raster: Raster, model: BodyModel,
         model: The body.
         radius: What counts as near [px].
     """
-    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)
     within = torch.ones(body.shape[:2], dtype=torch.bool, device=body.device)
     for end, root in _LIMBS:
-        limb = torch.isin(part, _indices((*end, root), part))[:, None]
+        limb = _shown(model, raster, (*end, root))
         inner, _ = _depth_at(body, 1 - dilate((~limb).to(body.dtype), radius))
-        within &= (inner > 0.5) | ~torch.isin(model.vertex_part, _indices((*end, root), part))
+        within &= (inner > 0.5) | ~torch.isin(model.vertex_part, _indices((*end, root), model.faces))
     return within.to(body.dtype)
+
+
+def _shown(model: BodyModel, raster: Raster, parts: Sequence[str]) -> Bool[Tensor, "N 1 H W"]:
+    """Where some parts are seen."""
+    member = torch.isin(model.face_part, _indices(parts, model.faces))
+    return F.pad(member, (0, 1))[raster.pix_to_face][:, None]  # what is not covered is the last, -1
 
 
 def _indices(parts: Sequence[str], like: Tensor) -> Int64[Tensor, "K"]:
