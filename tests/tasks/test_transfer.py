@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from liquidwarp.body.measures import measure
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import motion_of
 from liquidwarp.body.parts import PARTS
@@ -208,6 +209,27 @@ def test_halos_come_from_the_wearer_of_the_part(anny):
             assert given[beside[0] & lower].sum() > 0.85 * before[beside[0] & lower].sum()
 
 
+def test_wide_clothes_are_wide_on_others_too(red, anny):
+    """Only where both sides are lent; who was told to have another body keeps that change."""
+    betas = red.bodies.betas.clone()
+    betas[anny.beta_names.index("calf-girth")] += 11
+    wide = replace(red, bodies=replace(red.bodies, betas=betas))
+    taller = torch.zeros_like(betas).index_fill(0, torch.tensor([anny.beta_names.index("torso-length")]), 1.0)
+    wearer = replace(red, body=replace(red.body, betas=red.body.betas + taller))
+
+    def wider(*names):
+        body = dress(wearer, dict.fromkeys(names, wide), SYNTHESIS).body
+        calf, torso = (
+            [measure(anny, one.betas, name) for one in (body, wearer.body)] for name in ("calf-girth", "torso-length")
+        )
+        assert torso[0] == pytest.approx(torso[1], rel=0.01)
+        return calf[0] / calf[1]
+
+    assert wider("legs") > 1.1
+    assert wider("left_leg") == pytest.approx(1.0)
+    assert wider("arms") == pytest.approx(1.0, abs=0.02)
+
+
 def test_driven(red, green, anny, regions):
     motion = motion_of(red.body, anny, 12.0)
     driving = Driving(motion, asset("demo/motion.bvh"), None)
@@ -325,6 +347,25 @@ def test_nothing_is_left_of_a_shirt_that_hangs_over_the_hips(anny, name):
     assert of_shirt.mean() < 0.1, "but for its rim"
     above = frame[(parts.part == GARMENT_PARTS.index("torso")) & parts.body]
     assert np.abs(np.median(above, 0) - GREEN).max() < 12
+
+
+def test_no_rim_of_a_high_skirt_stays_below_a_shirt(anny):
+    """Between the wearer's short shirt and the giver's low trousers nobody gives a thing: it is made up cleanly."""
+    low, parts = dressed_in(anny, RED, (200, 200, 40), over_hips=True)
+    torso = (parts.part == GARMENT_PARTS.index("torso")) & parts.body
+    row = np.arange(256)[:, None]
+    waist = row > np.nonzero(torso)[0].max() - 0.09 * parts.scale
+    plain = person(anny, GREEN)
+    hips = (parts.part == GARMENT_PARTS.index("hips")) & parts.body
+    legs = np.isin(parts.part, [n for n, name in enumerate(GARMENT_PARTS) if name.endswith("_leg")]) & parts.body
+    picture = plain.pictures[0].copy()
+    picture[(torso & waist) | hips | legs] = BLUE
+    wearer = prepare_bank(
+        replace(plain, pictures=(picture,)), anny, SYNTHESIS, background=np.full((256, 192, 3), 120, np.uint8)
+    )
+    frame = next(iter(transfer(wearer, {"lower": low}, synthesis=SYNTHESIS))).astype(int)
+    blue = (frame[..., 2] > frame[..., 1] + 40) & (frame[..., 2] > frame[..., 0] + 40)
+    assert (blue & (torso | hips)).sum() < 0.1 * (torso & waist).sum()
 
 
 def test_a_shirt_comes_as_long_as_it_is(anny):

@@ -35,6 +35,8 @@ _SEAM = 4
 """Half the width of the seams between parts [edges of the mesh]: about 3 cm."""
 _HEM = 2
 """The same where it is known where garments end in the photos."""
+_EDGE = 1
+"""So far beside a place that nobody gives the colours are mixed with what was there [edges of the mesh]."""
 _TRACE = 0.02
 """Beyond the seam there shall be exactly nothing."""
 _SEEN = 0.2
@@ -73,6 +75,7 @@ def keep_parts(
         raise ShapeError(f"weights: expected a source for each part, got none for {', '.join(missing)}.")
     own = vertex_parts(model).expand(num, -1) if parts is None else parts
     allowed = _outermost(_well_seen(sources, weights, own), own)  # S V
+    allowed = _away_from_gaps(model, allowed)
     soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM if parts is None else _HEM)[..., 0]
     share = soft / soft.amax(0).clamp(min=1e-6)
     share = share * (share > _TRACE) * (allowed.amax(0) > 0)
@@ -110,6 +113,12 @@ def _well_seen(
     )
     hardly = (seen < _MOSTLY * total).gather(1, region)
     return torch.where(strip & hardly, 0.0, allowed)
+
+
+def _away_from_gaps(model: BodyModel, allowed: Float[Tensor, "S V"]) -> Float[Tensor, "S V"]:
+    """Nothing beside places that nobody gives: a garment that is taken off there leaves its edge on its neighbour."""
+    gap = (allowed.amax(0) <= 0).to(allowed.dtype)[None, :, None]
+    return torch.where(smooth_on_mesh(gap, model.faces, _EDGE)[..., 0] > 0, 0.0, allowed)
 
 
 def _outermost(allowed: Float[Tensor, "S V"], parts: Int64[Tensor, "S V"]) -> Float[Tensor, "S V"]:
