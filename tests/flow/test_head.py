@@ -78,6 +78,20 @@ def test_the_hidden_half_of_a_profile_is_the_mirror_image_of_the_other(anny, twi
     assert error.quantile(0.9) < 0.15
 
 
+def test_hair_at_the_edge_of_a_cheek_gives_way_to_the_other_cheek(anny, twins):
+    plain = torch.tensor([0.8, 0.6, 0.5]).expand(len(anny.vertex_part), 3)
+    sources = photographed(anny, plain[None], 0.6)
+    seen, facing = sources.body[0, 0, :, 2], -sources.normals[0, 0, :, 2]
+    edge = twins.face & (seen > 0.3) & (facing < 0.45) & (facing[twins.index] > facing)
+    assert int(edge.sum()) > 100
+    assert seen[edge].mean() > 0.8
+    strand = torch.where(edge[:, None], torch.tensor([0.15, 0.1, 0.08]), plain)
+    unlike = photographed(anny, strand[None], 0.6).body[0, 0, :, 2]
+    assert unlike[edge].mean() < 0.6 * seen[edge].mean()
+    middle = twins.face & (facing > 0.9)
+    assert torch.equal(unlike[middle] > 0.5, seen[middle] > 0.5)
+
+
 def test_the_mirrored_half_is_in_its_own_light(anny, twins):
     right = rest_coordinates(anny)[:, :1] < 0
     colours = torch.where(right, 0.6, 0.75).expand(-1, 3)

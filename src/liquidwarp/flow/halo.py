@@ -47,8 +47,8 @@ _SKIRT_GAP = 0.04
 _SKIRT_LENGTH = 0.06
 _WEIGHT_BLUR = 1.5
 _SKIRT_BLUR = 6.0
-_HANGING = (("head", "face"), ("torso", "left_upper_arm", "right_upper_arm"))
-"""Hair hangs from the first down over the others."""
+_HANGING = (("head",), ("torso", "left_upper_arm", "right_upper_arm"))
+"""Hair hangs from the first down over the others; what is before a face in profile is none."""
 _BEND = 0.10
 """So far around where it leaves the head hair goes over from the head's depth to the shoulders' [m]."""
 _CHAINS = (

@@ -3,7 +3,8 @@
 Two photos of a face never fit together: expression, light and a few pixels of the fit differ, and a seam down a face is
 what a viewer sees first. So one photo gives all that it shows of the head and, as heads are nearly symmetric, the
 mirror image of that; other photos give what is left, such as the back of the head. Which photo that is may differ from
-picture to picture (:mod:`liquidwarp.flow.head_choice`).
+picture to picture (:mod:`liquidwarp.flow.head_choice`). At the edge of a face the fit's error may put hair on a cheek:
+where both halves differ, the one that is seen better is believed.
 """
 
 from dataclasses import dataclass
@@ -23,13 +24,15 @@ from liquidwarp.flow.head_choice import HeadViews, head_directions, no_head_view
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["Twins", "head_shares", "head_views", "head_worth", "mirror_gain", "twin_vertices"]
+__all__ = ["Twins", "head_shares", "head_views", "head_worth", "mirror_gain", "twin_vertices", "unlike_twins"]
 
 _ENDS = ("left_hand", "right_hand", "left_foot", "right_foot")
 _FACING = (0.1, 0.45)
 """Cosine to the line of sight at which a place of a head begins to be worth showing, and from which it is fully."""
 _DEFICIT = (0.3, 0.6)
 """So much worse than its twin a place must be seen until it begins to be given up for the twin, and is."""
+_DOUBT = 3.0
+"""By so many times more a place counts as worse seen where its colour is not at all its twin's."""
 _SEEN = 0.5
 _LEAST = 0.1
 """A photo that shows less of the face than this shows no head."""
@@ -40,6 +43,8 @@ _SEAM = 4
 _GAIN_ROUNDS = 30
 _ALIKE = 0.4
 """Places whose colours differ more from their mirror images' [logarithm] are not the same thing in another light."""
+_TRACE = 0.02
+"""What is worth less than this is not seen at all."""
 _FAINT = 0.002
 """Farther away than this little of the known places' weight reaches, nothing is made brighter or darker."""
 _DARK = 0.03
@@ -93,8 +98,27 @@ def head_worth(
     return visible * inside * _smoothstep(-normals[..., 2], *_FACING)
 
 
+def unlike_twins(twins: Twins, colours: Float[Tensor, "V 3"], worth: Float[Tensor, "V"]) -> Float[Tensor, "V"]:
+    """How far a place of the head shows something else than its mirror image [0, 1]; 0 where one of them is not seen.
+
+    Args:
+        twins: From :func:`twin_vertices`.
+        colours: What one photo shows, RGB in [0, 1].
+        worth: From :func:`head_worth`, of that photo.
+    """
+    light = colours.clamp(min=_DARK).log()
+    difference = (light - light[twins.index]).abs().amax(1)
+    seen = (worth > _TRACE) & (worth[twins.index] > _TRACE) & twins.head
+    return (difference / _ALIKE - 1).clamp(0, 1) * seen
+
+
 def head_shares(
-    model: BodyModel, twins: Twins, worth: Float[Tensor, "S V"], inside: Float[Tensor, "S V"], giver: int
+    model: BodyModel,
+    twins: Twins,
+    worth: Float[Tensor, "S V"],
+    inside: Float[Tensor, "S V"],
+    giver: int,
+    unlike: Float[Tensor, "V"],
 ) -> tuple[Float[Tensor, "S V"], Float[Tensor, "S V"]]:
     """How much of what each photo of one person sees may be shown, such that one photo gives the head.
 
@@ -104,6 +128,7 @@ def head_shares(
         worth: From :func:`head_worth`.
         inside: 0 where a vertex falls outside of the person or on the outline, else 1.
         giver: The photo that gives the head.
+        unlike: From :func:`unlike_twins`, of that photo.
 
     Returns:
         What may be shown: 1, but 0 on the head where the giver shows a place much worse than its twin, and in the
@@ -116,7 +141,8 @@ def head_shares(
     left = 1 - smooth_on_mesh(given[None, :, None], model.faces, _SEAM)[0, :, 0]
     share[:, twins.head] = ((left - 0.5) * 2).clamp(0, 1)[twins.head]
     # Noses and eyes hide a little of what is around them: the line between the halves shall not follow that.
-    deficit = smooth_on_mesh((mirrored - own)[None, :, None], model.faces, _LINE)[0, :, 0]
+    deficit = (mirrored - own) * (1 + _DOUBT * unlike)
+    deficit = smooth_on_mesh(deficit[None, :, None], model.faces, _LINE)[0, :, 0]
     share[giver] = torch.where(twins.head, 1 - _smoothstep(deficit, *_DEFICIT), 1)
     share = torch.where(twins.head, share * inside, share)
     return share, torch.where(twins.head, share * worth, share)
@@ -153,9 +179,13 @@ def head_views(
     source, penalty = select_views(face.mean(1), quality, directions, _LEAST)
     if len(source) == 0:
         return no_head_views(visible)
-    shares = [head_shares(model, twins, worth, inside, giver) for giver in source.tolist()]
-    shown, lent = (torch.stack(part) for part in zip(*shares, strict=True))
-    return HeadViews(source, directions[source], penalty, visible * shown, clear * lent)
+    shares = []
+    for giver in source.tolist():
+        shown = sample_at(colours[giver : giver + 1], body[giver : giver + 1, :, :2])[0].T
+        unlike = unlike_twins(twins, shown, worth[giver])
+        shares.append(head_shares(model, twins, worth, inside, giver, unlike))
+    may_show, may_lend = (torch.stack(part) for part in zip(*shares, strict=True))
+    return HeadViews(source, directions[source], penalty, visible * may_show, clear * may_lend)
 
 
 def _sharpness(
