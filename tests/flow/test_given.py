@@ -58,3 +58,39 @@ def test_limbs_have_a_height(parts):
         least, most = np.quantile(along, (0.03, 0.97))
         assert low <= least < low + 0.3 < high - 0.3 < most <= high
     assert np.median(parts.along[where(parts, "torso")]) == 0
+
+
+SKIN, SHIRT, HAIR = (217, 168, 140), (76, 102, 191), (64, 33, 18)
+
+
+def long_hair(parts, shirt):
+    """Somebody with long hair on both sides of the face, down to the chest; the photo, its matte and the hair."""
+    picture = np.full((*SIZE, 3), 150, np.float32)
+    picture[parts.body] = SKIN
+    picture[where(parts, "torso", "hips")] = shirt
+    face, torso = (np.argwhere(where(parts, name)) for name in ("face", "torso"))
+    (top, left), (chin, right) = face.min(0), face.max(0)
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    beside = ((x > right - 2) & (x < right + 8)) | ((x < left + 2) & (x > left - 8))
+    hair = (y > top) & (y < (chin + torso[:, 0].max()) // 2) & beside
+    picture[hair] = HAIR
+    image = torch.from_numpy(picture / 255).permute(2, 0, 1)
+    return image, torch.from_numpy(parts.body | hair).float()[None], hair
+
+
+def test_long_hair_is_the_heads_wherever_it_falls(anny, body, parts):
+    image, matte, hair = long_hair(parts, SHIRT)
+    found = label_photo(anny, body, image, matte)
+    head, torso = (GARMENT_PARTS.index(name) for name in ("head", "torso"))
+    chest = hair & where(parts, "torso")
+    assert chest.sum() > 40
+    assert (found.part[chest] == head).mean() > 0.7
+    assert (found.part[where(parts, "torso") & ~hair] == head).mean() < 0.1
+    assert ((found.vertices == head) & (parts.vertices == torso)).sum() > 5
+
+
+def test_a_shirt_of_the_hairs_colour_is_no_hair(anny, body, parts):
+    image, matte, _ = long_hair(parts, HAIR)
+    found = label_photo(anny, body, image, matte)
+    shirt = where(parts, "torso")
+    assert (found.part[shirt] == GARMENT_PARTS.index("head")).mean() < 0.1

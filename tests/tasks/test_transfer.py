@@ -14,7 +14,7 @@ from liquidwarp.config import GeneratorConfig, SynthesisConfig
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.compose import compose_flow
 from liquidwarp.flow.given import label_photo
-from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
+from liquidwarp.flow.parts import GARMENT_PARTS, _outermost, garment_parts, keep_parts, shown_parts
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
@@ -302,6 +302,15 @@ def test_somebody_must_give_every_part(red):
         keep_parts(red.sources, weights, torch.zeros(1, dtype=torch.long))
     with pytest.raises(ShapeError, match="expected 1 sources, got 2"):
         keep_parts(red.sources, torch.ones(2, len(GARMENT_PARTS)), torch.zeros(2, dtype=torch.long))
+
+
+def test_hair_hangs_over_what_others_give():
+    """Vertex 0: one person's hair over another's shirt; 1: shirt over trousers; 2: two heads."""
+    head, torso, hips = (GARMENT_PARTS.index(name) for name in ("head", "torso", "hips"))
+    parts = torch.tensor([[head, torso, head], [torso, hips, head]])
+    usual = torch.tensor([torso, torso, head])
+    kept = _outermost(torch.ones(2, 3), parts, usual)
+    torch.testing.assert_close(kept, torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]]))
 
 
 def painted(anny, skin, cloth):

@@ -1,6 +1,7 @@
 """What a photo gives to another person, pixel by pixel: parts with soft ends.
 
-Parts are those of the fitted body, but garments end where they end in the photo (:mod:`liquidwarp.flow.hems`).
+Parts are those of the fitted body, but garments end where they end in the photo (:mod:`liquidwarp.flow.hems`),
+and long hair is the head's wherever it falls.
 """
 
 from dataclasses import dataclass
@@ -11,16 +12,22 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.model import BodyModel, BodyParams, PosedBody
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.hair import find_hair
 from liquidwarp.flow.hems import hem_parts
 from liquidwarp.flow.parts import GARMENT_PARTS, vertex_parts
-from liquidwarp.geometry.raster import interpolate, rasterize
+from liquidwarp.flow.surroundings import Surroundings, look_around
+from liquidwarp.geometry.raster import Raster, interpolate, rasterize
 
 __all__ = ["PhotoParts", "label_photo"]
 
 _SEAM = 0.02
 """Softness of what is given beside the body, where parts meet [m]: hair and hems have no hard ends."""
+
+_CLOTH = 0.35
+"""Where more of the trunk than this share has the colour of hair, it is cloth."""
+_HEAD = torch.tensor([GARMENT_PARTS.index(name) for name in ("head", "face")])
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,9 @@ def label_photo(
         nothing = np.zeros((height, width), np.float32)
         return PhotoParts(np.full((height, width), -1), covered, scale, nothing, vertex_parts(model))
     vertices = hem_parts(model, raster, image, matte)
+    around = look_around(model, raster, matte[0], scale)
+    hair = _hair(image, around)
+    vertices = _under_hair(model, body, posed, raster, hair, vertices)
     first = model.faces[:, 0][raster.pix_to_face[0].clamp(min=0)]
     along = interpolate(_along_limbs(model)[None, :, None], model.faces, raster)[0, :, :, 0].cpu().numpy()
     _, label = cv2.distanceTransformWithLabels(
@@ -81,7 +91,33 @@ def label_photo(
         table[label[covered]] = values[covered]
         return table[label]
 
-    return PhotoParts(nearest(vertices[first].cpu().numpy()), covered, scale, nearest(along), vertices)
+    part = np.where(hair, GARMENT_PARTS.index("head"), nearest(vertices[first].cpu().numpy()))
+    return PhotoParts(part, covered, scale, nearest(along), vertices)
+
+
+def _hair(image: Float[Tensor, "3 H W"], around: Surroundings) -> Bool[np.ndarray, "H W"]:
+    """Long hair beside the body and on it; on the trunk only where it is no cloth of its colour."""
+    hair = find_hair(image.permute(1, 2, 0).cpu().float().numpy(), around).mask
+    trunk = (around.distance == 0) & around.on("torso")
+    cloth = trunk & (hair.sum() > 0) & ((hair & trunk).sum() > _CLOTH * trunk.sum())
+    return np.asarray(hair & ~cloth)
+
+
+def _under_hair(
+    model: BodyModel,
+    body: BodyParams,
+    posed: PosedBody,
+    raster: Raster,
+    hair: Bool[np.ndarray, "H W"],
+    vertices: Int64[Tensor, "V"],
+) -> Int64[Tensor, "V"]:
+    """The parts of the vertices, those that a photo shows below hair being the head's."""
+    pixel = body.camera.project(posed.vertices)[0]
+    column, row = (pixel[:, axis].long().clamp(0, hair.shape[1 - axis] - 1) for axis in (0, 1))
+    shown = torch.zeros_like(vertices, dtype=torch.bool)
+    shown[model.faces[raster.pix_to_face[0][raster.covered[0]]].reshape(-1)] = True
+    below = shown & torch.from_numpy(hair).to(vertices.device)[row, column]
+    return torch.where(below & ~torch.isin(vertices, _HEAD.to(vertices)), _HEAD[0].to(vertices), vertices)
 
 
 def _along_limbs(model: BodyModel) -> Float[Tensor, "V"]:

@@ -74,7 +74,7 @@ def keep_parts(
     if missing:
         raise ShapeError(f"weights: expected a source for each part, got none for {', '.join(missing)}.")
     own = vertex_parts(model).expand(num, -1) if parts is None else parts
-    allowed = _outermost(_well_seen(sources, weights, own), own)  # S V
+    allowed = _outermost(_well_seen(sources, weights, own), own, vertex_parts(model))  # S V
     allowed = _away_from_gaps(model, allowed)
     soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM if parts is None else _HEM)[..., 0]
     share = soft / soft.amax(0).clamp(min=1e-6)
@@ -121,11 +121,19 @@ def _away_from_gaps(model: BodyModel, allowed: Float[Tensor, "S V"]) -> Float[Te
     return torch.where(smooth_on_mesh(gap, model.faces, _EDGE)[..., 0] > 0, 0.0, allowed)
 
 
-def _outermost(allowed: Float[Tensor, "S V"], parts: Int64[Tensor, "S V"]) -> Float[Tensor, "S V"]:
-    """Where two people give garments of two parts, the upper one hangs over the other: a shirt over trousers."""
+def _outermost(
+    allowed: Float[Tensor, "S V"], parts: Int64[Tensor, "S V"], usual: Int64[Tensor, "V"]
+) -> Float[Tensor, "S V"]:
+    """Where two people give garments of two parts, the upper one hangs over the other: a shirt over trousers.
+
+    Hair that falls beyond the head hangs over all.
+    """
     over = torch.tensor([name in _OVER for name in GARMENT_PARTS], device=parts.device)[parts]
-    covered = (allowed * over).amax(0) > 0
-    return torch.where(covered & ~over, 0.0, allowed)
+    hair = (parts == GARMENT_PARTS.index("head")) & (parts != usual)
+    for above in (over | hair, hair):
+        covered = (allowed * above).amax(0) > 0
+        allowed = torch.where(covered & ~above, 0.0, allowed)
+    return allowed
 
 
 def _given_halos(extension: Extension, around: Float[Tensor, "S E 4"], shares: Float[Tensor, "S 1 H W"]) -> Extension:
