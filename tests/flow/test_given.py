@@ -94,3 +94,19 @@ def test_a_shirt_of_the_hairs_colour_is_no_hair(anny, body, parts):
     found = label_photo(anny, body, image, matte)
     shirt = where(parts, "torso")
     assert (found.part[shirt] == GARMENT_PARTS.index("head")).mean() < 0.1
+
+
+def test_a_top_of_the_hairs_colour_below_an_open_coat_is_no_hair(anny, body, parts):
+    """A strip down the middle that is connected with the hair; and trousers of that colour."""
+    image, matte, _ = long_hair(parts, SHIRT)
+    torso = where(parts, "torso", "hips")
+    rows, columns = np.nonzero(torso)
+    middle = np.abs(np.arange(SIZE[1]) - columns.mean()) < 0.2 * np.ptp(columns)
+    top = torso & middle[None] & (np.arange(SIZE[0])[:, None] > np.quantile(rows, 0.1))
+    legs = where(parts, *(name for name in GARMENT_PARTS if name.endswith("leg")))
+    across = torso & (np.abs(np.arange(SIZE[0])[:, None] - np.quantile(rows, 0.15)) < 4)
+    image[:, torch.from_numpy(top | across | legs)] = torch.tensor(HAIR, dtype=torch.float32)[:, None] / 255
+    found = label_photo(anny, body, image, matte)
+    head = found.part == GARMENT_PARTS.index("head")
+    assert head[top].mean() < 0.1
+    assert head[legs].mean() < 0.1

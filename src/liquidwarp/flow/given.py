@@ -24,9 +24,10 @@ __all__ = ["PhotoParts", "label_photo"]
 
 _SEAM = 0.02
 """Softness of what is given beside the body, where parts meet [m]: hair and hems have no hard ends."""
-
-_CLOTH = 0.35
-"""Where more of the trunk than this share has the colour of hair, it is cloth."""
+_HAIRY = ("head", "face", "torso", *(f"{side}_{part}_arm" for side in ("left", "right") for part in ("upper", "lower")))
+"""Where long hair falls; what has its colour on legs is cloth."""
+_CLOTH = 0.1
+"""Where more than this share of the trunk's lower half has the colour of hair, that is the clothes' as well."""
 _HEAD = torch.tensor([GARMENT_PARTS.index(name) for name in ("head", "face")])
 
 
@@ -97,10 +98,13 @@ def label_photo(
 
 def _hair(image: Float[Tensor, "3 H W"], around: Surroundings) -> Bool[np.ndarray, "H W"]:
     """Long hair beside the body and on it; on the trunk only where it is no cloth of its colour."""
-    hair = find_hair(image.permute(1, 2, 0).cpu().float().numpy(), around).mask
+    hair = find_hair(image.permute(1, 2, 0).cpu().float().numpy(), around).mask & around.on(*_HAIRY)
     trunk = (around.distance == 0) & around.on("torso")
-    cloth = trunk & (hair.sum() > 0) & ((hair & trunk).sum() > _CLOTH * trunk.sum())
-    return np.asarray(hair & ~cloth)
+    if not trunk.any():
+        return hair
+    belly = trunk & (np.arange(len(trunk))[:, None] > np.nonzero(trunk)[0].mean())
+    cloth = (hair & belly).sum() > _CLOTH * belly.sum()
+    return np.asarray(hair & ~(trunk & cloth))
 
 
 def _under_hair(
