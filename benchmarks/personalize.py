@@ -86,7 +86,7 @@ def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, objec
 
         costs.append(timed(step, device)[1:])
     wall, own = (sum(cost[k] for cost in costs[2:]) / args.repeat for k in (0, 1))
-    exam = Exam(person.planned_exam, PerceptualDistance.load(config.loss).to(device), frozen_sources=True)
+    exam = Exam(person.planned_exam, PerceptualDistance.load(config.loss).to(device), True, person.photos)
     exam.both_marks(generator)
     _, exam_wall, exam_own = timed(lambda: exam.both_marks(generator), device)
     checks = plan.steps // plan.check_every

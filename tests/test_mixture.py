@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from liquidwarp.mixture import as_known, common_outline, keep_photos, likely_colours
+from liquidwarp.mixture import as_known, common_outline, keep_photos, learned_outline, likely_colours
 from liquidwarp.types import TargetFlow
 
 
@@ -82,8 +82,24 @@ def test_a_known_person_s_outline_is_that_of_both():
     warped[..., 10:20, 52:60] = 1
     flow = _flow(warped, 0.8)
     colour = torch.full((1, 3, 64, 64), 0.7)
-    assert torch.equal(as_known(flow, colour, own)[1], keep_photos(flow, colour, own)[1])
-    assert (as_known(flow, colour, own)[1][..., 52:60] == 0).all(), "tatters are the warp's alone"
+    assert torch.equal(as_known(flow, colour, own, 4)[1], keep_photos(flow, colour, own)[1])
+    assert (as_known(flow, colour, own, 4)[1][..., 52:60] == 0).all(), "tatters are the warp's alone"
+
+
+def test_from_512_px_on_the_outline_learned_from_several_photos_is_its_network_s_with_a_little_of_the_warp_s():
+    own, warped, tattered = (
+        _bar(16, right).repeat_interleave(8, -1).repeat_interleave(8, -2) for right in (40, 41, 41)
+    )
+    tattered[..., 80:160, 440:480] = 1
+    flow, colour = _flow(warped, 0.8), torch.full((1, 3, 512, 512), 0.7)
+    row = as_known(flow, colour, own, 4)[1][0, 0, 256]
+    assert torch.allclose(row[135:315], torch.tensor(1.0))
+    assert (row[:120] == 0).all()
+    assert float(row.sum()) == pytest.approx(192 + 0.3 * 8, abs=0.5), "a part of what the warp adds"
+    assert torch.equal(learned_outline(own, tattered), learned_outline(own, warped))
+    alone = as_known(flow, colour, own, 1)[1]
+    assert torch.equal(alone, keep_photos(flow, colour, own)[1])
+    assert float(alone[0, 0, 256].sum()) == pytest.approx(192 + 0.5 * 8, abs=0.5), "one photo teaches too little"
 
 
 def test_a_known_person_s_network_is_trusted_where_it_sees_the_person():
@@ -91,7 +107,7 @@ def test_a_known_person_s_network_is_trusted_where_it_sees_the_person():
     own = _bar(16, 48)
     own[..., 24:28] = 0
     colour = torch.full((1, 3, 64, 64), 0.1)
-    picture, _ = as_known(_flow(_bar(16, 40), 0.9), colour, own)
+    picture, _ = as_known(_flow(_bar(16, 40), 0.9), colour, own, 4)
     assert torch.allclose(picture[..., 30:40], torch.tensor(0.5)), "halfway, however far apart"
     assert torch.allclose(picture[..., 40:48], torch.tensor(0.1)), "the warp's colours do not go on"
     assert torch.allclose(picture[..., 24:28], torch.tensor(0.9)), "a strip that the network does not see is the warp's"

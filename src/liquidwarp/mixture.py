@@ -14,7 +14,7 @@ from liquidwarp.flow.masks import dilate, erode
 from liquidwarp.flow.texture import grow_colours
 from liquidwarp.types import TargetFlow
 
-__all__ = ["as_known", "common_outline", "keep_colours", "keep_photos", "likely_colours"]
+__all__ = ["as_known", "common_outline", "keep_colours", "keep_photos", "learned_outline", "likely_colours"]
 
 _FAINT = 0.3
 """Below this opacity the warp's colour counts less."""
@@ -31,6 +31,11 @@ _UNLIKELY = 0.15, 0.3
 99 % of all differences are smaller than 0.14."""
 _AGREE = 2.0
 """Outlines that are farther apart than this [px] have no mean that is not a ghost: one edge is drawn between."""
+_FINE = 384
+"""From this height on [px] the outline of a network that learned from several photos is better than the common one; at
+256 px it is worse, and so is that of one photo's network."""
+_WARPED = 0.3
+"""The warp's share in it."""
 _EDGE = 0.6
 """How soft outlines are, as in photos [standard deviation, px]: sharper ones are farther from the truth. Small films,
 which were measured, would bear twice as much at 512 px (docs/personalize.md), but sharp photos show every pixel."""
@@ -83,15 +88,21 @@ def common_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W
         warped: Of what texture warping draws.
     """
     mean = (((own + warped) / 2 - 0.5) * _DECISION + 0.5).clamp(0, 1)  # a plain mean would be a ghost
-    return _near(own, _without_ghost(mean, own, warped))
+    return _near(own, _without_ghost(mean, own, warped, 0.5))
+
+
+def learned_outline(own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
+    """The outline of a network that knows the person well, with a little of the warp's; see :func:`common_outline`."""
+    mean = torch.lerp(own, warped, _WARPED)
+    return _near(own, _without_ghost(mean, own, warped, _WARPED))
 
 
 def _without_ghost(
-    mean: Float[Tensor, "T 1 H W"], own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"]
+    mean: Float[Tensor, "T 1 H W"], own: Float[Tensor, "T 1 H W"], warped: Float[Tensor, "T 1 H W"], share: float
 ) -> Float[Tensor, "T 1 H W"]:
-    """The mean of two outlines; where they are far apart, one edge halfway between them."""
+    """The mean of two outlines; where they are far apart, one edge between them, at ``share`` of the way."""
     ours, theirs = _to_edge(own), _to_edge(warped)
-    between = ((ours + theirs) / 2 + 0.5).clamp(0, 1)
+    between = (torch.lerp(ours, theirs, share) + 0.5).clamp(0, 1)
     apart = (((ours - theirs).abs() - _AGREE) / _AGREE).clamp(0, 1)
     return torch.lerp(mean, between, apart)
 
@@ -104,14 +115,19 @@ def _to_edge(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
 
 
 def as_known(
-    flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"]
+    flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"], photos: int
 ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
     """The picture of a network that knows the person: its colours hold where it sees the person, near the edge too.
 
-    See :func:`keep_photos` for the arguments.
+    Args:
+        flow: From :func:`liquidwarp.renderers.drawn_flow`.
+        colour: The network's.
+        opacity: The network's.
+        photos: How many the network has learned from.
     """
     likely = torch.lerp(likely_colours(flow, colour), colour, opacity)  # what it takes for the background it guesses
-    return keep_colours(flow, likely), _softened(common_outline(opacity, flow.texture_matte))
+    outline = learned_outline if photos > 1 and opacity.shape[-2] >= _FINE else common_outline
+    return keep_colours(flow, likely), _softened(outline(opacity, flow.texture_matte))
 
 
 def _softened(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:

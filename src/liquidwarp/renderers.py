@@ -50,7 +50,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 13
+_WAY = 14
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _SHOWN, _LITTLE = 0.5, 0.1
@@ -250,7 +250,7 @@ class NetworkRenderer:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
             return keep_photos(flow, self._with_hands(flow, colour), opacity)
-        return as_known(flow, colour, opacity) if self.knows_person else (colour, opacity)
+        return as_known(flow, colour, opacity, photos) if self.knows_person else (colour, opacity)
 
     def _with_hands(self, flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
         """The warp's hands where no photo shows one: the network takes the sleeve or the thing that is there for it."""

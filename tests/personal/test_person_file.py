@@ -150,7 +150,7 @@ def test_a_tuned_network_s_colours_are_trusted(alice):
     body, size = alice.bodies[slice(0, 1)], (256, 256)
     alone, outline = replace(own, knows_person=False).render(body, size)
     flow = drawn_flow(own.sources, own.warp, body, size)
-    drawn, expected = own.render(body, size), as_known(flow, alone, outline)
+    drawn, expected = own.render(body, size), as_known(flow, alone, outline, 2)
     assert all(torch.equal(a, b) for a, b in zip(drawn, expected, strict=True))
     sure = (seen_weight(flow.visible.amax(1, keepdim=True)) > 0.99) & (flow.texture_matte > 0.5) & (outline > 0.99)
     assert int(sure.sum()) > 1000

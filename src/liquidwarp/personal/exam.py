@@ -41,15 +41,19 @@ class Marks:
 class Exam:
     """Lessons in which only what is held out is judged."""
 
-    def __init__(self, lessons: Sequence[Later[Lesson]], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
+    def __init__(
+        self, lessons: Sequence[Later[Lesson]], perceptual: PerceptualDistance, frozen_sources: bool, photos: int
+    ) -> None:
         """Take the lessons.
 
         Args:
             lessons: Whole pictures; ``judged`` is 1 where something is held out.
             perceptual: Judges, beside colours.
             frozen_sources: Whether the sources' features stay as they are.
+            photos: How many there are at run time.
         """
         self.lessons, self.perceptual, self.frozen_sources = list(lessons), perceptual, frozen_sources
+        self.photos = photos
         self._features: dict[int, SourceFeatures] = {}
 
     def marks(self, generator: LiquidWarpingGenerator, keeps_photos: bool) -> Marks:
@@ -86,7 +90,7 @@ class Exam:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         flow = TargetFlow(**{name: getattr(lesson.targets, name)[0] for name in TargetFlow.__dataclass_fields__})
         behind = lesson.backgrounds[0]
-        ways = as_known(flow, colour, opacity), keep_photos(flow, colour, opacity)
+        ways = as_known(flow, colour, opacity, self.photos), keep_photos(flow, colour, opacity)
         first, second = (matte * image + (1 - matte) * behind for image, matte in ways)
         return first, second
 

@@ -206,7 +206,7 @@ class _Board:
     """The exams of all people together."""
 
     def __init__(self, people: Sequence[Material], perceptual: PerceptualDistance, frozen_sources: bool) -> None:
-        self._exams = [Exam(person.planned_exam, perceptual, frozen_sources) for person in people]
+        self._exams = [Exam(person.planned_exam, perceptual, frozen_sources, person.photos) for person in people]
         self.share = _LONE_SHARE if all(len(person.views) == 1 for person in people) else 1.0
         """Of what is learned, how much is kept."""
         self._start: tuple[Marks, Marks] | None = None
