@@ -37,3 +37,32 @@ def test_an_unseen_foot_wears_the_other_shoe(anny):
     colour = torch.where(right[:, None], shoe, torch.tensor(0.8))
     means = _part_means(anny, colour, ~left)
     assert torch.allclose(means[left], shoe.expand(int(left.sum()), 3), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arms", "legs", "expected"),
+    [
+        ("skin", "jeans", "skin"),
+        ("sleeve", "skin", "skin"),
+        ("sleeve", "jeans", "face"),
+        ("stocking", "stocking", "face"),
+    ],
+)
+def test_unseen_hands_look_like_bare_limbs_or_else_like_the_face(anny, arms, legs, expected):
+    """The face is in a hat's shade; stockings have skin's hue and are much darker."""
+    colours = {
+        "face": torch.tensor([0.5, 0.375, 0.325]),
+        "skin": torch.tensor([0.8, 0.6, 0.52]),
+        "sleeve": torch.tensor([0.1, 0.1, 0.12]),
+        "jeans": torch.tensor([0.2, 0.3, 0.5]),
+        "stocking": torch.tensor([0.2, 0.15, 0.13]),
+    }
+    colour = torch.full((len(anny.vertex_part), 3), 0.5)
+    hands = torch.zeros(len(anny.vertex_part), dtype=torch.bool)
+    for number, part in enumerate(PARTS):
+        own = anny.vertex_part == number
+        hands |= own & part.endswith("hand")
+        worn = arms if part.endswith("arm") else legs if part.endswith("leg") else part
+        colour[own] = colours.get(worn, torch.tensor([0.3, 0.6, 0.3]))
+    made_up = _part_means(anny, colour, ~hands)[hands]
+    assert torch.allclose(made_up, colours[expected].expand_as(made_up), atol=1e-4)

@@ -31,6 +31,10 @@ __all__ = ["TextureAtlas", "fill_atlas", "merge_texture"]
 
 _SURELY = 0.7
 _FEW = 50
+_SOME = 20
+_SKIN, _OTHER_LIGHT, _BARE = 0.05, 0.6, 0.5
+"""Skin's shares of red, green and blue differ less than this from the face's [Euclidean], its light by less than this
+[logarithm]; and so much of a bare limb is skin."""
 _SEEN = 0.5
 _SPREAD = 12
 _BLUR = 9
@@ -248,17 +252,40 @@ def _unlike_skin(colour: Float[Tensor, "V 3"], face: Bool[Tensor, "V"]) -> Bool[
 
 
 def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
-    """Mean colour of the seen vertices of each vertex's part; of its mirror image or of all, where it was not seen."""
+    """Mean colour of the seen vertices of each vertex's part; of its mirror image or of all, where it was not seen.
+
+    Hands that nobody sees look like bare arms or legs, or else like the face.
+    """
     means = colour[known].mean(0) if bool(known.any()) else colour.mean(0)
     table = means.repeat(len(PARTS), 1)
     for part in range(len(PARTS)):
-        names = (PARTS[part], mirrored(PARTS[part]))
-        for name in (*names, "face") if PARTS[part].endswith("hand") else names:
-            chosen = known & (model.vertex_part == PARTS.index(name))
-            if int(chosen.sum()) > 20:
-                table[part] = colour[chosen].mean(0)
+        lenders = [known & (model.vertex_part == PARTS.index(name)) for name in (PARTS[part], mirrored(PARTS[part]))]
+        if PARTS[part].endswith("hand"):
+            lenders += _bare_skin(model, colour, known)
+        for lender in lenders:
+            if int(lender.sum()) > _SOME:
+                table[part] = colour[lender].mean(0)
                 break
     return table[model.vertex_part]
+
+
+def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> list[Bool[Tensor, "V"]]:
+    """Seen vertices of bare arms, bare legs, and of the face, which a hat or the light may make darker than these."""
+    face = known & (model.vertex_part == PARTS.index("face"))
+    if int(face.sum()) <= _SOME:
+        return [face]
+    share = colour / colour.sum(1, keepdim=True).clamp(min=1e-3)
+    light = colour.sum(1).clamp(min=0.02).log()
+    alike = (share - share[face].median(0).values).norm(dim=1) < _SKIN
+    alike &= (light - light[face].median()).abs() < _OTHER_LIGHT
+    found = []
+    for kind in ("arm", "leg"):
+        parts = [number for number, part in enumerate(PARTS) if part.endswith(kind)]
+        limb = known & torch.isin(model.vertex_part, torch.tensor(parts, device=known.device))
+        bare = limb & alike
+        if int(bare.sum()) > _BARE * int(limb.sum()):
+            found.append(bare)
+    return [*found, face]
 
 
 def _go_on_around(
