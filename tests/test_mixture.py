@@ -1,5 +1,7 @@
 """How the photos' pixels and the network's come together."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -30,6 +32,13 @@ def test_colours_are_halfway_where_a_photo_shows_the_place():
     picture, opacity = keep_photos(_flow(_bar(16, 48), 0.8), torch.full((1, 3, 64, 64), 0.7), _bar(16, 48))
     assert torch.allclose(picture[..., 20:44], torch.tensor(0.75))
     assert torch.equal(opacity > 0.5, _bar(16, 48) > 0.5)
+
+
+def test_what_no_photo_shows_is_halfway_too_unless_the_network_knows_the_person():
+    flow = replace(_flow(_bar(16, 48), 0.8), visible=torch.zeros(1, 1, 64, 64))
+    colour, own = torch.full((1, 3, 64, 64), 0.7), _bar(16, 48)
+    assert torch.allclose(keep_photos(flow, colour, own)[0][..., 20:44], torch.tensor(0.75))
+    assert torch.allclose(as_known(flow, colour, own, 4)[0][..., 20:44], torch.tensor(0.7))
 
 
 @pytest.mark.parametrize("times", [1, 4])

@@ -44,7 +44,7 @@ which were measured, would bear twice as much at 512 px (docs/personalize.md), b
 def keep_photos(
     flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"]
 ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
-    """Mix half of the photos' own pixels, as texture warping draws them, into the network's where one shows the place.
+    """Mix half of what texture warping draws, the photos' own pixels and what it makes up, into the network's picture.
 
     Args:
         flow: From :func:`liquidwarp.renderers.drawn_flow`.
@@ -53,7 +53,8 @@ def keep_photos(
     """
     shown, outline = flow.texture, flow.texture_matte
     # Colours and outlines err in different ways: the mean is nearer to the truth than either (docs/results.md).
-    colour = keep_colours(flow, likely_colours(flow, colour))
+    # What no photo shows is cloth that goes on in the warp and now and then stains in a network: the mean is calmer.
+    colour = _halfway(flow, likely_colours(flow, colour))
     solid = (outline > _SOLID).to(colour.dtype)
     rim = dilate(solid, round(_RIM * outline.shape[-2])) - solid
     # Just beyond the warp's outline cloth goes on; the network's own colours stray there.
@@ -153,6 +154,8 @@ def keep_colours(flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Te
         flow: From :func:`liquidwarp.renderers.drawn_flow`.
         colour: The network's.
     """
-    seen = seen_weight(flow.visible.amax(1, keepdim=True))
-    kept = (flow.texture_matte / _FAINT).clamp(0, 1) * seen / 2
-    return colour + kept * (flow.texture - colour)
+    return torch.lerp(colour, _halfway(flow, colour), seen_weight(flow.visible.amax(1, keepdim=True)))
+
+
+def _halfway(flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
+    return colour + (flow.texture_matte / _FAINT).clamp(0, 1) / 2 * (flow.texture - colour)
