@@ -14,6 +14,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.coat import Beside
+from liquidwarp.flow.complexion import like_face
 from liquidwarp.flow.compose import Choice, colour_layer
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.head import mirror_gain, twin_vertices
@@ -32,9 +33,8 @@ __all__ = ["TextureAtlas", "fill_atlas", "merge_texture"]
 _SURELY = 0.7
 _FEW = 50
 _SOME = 20
-_SKIN, _OTHER_LIGHT, _BARE = 0.05, 0.6, 0.5
-"""Skin's shares of red, green and blue differ less than this from the face's [Euclidean], its light by less than this
-[logarithm]; and so much of a bare limb is skin."""
+_OTHER_LIGHT, _BARE = 0.6, 0.5
+"""A limb's skin is as light as the face's, up to this [logarithm]; and so much of a bare limb is skin."""
 _SEEN = 0.5
 _SPREAD = 12
 _BLUR = 9
@@ -274,10 +274,8 @@ def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tenso
     face = known & (model.vertex_part == PARTS.index("face"))
     if int(face.sum()) <= _SOME:
         return [face]
-    share = colour / colour.sum(1, keepdim=True).clamp(min=1e-3)
     light = colour.sum(1).clamp(min=0.02).log()
-    alike = (share - share[face].median(0).values).norm(dim=1) < _SKIN
-    alike &= (light - light[face].median()).abs() < _OTHER_LIGHT
+    alike = like_face(colour, colour[face]) & ((light - light[face].median()).abs() < _OTHER_LIGHT)
     found = []
     for kind in ("arm", "leg"):
         parts = [number for number, part in enumerate(PARTS) if part.endswith(kind)]

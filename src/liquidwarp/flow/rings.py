@@ -11,6 +11,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.coat import Beside, below_coat, covered_rows, find_coat, same_cloth
+from liquidwarp.flow.complexion import like_face
 from liquidwarp.flow.contamination import minority
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.tubes import ROWS, Tube, complete_rings, tube_of
@@ -31,10 +32,8 @@ _HIPS, _TOP = 0.85, 0.12
 """Below this share of the torso's height nothing shows the hips; and this much of the thighs, in rest coordinates."""
 _TOO_FEW = 0.05
 _FEW = 50
-_SKIN = 0.05
-"""Skin's shares of red, green and blue differ less than this from the face's [Euclidean]."""
 _DARKER = 0.6
-"""And skin of the arms is no darker than the face by more than this [logarithm]."""
+"""Skin of the arms is no darker than the face by more than this [logarithm]."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def go_on_around(
         if name == "torso":
             coat = find_coat(cells, shown, _sleeves(texture, face))
             if coat is None:  # a neckline, or the rest of an arm
-                bare = minority(lent[:, 1], _skin(texture.colours[lender], face))
+                bare = minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
                 cells, shown = cells[~bare], shown[~bare]
             cells, shown = _with_thighs(tube, texture, cells, shown)
         if coat is not None and name in _COATED:
@@ -150,16 +149,8 @@ def _coats_own(
 def _sleeves(texture: Unrolled, face: Float[Tensor, "K 3"]) -> Float[np.ndarray, "M 3"]:
     """Colours of the upper arms that are not skin."""
     arms = texture.colours[texture.seen & torch.isin(texture.part, torch.tensor(_SLEEVES, device=texture.part.device))]
-    bare = _skin(arms, face)
+    bare = like_face(arms, face).cpu().numpy()
     if len(face) >= _FEW:
         bare &= (arms.sum(1) > face.sum(1).median() * np.exp(-_DARKER)).cpu().numpy()
     sleeves: FloatArray = arms.cpu().numpy()[~bare]
     return sleeves
-
-
-def _skin(colours: Float[Tensor, "N 3"], face: Float[Tensor, "K 3"]) -> Bool[np.ndarray, "N"]:
-    """Which colours have the hue of a face; none if the face was not seen."""
-    if len(face) < _FEW:
-        return np.zeros(len(colours), bool)
-    hue, own = (c / c.sum(1, keepdim=True).clamp(min=1e-3) for c in (colours, face))
-    return np.asarray(((hue - own.median(0).values).norm(dim=1) < _SKIN).cpu().numpy())
