@@ -7,10 +7,14 @@ from torch import Tensor
 from liquidwarp.body.linear import BodyTensors, LinearBody
 from liquidwarp.body.model import BodyParams, BodyRoles
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.given import PhotoParts, label_photo
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
+from liquidwarp.weights import asset, load_tensors
 
 CELLS = 10
+DEMO_SIZE = (256, 192)
+"""Height and width of the demo's photos in these tests [px]."""
 
 
 def _box(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[Tensor, Tensor]:
@@ -71,3 +75,17 @@ def box_params(
     count = len(frames)
     camera = WeakPerspective(torch.full((count,), scale), torch.tensor([at] * count))
     return BodyParams(torch.tensor([size]), rotmats, camera)
+
+
+@pytest.fixture(scope="session")
+def demo_body() -> BodyParams:
+    """The true body of the demo's front photo, a quarter as large."""
+    truth, _ = load_tensors(asset("demo/truth.safetensors"))
+    camera = WeakPerspective(truth["scale"][:1], truth["translation"][:1]).resized(0.25)
+    return BodyParams(truth["betas"], truth["rel_rotmats"][:1], camera)
+
+
+@pytest.fixture(scope="module")
+def parts(anny, demo_body: BodyParams) -> PhotoParts:
+    """What is where in that photo, of a person without hair and clothes."""
+    return label_photo(anny, demo_body, torch.full((3, *DEMO_SIZE), 0.5), torch.zeros(1, *DEMO_SIZE))

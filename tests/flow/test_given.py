@@ -1,29 +1,12 @@
 """A person taken apart: what is where, and how softly it is given."""
 
 import numpy as np
-import pytest
 import torch
 
-from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.given import label_photo
 from liquidwarp.flow.parts import GARMENT_PARTS
-from liquidwarp.geometry.camera import WeakPerspective
-from liquidwarp.weights import asset, load_tensors
 
 SIZE = (256, 192)
-
-
-@pytest.fixture(scope="module")
-def body():
-    truth, _ = load_tensors(asset("demo/truth.safetensors"))
-    camera = WeakPerspective(truth["scale"][:1], truth["translation"][:1]).resized(0.25)
-    return BodyParams(truth["betas"], truth["rel_rotmats"][:1], camera)
-
-
-@pytest.fixture(scope="module")
-def parts(anny, body):
-    nothing = torch.full((3, *SIZE), 0.5)
-    return label_photo(anny, body, nothing, torch.zeros(1, *SIZE))
 
 
 def where(parts, *names):
@@ -78,9 +61,9 @@ def long_hair(parts, shirt):
     return image, torch.from_numpy(parts.body | hair).float()[None], hair
 
 
-def test_long_hair_is_the_heads_wherever_it_falls(anny, body, parts):
+def test_long_hair_is_the_heads_wherever_it_falls(anny, demo_body, parts):
     image, matte, hair = long_hair(parts, SHIRT)
-    found = label_photo(anny, body, image, matte)
+    found = label_photo(anny, demo_body, image, matte)
     head, torso = (GARMENT_PARTS.index(name) for name in ("head", "torso"))
     chest = hair & where(parts, "torso")
     assert chest.sum() > 40
@@ -89,14 +72,14 @@ def test_long_hair_is_the_heads_wherever_it_falls(anny, body, parts):
     assert ((found.vertices == head) & (parts.vertices == torso)).sum() > 5
 
 
-def test_a_shirt_of_the_hairs_colour_is_no_hair(anny, body, parts):
+def test_a_shirt_of_the_hairs_colour_is_no_hair(anny, demo_body, parts):
     image, matte, _ = long_hair(parts, HAIR)
-    found = label_photo(anny, body, image, matte)
+    found = label_photo(anny, demo_body, image, matte)
     shirt = where(parts, "torso")
     assert (found.part[shirt] == GARMENT_PARTS.index("head")).mean() < 0.1
 
 
-def test_a_top_of_the_hairs_colour_below_an_open_coat_is_no_hair(anny, body, parts):
+def test_a_top_of_the_hairs_colour_below_an_open_coat_is_no_hair(anny, demo_body, parts):
     """A strip down the middle that is connected with the hair; and trousers of that colour."""
     image, matte, _ = long_hair(parts, SHIRT)
     torso = where(parts, "torso", "hips")
@@ -106,7 +89,7 @@ def test_a_top_of_the_hairs_colour_below_an_open_coat_is_no_hair(anny, body, par
     legs = where(parts, *(name for name in GARMENT_PARTS if name.endswith("leg")))
     across = torso & (np.abs(np.arange(SIZE[0])[:, None] - np.quantile(rows, 0.15)) < 4)
     image[:, torch.from_numpy(top | across | legs)] = torch.tensor(HAIR, dtype=torch.float32)[:, None] / 255
-    found = label_photo(anny, body, image, matte)
+    found = label_photo(anny, demo_body, image, matte)
     head = found.part == GARMENT_PARTS.index("head")
     assert head[top].mean() < 0.1
     assert head[legs].mean() < 0.1

@@ -4,29 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.given import label_photo
 from liquidwarp.flow.parts import GARMENT_PARTS
 from liquidwarp.flow.skin import SkinTones, match_skin, skin_tone, skin_tones
-from liquidwarp.geometry.camera import WeakPerspective
-from liquidwarp.weights import asset, load_tensors
 
 SIZE = (256, 192)
 LIGHT, DARK, GREEN = (225, 180, 155), (120, 75, 50), (40, 160, 60)
 BARE = ("face", "left_lower_arm", "right_lower_arm", "left_hand", "right_hand")
-
-
-@pytest.fixture(scope="module")
-def body():
-    truth, _ = load_tensors(asset("demo/truth.safetensors"))
-    camera = WeakPerspective(truth["scale"][:1], truth["translation"][:1]).resized(0.25)
-    return BodyParams(truth["betas"], truth["rel_rotmats"][:1], camera)
-
-
-@pytest.fixture(scope="module")
-def parts(anny, body):
-    nothing = torch.full((3, *SIZE), 0.5)
-    return label_photo(anny, body, nothing, torch.zeros(1, *SIZE))
 
 
 def photo(parts, skin, cloth=GREEN):
