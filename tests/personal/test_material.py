@@ -163,9 +163,10 @@ class TestProcesses:
             assert body.lbs_weights.data_ptr() == anny.lbs_weights.data_ptr(), "the body is not sent back"
 
     def test_values_are_made_elsewhere_and_arrive_here_once(self):
-        arrived = []
+        arrived, here = [], os.getpid()
 
         def arrive(value):
+            assert os.getpid() == here, "there is no GPU in the other process"
             arrived.append(value)
             return value
 
@@ -173,11 +174,11 @@ class TestProcesses:
         second = Later(lambda: (*first.get(), "asked"), arrive)
         begin_in_processes([first, second], 2)
         process, threads = first.get()
-        assert process != os.getpid()
+        assert process != here
         assert threads == 1
-        assert second.get()[0] != os.getpid()
+        assert second.get()[0] != here
         assert second.get()[-1] == "asked"
-        assert arrived == [first.get(), second.get()], "not in the other process, where there may be no GPU"
+        assert arrived == [first.get(), second.get()]
 
     def test_an_error_comes_to_whoever_asks(self):
         def fail():
