@@ -137,7 +137,7 @@ class LossConfig:
     reconstruction: float = 2.0
     """L1 between the composed picture and the truth (lambda_rec)."""
     person: float = 4.0
-    """L1 inside of the true matte, of pictures reduced to 64 px: right colours, without a reward for blur."""
+    """L1 inside and just beyond the true matte, of pictures reduced to 64 px: right colours, no reward for blur."""
     invented: float = 2.0
     """The same for the network's own colour, also where the warped texture covers it."""
     copied: float = 0.5

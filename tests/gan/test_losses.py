@@ -10,6 +10,7 @@ from liquidwarp.errors import SettingError
 from liquidwarp.gan.losses import (
     FaceIdentityLoss,
     PerceptualDistance,
+    continued,
     copy_loss,
     discriminator_loss,
     feature_matching,
@@ -94,6 +95,23 @@ def test_tone_forgives_displaced_detail_but_no_wrong_colour():
     half = mask.clone()
     half[..., 128:] = 0
     torch.testing.assert_close(tone_l1(torch.where(half > 0, truth, 0.0), truth, half), torch.tensor(0.0))
+
+
+def test_the_persons_colours_go_on_beyond_the_outline():
+    """A red and a green half: beside each its own colour, far away nothing; within, the picture itself."""
+    image, mask = torch.rand(1, 1, 3, 256, 256), torch.zeros(1, 1, 1, 256, 256)
+    mask[..., 64:192, 64:192] = 1
+    red, green = torch.tensor([1.0, 0, 0]), torch.tensor([0, 1.0, 0])
+    image[..., 64:128, 64:192], image[..., 128:192, 64:192] = red[:, None, None], green[:, None, None]
+    colours, wide = continued(image, mask)
+    torch.testing.assert_close(colours[..., 64:192, 64:192], image[..., 64:192, 64:192])
+    torch.testing.assert_close(colours[0, 0, :, 60, 128], red)
+    torch.testing.assert_close(colours[0, 0, :, 195, 128], green)
+    assert wide[0, 0, 0, 128, 57:59].tolist() == [0, 1]
+    assert wide.sum() == 140**2
+    drawn = torch.where(wide > 0, colours, 1 - colours)
+    assert tone_l1(drawn, colours, wide) == 0
+    assert tone_l1(torch.where(mask > 0, colours, 1 - colours), colours, wide) > 0.02
 
 
 def test_copy_loss_wants_the_colour_that_is_right():

@@ -14,6 +14,7 @@ from liquidwarp.gan.features import EfficientNetFeatures, FaceIdentityNet, Featu
 __all__ = [
     "FaceIdentityLoss",
     "PerceptualDistance",
+    "continued",
     "copy_loss",
     "discriminator_loss",
     "feature_matching",
@@ -26,7 +27,10 @@ __all__ = [
     "total_variation",
 ]
 
+_BEYOND = 6 / 256
+"""How far the person's colours go on beyond the outline, as a share of the picture."""
 _COPY_BONUS = 1.5
+_INNER = 0.9
 
 
 class PerceptualDistance(nn.Module):
@@ -168,6 +172,32 @@ def tone_l1(
     small = (F.avg_pool2d((picture * mask).flatten(0, -4), window) for picture in (image, truth))
     found, expected = (picture / share.clamp(min=1e-3) for picture in small)
     return masked_l1(found, expected, share)
+
+
+def continued(
+    image: Float[Tensor, "*B 3 H W"], mask: Float[Tensor, "*B 1 H W"]
+) -> tuple[Float[Tensor, "*B 3 H W"], Float[Tensor, "*B 1 H W"]]:
+    """The person's colours going on a little beyond the outline, and the wider mask.
+
+    What is drawn has another outline than the network's own, so colours count where the network sees no person, too;
+    judged within the true outline alone they turn to garbage there.
+
+    Args:
+        image: RGB in [0, 1].
+        mask: Opacity of the person in it.
+
+    Returns:
+        The picture, outside of the person's inner part the mean colour of what is inside nearby, and where it holds.
+    """
+    flat, opacity = image.flatten(0, -4), mask.flatten(0, -4)
+    radius = max(1, round(_BEYOND * image.shape[-1]))
+    inner = (opacity > _INNER).to(image.dtype)
+    window = (2 * radius + 1, 1, radius)
+    share = F.avg_pool2d(inner, *window)
+    around = F.avg_pool2d(flat * inner, *window) / share.clamp(min=1e-4)
+    colours = torch.where(inner > 0, flat, around)
+    wide = torch.maximum(opacity, (share > 0).to(opacity.dtype))
+    return colours.view(image.shape), wide.view(mask.shape)
 
 
 def copy_loss(

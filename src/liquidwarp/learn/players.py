@@ -17,6 +17,7 @@ from liquidwarp.gan.inputs import Reconstruction, Synthesis
 from liquidwarp.gan.losses import (
     FaceIdentityLoss,
     PerceptualDistance,
+    continued,
     copy_loss,
     discriminator_loss,
     feature_matching,
@@ -160,8 +161,11 @@ class Players:
         """Everything that compares the synthesis with the truth."""
         truth = sample.images.flatten(0, 1)
         yield "reconstruction", (composed - truth).abs().mean()
-        yield "person", tone_l1(synthesis.image, sample.images, sample.mattes)
-        yield from self._judge_choice(sample, synthesis)
+        colours, around = continued(sample.images, sample.mattes)
+        yield "person", tone_l1(synthesis.image, colours, around)
+        if synthesis.invented is not None:
+            yield "invented", tone_l1(synthesis.invented, colours, around)
+            yield "copied", self._judge_choice(sample, synthesis, synthesis.invented)
         yield "mask", matte_loss(synthesis.matte, sample.mattes)
         yield "outline", outline_loss(synthesis.matte, sample.mattes)
         yield "smooth_mask", total_variation(synthesis.matte)
@@ -175,14 +179,10 @@ class Players:
             faces = sample.faces
             yield "face", self.judges.face(composed, truth, faces.landmarks.flatten(0, 1), faces.seen.flatten())
 
-    def _judge_choice(self, sample: TrainingSample, synthesis: Synthesis) -> Iterator[tuple[str, Tensor]]:
-        """The network's own colour, and when it takes the warped texture instead."""
-        if synthesis.invented is None:
-            return
-        yield "invented", tone_l1(synthesis.invented, sample.images, sample.mattes)
+    def _judge_choice(self, sample: TrainingSample, synthesis: Synthesis, invented: Tensor) -> Tensor:
+        """When the network takes the warped texture instead of its own colour."""
         textured = sample.mattes * (sample.targets.texture_matte > 0.5)
-        colours = (sample.targets.texture, synthesis.invented, sample.images)
-        yield "copied", copy_loss(synthesis.copied, *colours, textured)
+        return copy_loss(synthesis.copied, sample.targets.texture, invented, sample.images, textured)
 
     def _source_term(self, sample: TrainingSample, reconstruction: Reconstruction) -> Tensor:
         """G_SID is a denoising auto-encoder: it shall return the true matte although it was given a worse one."""
