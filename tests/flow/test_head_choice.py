@@ -148,9 +148,9 @@ def test_another_heads_texture_differs_on_the_head_alone(anny):
     first = fill_atlas(anny, merge_texture(sources))
     merged = merge_texture(sources.with_head(1))
     quick, whole = fill_atlas(anny, merged, filled=first), fill_atlas(anny, merged)
-    face = torch.isin(anny.face_part, torch.tensor([PARTS.index("head"), PARTS.index("face")]))
     flat = unwrap(anny, quick.colours.shape[-1])
-    head = flat.spread(face[flat.raster.pix_to_face[0, 0], None])[0, 0]
+    face = torch.isin(flat.part, torch.tensor([PARTS.index("head"), PARTS.index("face")]))
+    head = flat.spread(face[:, None])[0, 0]
     body = flat.covered[0, 0] & ~head
     assert torch.equal(quick.colours[0, :, body], first.colours[0, :, body])
     apart = (quick.colours - whole.colours)[0, :, head].abs().amax(0)

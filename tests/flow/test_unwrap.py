@@ -2,6 +2,8 @@
 
 import torch
 
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.unwrap import unwrap
 from liquidwarp.geometry.raster import interpolate, rasterize
@@ -36,3 +38,22 @@ def test_what_is_spread_is_taken_again(box_body):
 def test_vertices_are_mixed_at_places(box_body):
     flat = unwrap(box_body, SIZE)
     torch.testing.assert_close(flat.mix(rest_coordinates(box_body)), flat.place)
+
+
+def test_borders_of_parts_are_even_and_not_saw_teeth():
+    """Around the thighs' upper ends: the border is a third shorter than along the faces' edges, and in its place."""
+    anny = AnnyBody.load()
+    flat = unwrap(anny, 512)
+    by_face = anny.face_part[flat.raster.pix_to_face[0, 0]]
+    assert (flat.part == by_face).float().mean() > 0.97
+    lengths = []
+    for part in (by_face, flat.part):
+        texture = flat.spread(part[:, None] + 1)[0, 0]
+        torso, thigh = PARTS.index("torso") + 1, PARTS.index("left_upper_leg") + 1
+        lengths.append(
+            sum(
+                int(((a == torso) & (b == thigh) | (a == thigh) & (b == torso)).sum())
+                for a, b in ((texture[1:], texture[:-1]), (texture[:, 1:], texture[:, :-1]))
+            )
+        )
+    assert 20 < lengths[1] < 0.75 * lengths[0]
