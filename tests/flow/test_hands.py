@@ -69,7 +69,7 @@ def test_hands_that_no_photo_shows_have_the_faces_skin_and_feet_the_other_shoe(a
             colours[0, :, at[0], at[1]] = colour[:, None]
             confidence[0, 0, at[0], at[1]] = 1
             covered[0, 0, at[0], at[1]] = True
-    atlas = fill_atlas(anny, TextureAtlas(colours, confidence, confidence, covered))
+    atlas = fill_atlas(anny, TextureAtlas(colours, confidence, confidence, torch.zeros_like(confidence), covered))
     assert int(known.sum()) > 100
     for part, colour in (("left_hand", SKIN), ("right_foot", BLACK)):
         uv = anny.uv[anny.face_uv[anny.face_part == PARTS.index(part)]].mean(1) * size

@@ -19,6 +19,7 @@ from liquidwarp.flow.compose import Choice, colour_layer
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.head import mirror_gain, twin_vertices
 from liquidwarp.flow.layers import build_layer
+from liquidwarp.flow.occlusion import without_crossed
 from liquidwarp.flow.rings import Unrolled, go_on_around
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
@@ -61,6 +62,8 @@ class TextureAtlas:
     lends: Float[Tensor, "1 1 U U"]
     """How well a place was seen by a source in which nothing stood before it [0, 1]: only from there colours are
     copied to hidden places."""
+    crossed: Float[Tensor, "1 1 U U"]
+    """How far an arm that stands before a place takes it away again from all photos that seem to see it [0, 1]."""
     covered: Bool[Tensor, "1 1 U U"]
     """Where the body's surface is laid out."""
 
@@ -90,10 +93,16 @@ def merge_texture(sources: FlowSources, size: int = 1024, choice: Choice | None 
     flat = unwrap(model, size)
     normals = model.lbs_weights.new_zeros(1, model.lbs_weights.shape[0], 3)
     layer = build_layer(flat.raster, model.faces, sources.body, rest_coordinates(model), normals)
-    merged = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
-    colours, seen = (flat.spread(values[0, :, 0].T) for values in (merged.texture, merged.seen))
+    photos = torch.cat([sources.colours, sources.mattes], 2)
+    merged = colour_layer(layer, model.face_part, choice, photos)
+    texture, crossed = merged.texture, torch.zeros_like(merged.seen)
+    if sources.occlusion is not None:
+        free = colour_layer(without_crossed(layer, model.faces, sources.occlusion), model.face_part, choice, photos)
+        texture = torch.where(free.seen > 0, free.texture, texture)
+        crossed = (1 - free.seen / merged.seen.clamp(min=1e-6)) * (merged.seen > 0)
+    colours, seen, crossed = (flat.spread(values[0, :, 0].T) for values in (texture, merged.seen, crossed))
     lends = flat.spread(flat.mix(sources.clear[:1].amax(1)[0, :, None]))
-    return TextureAtlas(colours, seen, lends, flat.covered)
+    return TextureAtlas(colours, seen, lends, crossed, flat.covered)
 
 
 def fill_atlas(
@@ -125,7 +134,7 @@ def fill_atlas(
     mirrored_half, twin_seen = _mirrored_ends(model, atlas, flat)
     made_up = torch.where(found[:, None], copied, spread)
     made_up = made_up + twin_seen * (mirrored_half - made_up)
-    known = ((flat.take(atlas.confidence) - 0.2) / 0.5).clamp(0, 1)
+    known = ((flat.take(atlas.confidence) - 0.2) / 0.5).clamp(0, 1) * (1 - flat.take(atlas.crossed))
     seen = known * flat.take(atlas.colours)
     mixed = replace(atlas, colours=flat.spread(seen + (1 - known) * made_up))
     made_up = _in_even_light(model, mixed, flat, made_up)
@@ -297,6 +306,7 @@ def _go_on_around(
         colours=flat.take(atlas.colours),
         seen=confidence > _SURELY,
         lends=(lends > _SEEN) & (confidence > _SEEN),
+        crossed=flat.take(atlas.crossed)[:, 0] > _SEEN,
     )
     return go_on_around(model, texture, beside)
 

@@ -19,6 +19,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.condition import correspondence_map
 from liquidwarp.flow.layers import Layer, build_layer, sample_sources
+from liquidwarp.flow.occlusion import without_crossed
 from liquidwarp.flow.sources import FlowSources, part_weights
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies, rest_coordinates
 from liquidwarp.flow.texture import blend_weights
@@ -110,6 +111,8 @@ def compose_layers(
     names = rest_coordinates(model)
     raster = rasterize(targets.body, model.faces, *size)
     layer = build_layer(raster, model.faces, sources.body, names, targets.normals)
+    if sources.occlusion is not None:
+        layer = without_crossed(layer, model.faces, sources.occlusion)
     body = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
     raster = _rasterize_extension(_rank_halos(sources, targets, choice), extension.faces, size)
     normals = targets.normals.index_select(1, extension.anchor)

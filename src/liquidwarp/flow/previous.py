@@ -41,7 +41,9 @@ def with_frame(
         for name in ("colours", "mattes", "outlines", "fringes", "body", "unhidden", "clear", "around", "normals")
     }
     # Of no photo's person: it does not decide whose halo lies in front.
-    return replace(sources, person=torch.cat([sources.person, sources.person.amax()[None] + 1]), **joined)
+    return replace(
+        sources, person=torch.cat([sources.person, sources.person.amax()[None] + 1]), occlusion=None, **joined
+    )
 
 
 def choice_with_frame(choice: Choice | None, photos: int, device: torch.device | str) -> Float[Tensor, "_ P"] | None:

@@ -49,6 +49,8 @@ class Unrolled:
     seen: Bool[Tensor, "P"]
     lends: Bool[Tensor, "P"]
     """Where a photo shows the place and nothing before it."""
+    crossed: Bool[Tensor, "P"]
+    """Where that which seemed to be the place is an arm before it, pixel by pixel."""
 
 
 def go_on_around(
@@ -68,7 +70,7 @@ def go_on_around(
     coat: FloatArray | None = None
     for name, strip in _TUBES.items():
         own = part == PARTS.index(name)
-        hidden, lender, mirror = own & ~texture.seen, own & texture.lends, 1.0
+        hidden, lender, mirror = own & (~texture.seen | texture.crossed), own & texture.lends, 1.0
         if float(lender.sum()) < _TOO_FEW * float(own.sum()):
             lender, mirror = (part == PARTS.index(mirrored(name))) & texture.lends, -1.0
         member = used[vertex_part == PARTS.index(name)]
@@ -77,11 +79,13 @@ def go_on_around(
         tube = tube_of(names[member].cpu().numpy().astype(np.float64), upright=name == "torso")
         lent = (texture.place[lender] * texture.place.new_tensor([mirror, 1, 1])).cpu().numpy()
         cells, shown = tube.cells(lent), texture.colours[lender].cpu().numpy()
+        strange = texture.crossed[lender].cpu().numpy()
         if name == "torso":
             coat = find_coat(cells, shown, _sleeves(texture, face))
             if coat is None:  # a neckline, or the rest of an arm
-                bare = minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
-                cells, shown = cells[~bare], shown[~bare]
+                strange |= minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
+        cells, shown = cells[~strange], shown[~strange]
+        if name == "torso":
             cells, shown = _with_thighs(tube, texture, cells, shown)
         if coat is not None and name in _COATED:
             cells, shown = _coats_own(tube, cells, shown, coat, _of_coat(texture, beside, coat), PARTS.index(name))

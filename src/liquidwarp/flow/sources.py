@@ -19,6 +19,7 @@ from liquidwarp.flow.head import head_views
 from liquidwarp.flow.head_choice import HeadViews, no_head_views
 from liquidwarp.flow.light import even_light
 from liquidwarp.flow.masks import dilate, erode
+from liquidwarp.flow.occlusion import Occlusion, arms_before
 from liquidwarp.flow.surface import ProjectedSurface, project_bodies
 from liquidwarp.flow.texture import grow_colours
 from liquidwarp.flow.visibility import (
@@ -99,6 +100,8 @@ class FlowSources:
     """Whose photo each is, where several people lend each other parts; else 0."""
     heads: HeadViews
     """Photos that may give the head; ``body`` and ``clear`` are as if the first of them did."""
+    occlusion: Occlusion | None = None
+    """Where arms stand before the body, pixel by pixel; unknown in sources as networks are trained on."""
 
     def with_head(self, view: int) -> "FlowSources":
         """The same photos of one person (G = 1), of which that with this index into ``heads`` gives the head."""
@@ -124,7 +127,8 @@ class FlowSources:
 
     def to(self, device: torch.device | str) -> "FlowSources":
         """The same values on another device."""
-        return FlowSources(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "occlusion"}
+        return FlowSources(**moved, occlusion=self.occlusion and self.occlusion.to(device))
 
 
 def prepare_sources(
@@ -160,7 +164,8 @@ def prepare_sources(
     prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], worn, raster)
     cleaned = _without_strange_colours(prepared, surface, raster, images, mattes)
     hair = _thin_hair(model, surface, raster, mattes)[None]
-    cleaned = replace(cleaned, fringes=torch.maximum(cleaned.fringes, hair))
+    arms = arms_before(model, surface.body, raster, cleaned.colours[0])
+    cleaned = replace(cleaned, fringes=torch.maximum(cleaned.fringes, hair), occlusion=arms)
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
     colours = sample_at(cleaned.colours[0], cleaned.body[0, ..., :2]).transpose(1, 2)

@@ -1,0 +1,88 @@
+"""An arm before the body leaves no rest of its colours there, and the shirt beside it is kept."""
+
+from dataclasses import replace
+from math import pi
+
+import numpy as np
+import pytest
+import torch
+
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.atlas import fill_atlas, merge_texture
+from liquidwarp.flow.extension import no_extension
+from liquidwarp.flow.occlusion import _NOWHERE, _arms_shown
+from liquidwarp.flow.render import render_person
+from liquidwarp.flow.sources import prepare_sources
+from liquidwarp.flow.surface import project_bodies
+from liquidwarp.geometry.raster import rasterize
+
+from .conftest import box_params
+
+SIZE = 128
+BEFORE = (-0.6 * pi / 2, 0.0, 0.8 * pi / 2)
+"""Turns the arm before the trunk."""
+SHIRT, SKIN = np.array([0.8, 0.1, 0.2], np.float32), np.array([0.9, 0.7, 0.6], np.float32)
+
+
+@pytest.fixture(scope="module")
+def crossed(box_body):
+    """A photo with the arm before the trunk."""
+    body = box_params(BEFORE, scale=100.0, at=(64.0, 64.0))
+    raster = rasterize(project_bodies(box_body, no_extension(box_body), body).body, box_body.faces, SIZE, SIZE)
+    of_arm = (box_body.face_part == PARTS.index("left_upper_arm"))[raster.pix_to_face.clamp(min=0)]
+    photo = torch.where(of_arm[..., None], torch.from_numpy(SKIN), torch.from_numpy(SHIRT)).permute(0, 3, 1, 2)
+    matte = raster.covered[:, None].float()
+    return prepare_sources(box_body, no_extension(box_body), body, photo * matte, matte)
+
+
+def rest_of_arm(sources, body):
+    """How many pixels of the trunk have the arm's colour when the arm hangs beside it."""
+    atlas = fill_atlas(sources.model, merge_texture(sources))
+    picture = render_person(sources, body, atlas, (SIZE, SIZE))[0][0].permute(1, 2, 0).numpy()
+    trunk = picture[20:108, 36:92]
+    return int((np.abs(trunk - SHIRT).max(2) > 0.25).sum())
+
+
+def test_an_arm_leaves_no_rest_on_the_trunk(box_body, crossed):
+    hanging = box_params((0.0, 0.0, 0.0), scale=100.0, at=(64.0, 64.0))
+    assert rest_of_arm(replace(crossed, occlusion=None), hanging) > 20
+    assert rest_of_arm(crossed, hanging) == 0
+
+
+def test_the_photos_own_view_is_kept(box_body, crossed):
+    body = box_params(BEFORE, scale=100.0, at=(64.0, 64.0))
+    atlas = fill_atlas(box_body, merge_texture(crossed))
+    drawn, matte = render_person(crossed, body, atlas, (SIZE, SIZE))
+    apart = (drawn - crossed.colours[0]).abs().amax(1) * (matte[:, 0] > 0.9)
+    assert (apart > 0.35).float().mean() < 0.001  # edges between the arm and the trunk are soft
+
+
+def arm_in(photo_rows, spot=False, arm_colour=SKIN):
+    """Depth of the arm shown at each pixel where the fitted arm covers rows 40 to 60, and the photo's other rows."""
+    depth = np.ones((SIZE, SIZE), np.float32)
+    arm = np.zeros((SIZE, SIZE), bool)
+    arm[40:60] = True
+    depth[arm] = 0.9
+    photo = np.broadcast_to(SHIRT, (SIZE, SIZE, 3)).copy()
+    photo[photo_rows] = arm_colour
+    if spot:
+        photo[34:37, 60:63] = arm_colour
+    return _arms_shown(depth, np.ones_like(arm), arm, photo)[:, SIZE // 2 - 3]
+
+
+def test_the_edge_of_a_misfitted_arm_follows_the_photo():
+    shown = arm_in(slice(43, 63))
+    assert (shown[43:63] < 1).all()
+    assert (shown[:41] == _NOWHERE).all()
+    assert (shown[65:] == _NOWHERE).all()
+
+
+def test_what_the_colours_do_not_tell_is_as_fitted():
+    shown = arm_in(slice(43, 63), arm_colour=SHIRT)
+    assert (shown[41:59] < 1).all()
+    assert (shown[:38] == _NOWHERE).all()
+    assert (shown[62:] == _NOWHERE).all()
+
+
+def test_a_spot_of_the_arms_colour_is_the_shirts():
+    assert (arm_in(slice(40, 60), spot=True)[30:38] == _NOWHERE).all()
