@@ -8,11 +8,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.flow.compose import Composition, merge_layers
+from liquidwarp.geometry.raster import Raster
 from liquidwarp.types import TargetFlow
 
-__all__ = ["draw_flow", "draw_layers", "seen_weight"]
+__all__ = ["draw_flow", "draw_layers", "seen_weight", "soften_inner_edges"]
 
 _RIM = 7 / 512
+_STEP = 0.05
+"""A step in depth within 3 pixels that is the edge of one part of the body before another [m]."""
+_FAR = 1e4
 
 
 def draw_layers(
@@ -41,6 +45,31 @@ def draw_layers(
         picture = picture + alpha * (colour - picture)
         matte = matte + alpha * (1 - matte)
     return (picture / matte.clamp(min=1e-4)).clamp(0, 1), matte.clamp(0, 1)
+
+
+def soften_inner_edges(
+    colours: Float[Tensor, "N 3 H W"],
+    opacity: Float[Tensor, "N 1 H W"],
+    raster: Raster,
+    soft_faces: Bool[Tensor, "F"],
+) -> Float[Tensor, "N 3 H W"]:
+    """Mix the colours where one part of the body ends before another: in photos a pixel there shows some of both.
+
+    Args:
+        colours: The drawn person's own.
+        opacity: Of the person.
+        raster: What the pixels show of the body.
+        soft_faces: The faces whose edges are softened. A head's stay sharp: an eyelid or a chin is seen in its edges.
+    """
+    far = torch.full_like(raster.depth, _FAR)
+    nearest = -F.max_pool2d(-torch.where(raster.covered, raster.depth, far)[:, None], 3, 1, 1)
+    farthest = F.max_pool2d(torch.where(raster.covered, raster.depth, -far)[:, None], 3, 1, 1)
+    edge = raster.covered & soft_faces[raster.pix_to_face.clamp(min=0)] & (farthest - nearest > _STEP)[:, 0]
+    both = torch.cat([colours * opacity, opacity], 1)
+    weight = both.new_tensor([0.25, 0.5, 0.25])
+    kernel = (weight[:, None] * weight).expand(4, 1, 3, 3)
+    mixed = F.conv2d(F.pad(both, (1, 1, 1, 1), mode="replicate"), kernel, groups=4)
+    return torch.where(edge[:, None], mixed[:, :3] / mixed[:, 3:].clamp(min=1e-4), colours)
 
 
 def draw_flow(composition: Composition, made_up: Float[Tensor, "N 3 H W"]) -> TargetFlow:

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyParams
+from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.atlas import TextureAtlas
 from liquidwarp.flow.compose import Choice, compose_layers
-from liquidwarp.flow.draw import draw_layers
+from liquidwarp.flow.draw import draw_layers, soften_inner_edges
 from liquidwarp.flow.sheets import shown_sheets
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import project_bodies
@@ -71,10 +72,14 @@ def render_person(
         ``background + opacity * (colours - background)``.
     """
     colours, mattes = [], []
+    head = torch.tensor([PARTS.index(part) for part in ("head", "face")], device=sources.model.face_part.device)
+    soft = ~torch.isin(sources.model.face_part, head)
     for t in range(len(targets)):
         surface = shown_sheets(sources, project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)]))
         composition = compose_layers(sources.seen_from(surface.normals), surface, size, choice)
-        colour, matte = draw_layers(composition, atlas.sample(_uv(sources, composition.body.layer.raster)))
+        raster = composition.body.layer.raster
+        colour, matte = draw_layers(composition, atlas.sample(_uv(sources, raster)))
+        colour = soften_inner_edges(colour, matte, raster, soft.to(colour.device))
         kept = without_specks(matte)
         colours.append(colour * (kept > 0))
         mattes.append(kept)
