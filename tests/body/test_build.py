@@ -40,7 +40,7 @@ def test_thighs_that_filled_a_skirt_are_slim_in_tight_clothes(anny):
     before, bare = girth(anny, skirt), girth(anny, mean(anny))
     after = dressed(anny, skirt, mean(anny))
     assert before > 1.2 * bare
-    assert girth(anny, after) - bare < 0.65 * (before - bare)
+    assert girth(anny, after) - bare < 0.35 * (before - bare)
     assert girth(anny, after, "calf") == pytest.approx(girth(anny, mean(anny), "calf"), rel=0.04)
     joints = [anny.rest(betas[None]).joints for betas in (skirt, after)]
     assert (joints[0] - joints[1]).norm(dim=-1).max() < 0.003, "and stands where it stood"
@@ -58,6 +58,12 @@ def test_wide_trousers_stay_wide_on_others(anny):
     for name in ("thigh", "calf"):
         bare, giver = girth(anny, mean(anny), name), girth(anny, wide, name)
         assert girth(anny, lent, name) - bare > 0.3 * (giver - bare)
+
+
+def test_thighs_stay_slim_in_a_lent_skirt(anny):
+    """It is a tube of its own; a leg that is wide to the ankle wears trousers."""
+    lent = girth(anny, dressed(anny, mean(anny), clothed(anny, "thigh")))
+    assert lent == pytest.approx(girth(anny, mean(anny)), rel=0.05)
 
 
 def test_only_what_is_lent_changes(anny):

@@ -230,6 +230,16 @@ def test_wide_clothes_are_wide_on_others_too(red, anny):
     assert wider("arms") == pytest.approx(1.0, abs=0.02)
 
 
+def test_a_picture_shows_the_body_in_lent_clothes(red, anny):
+    """Not the wearer's as it fills the own clothes, a skirt say."""
+    betas = red.bodies.betas.clone()
+    betas[anny.beta_names.index("thigh-girth")] += 11
+    skirt = replace(red, bodies=replace(red.bodies, betas=betas), body=replace(red.body, betas=betas))
+    shown = transfer(skirt, {"legs": red}, synthesis=SYNTHESIS).targets.betas
+    thigh = [measure(anny, one, "thigh-girth") for one in (red.body.betas, shown, betas)]
+    assert thigh[1] - thigh[0] < 0.4 * (thigh[2] - thigh[0])
+
+
 def test_driven(red, green, anny, regions):
     motion = motion_of(red.body, anny, 12.0)
     driving = Driving(motion, asset("demo/motion.bvh"), None)

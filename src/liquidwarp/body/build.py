@@ -7,6 +7,7 @@ legs. Clothes only add, so where a person is slimmest, by the measures of the me
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -24,12 +25,16 @@ _RINGS = 6
 """Into which each part is cut across its axis."""
 _HIPS = 0.12
 """Height of the waistband above the hip joints [m]."""
-_LIMBS = (("torso", "hips"), ("upper_arm", "lower_arm"), ("upper_leg", "lower_leg"))
+_TRUNK = ("torso", "hips")
+_LIMBS = {_TRUNK: 1.25, ("upper_arm", "lower_arm"): 1.17, ("upper_leg", "lower_leg"): 1.17}
+"""And how many times as wide as a limb's slim places its widest one is, by the mean body's, on bare bodies up to 30 %
+heavier than it."""
 _SLIM = 0.25
 """So much of a body is tightly dressed or bare [quantile]."""
-_VARIETY, _ALIKE = 1.25, 1.25
-"""A bare body's widths, by the mean body's, differ by the first factor from its build, and within a limb by the other
-one from the limb's."""
+_VARIETY = 1.25
+"""The same within the whole body."""
+_TROUSERS = 1.1
+"""Wide trousers are as much wider than the shins."""
 _ROUNDS = 2
 _EVERY, _KEPT = 20, 0.3
 """Of head, hands and feet one vertex in so many stays, and how much that counts."""
@@ -108,7 +113,7 @@ def dressed_shape(
     for part, giver in givers.items():
         rows = slice(WIDTHS.index(part) * _RINGS, (WIDTHS.index(part) + 1) * _RINGS)
         lent = _relative(model, rings, giver.cpu(), mean)
-        wanted[rows] = (_below_clothes(own) * (lent / _below_clothes(lent)).clamp(min=1))[rows]
+        wanted[rows] = (_below_clothes(own) * _widened(lent))[rows]
     shape = start
     for _ in range(_ROUNDS):
         shape = _nearer(model, rings, shape, start, wanted / own)
@@ -125,12 +130,32 @@ def _relative(
 
 
 def _below_clothes(width: Float[Tensor, "R"]) -> Float[Tensor, "R"]:
-    """Widths of the body itself: no clothes make it slimmer, so each is at most what the slim places allow."""
-    bare = width.clamp(max=_VARIETY * float(width.quantile(_SLIM))).view(len(WIDTHS), _RINGS)
-    for pair in _LIMBS:
-        rows = [WIDTHS.index(part) for part in pair]
-        bare[rows] = bare[rows].clamp(max=_ALIKE * float(bare[rows].quantile(_SLIM)))
-    return bare.view(-1)
+    """Widths of the body itself: no clothes make it slimmer, so each is at most what the slim places allow.
+
+    Where a limb enters cloth and comes out again, it is as wide within as at both ends.
+    """
+    bare = width.clamp(max=_VARIETY * float(width.quantile(_SLIM)))
+    for pair, most in _LIMBS.items():
+        rows = torch.tensor([WIDTHS.index(part) * _RINGS + ring for part in pair for ring in range(_RINGS)])
+        limb = bare[rows].double().numpy()
+        limit = most * float(np.quantile(limb, _SLIM))
+        limb = limb.clip(max=limit)
+        tight = np.flatnonzero(width[rows].numpy() <= limit)
+        if pair != _TRUNK and len(tight):
+            limb = np.minimum(limb, np.interp(np.arange(len(limb)), tight, limb[tight], limit, limit))
+        bare[rows] = torch.from_numpy(limb).to(bare)
+    return bare
+
+
+def _widened(width: Float[Tensor, "R"]) -> Float[Tensor, "R"]:
+    """How many times as wide as the body its clothes are, but for thighs in what leaves the shins bare.
+
+    A skirt hangs around both legs and is a tube of its own (:mod:`liquidwarp.flow.skirt`).
+    """
+    wide = (width / _below_clothes(width)).clamp(min=1).view(len(WIDTHS), _RINGS)
+    if float(wide[WIDTHS.index("lower_leg")].mean()) < _TROUSERS:
+        wide[WIDTHS.index("upper_leg")] = 1
+    return wide.view(-1)
 
 
 def _nearer(

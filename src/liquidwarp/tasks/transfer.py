@@ -19,6 +19,7 @@ from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.flow.given import PhotoParts, label_photo
+from liquidwarp.flow.lent import in_form
 from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
 from liquidwarp.flow.skin import match_skin, skin_tone, skin_tones
 from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
@@ -63,7 +64,7 @@ def transfer(
         raise SettingError("bullet_time: expected a driving, a motion that can stand still; got none.")
     dressed = dress(bank, wear, synthesis)
     if driving is None:
-        return Rendering(dressed, bank.body, synthesis, _STILL_FPS, views=effects.views)
+        return Rendering(dressed, dressed.body, synthesis, _STILL_FPS, views=effects.views)
     return imitate(dressed, driving, imitation, synthesis, effects)
 
 
@@ -92,12 +93,13 @@ def dress(bank: SourceBank, wear: Mapping[str, SourceBank], config: SynthesisCon
     _log.info("Putting on what is lent.")
     body = _in_lent_clothes(bank, {part: wear[name] for name, parts in givers.items() for part in parts})
     photos = _Photos.of(people)
-    warp = TextureRenderer.of(_joined(photos, bank.model, weights, config, network=False)).to(bank.device)
+    joined = _joined(photos, bank.model, weights, config, network=False)
+    warp = TextureRenderer.of(_fitted(joined, photos, body)).to(bank.device)
     renderer: Renderer = warp
     sources = warp.sources
     if isinstance(bank.renderer, NetworkRenderer):
         own = bank.renderer
-        sources = _joined(photos, bank.model, weights, config, network=True).to(bank.device)
+        sources = _fitted(_joined(photos, bank.model, weights, config, network=True), photos, body).to(bank.device)
         pieces = photos.images.to(bank.device).split([len(p.images) for p in people])
         views = [source_views(p.sources, images, p.bodies) for p, images in zip(people, pieces, strict=True)]
         together = SourceViews(*(torch.cat([getattr(v, n) for v in views]) for n in ("images", "mattes", "conditions")))
@@ -205,3 +207,10 @@ def _joined(
     given = weights[photos.person]
     shares = torch.stack([part.share(row) for part, row in zip(photos.parts, given, strict=True)])
     return keep_parts(sources, given, photos.person, shares, torch.stack([part.vertices for part in photos.parts]))
+
+
+def _fitted(sources: FlowSources, photos: _Photos, body: BodyParams) -> FlowSources:
+    """The same with what is worn in the form that it has on the wearer's body."""
+    own = sources.model.rest(torch.stack([photo.betas for photo in photos.bodies])).vertices
+    wearer = sources.model.rest(body.betas[None].cpu()).vertices[0]
+    return replace(sources, extension=in_form(sources.extension, own, wearer))
