@@ -1,5 +1,7 @@
 """People painted part by part: whose skin has which tone is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -133,3 +135,47 @@ def test_stockings_are_no_bare_legs(parts):
     before = lit_limbs(parts, LIGHT, stockings, ("_leg",))
     after = match_skin(before, parts, linear(LIGHT), wanted).permute(1, 2, 0).numpy()
     assert np.median(after[where(parts, "left_lower_leg")], 0).max() < 0.8 * LIGHT[0] / 255
+
+
+def test_limbs_keep_the_wearers_hue_in_whatever_light(parts):
+    """A giver in yellow light: the blue that her legs lack comes back as far as the red that they have too much of."""
+    yellow = (185, 143, 117)
+    wanted = skin_tones(lit_limbs(parts, LIGHT, PALE), parts, linear(LIGHT))
+    before = lit_limbs(parts, LIGHT, yellow)
+    after = match_skin(before, parts, linear(LIGHT), wanted).permute(1, 2, 0).numpy()
+    leg = np.median(after[where(parts, "left_lower_leg")], 0)
+    assert np.abs(leg / leg.sum() - np.array(PALE) / sum(PALE)).max() < 0.012
+
+
+def test_arms_look_like_the_wearers_legs_where_only_these_are_bare(parts):
+    shaded = (185, 148, 127)
+    wanted = SkinTones(linear(shaded), None, linear(PALE))
+    after = match_skin(photo(parts, LIGHT), parts, linear(LIGHT), wanted).permute(1, 2, 0).numpy()
+    arm = np.median(after[where(parts, "left_lower_arm")], 0)
+    assert np.abs(arm - np.array(PALE) / 255).max() < 0.1 < np.abs(arm - np.array(shaded) / 255).max()
+
+
+def test_who_shows_no_face_is_known_by_the_hands(parts):
+    back = parts.part.copy()
+    back[back == GARMENT_PARTS.index("face")] = GARMENT_PARTS.index("head")
+    turned = replace(parts, part=back)
+    tone = skin_tone(photo(turned, DARK), matte(turned), turned)
+    assert np.abs(np.log(tone / linear(DARK))).max() < 0.35
+    gloves = photo(turned, DARK)
+    gloves[:, torch.from_numpy(where(turned, "left_hand", "right_hand"))] = 0.9
+    assert skin_tone(gloves, matte(turned), turned) is None, "white gloves"
+
+
+def test_a_bare_limb_is_skin_from_end_to_end(parts):
+    """From the knee up it comes to lie in a shade of another hue, and one side of it shines."""
+    before = lit_limbs(parts, LIGHT, LIGHT, ("_leg",))
+    leg = torch.from_numpy(where(parts, "left_upper_leg", "left_lower_leg"))
+    shade = torch.from_numpy((1 - parts.along / 2).clip(0, 1)).float()
+    before = torch.where(leg, before * torch.stack([1 - 0.3 * shade, 1 - 0.5 * shade, 1 - 0.6 * shade]), before)
+    shine = (torch.arange(SIZE[1]) % 4 == 0).expand(SIZE) & leg
+    before[:, shine] = torch.tensor([0.95, 0.87, 0.84])[:, None]
+    after = match_skin(before, parts, linear(LIGHT), SkinTones(linear(DARK)))
+    thigh = torch.from_numpy(where(parts, "left_upper_leg"))
+    darker = (after / before).mean(0)
+    assert darker[thigh & ~shine].median() < 0.6
+    assert darker[thigh & shine].median() < 0.9

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.flow.given import PhotoParts
@@ -34,10 +34,14 @@ _BARE_TRUNK, _LIGHT_COUNTS = 0.1, 0.25
 _KINDS = ("arm", "leg")
 _STRETCHES, _MOSTLY = 40, 0.35
 """Pieces into which a limb is cut; and how much like skin its skin is on average."""
+_DRIFT, _SHADE = 0.15, 0.35
+"""Between neighbouring pieces the ratios of colours, and the light, of one skin change by no more [logarithms]."""
+_AROUND = 2.5
+"""So many times as far as usual colours lie apart around a piece of a bare limb: sun, sky and the ground light it."""
 _ROUNDS = 3
 _STRONGEST = 8.0
 """Skin is made lighter or darker by this factor at most."""
-_OTHER_LIGHT = 1.8
+_OTHER_LIGHT = 2.2
 """A limb's skin is lighter or darker than the face's by this factor at most: darker ones wear stockings."""
 _BARE_LIMB = 0.02
 """Less skin than this does not tell a limb's tone [m2]."""
@@ -54,18 +58,29 @@ class SkinTones:
     """None: not bare, or hardly seen."""
     leg: Float[np.ndarray, "3"] | None = None
 
+    def limb(self, kind: str) -> Float[np.ndarray, "3"] | None:
+        """That of arms or legs, or of the other ones, as a hat does not shade them."""
+        own, other = (self.arm, self.leg) if kind == "arm" else (self.leg, self.arm)
+        return other if own is None else own
+
 
 def skin_tone(
     image: Float[Tensor, "3 H W"], matte: Float[Tensor, "1 H W"], parts: PhotoParts
 ) -> Float[np.ndarray, "3"] | None:
-    """Mean colour of the face, linear light in (0, 1]; None where the photo shows none, or no skin there."""
-    inside = (parts.part == GARMENT_PARTS.index("face")) & parts.body & (matte[0].cpu().numpy() > 0.9)
-    inside = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    if inside.sum() < _LEAST_SKIN:
-        return None
-    colours = _linear(image)[inside]
+    """Mean colour of the face, linear light in (0, 1]; of the hands where the photo shows no face; None: no skin."""
+    solid, colours = matte[0].cpu().numpy() > 0.9, _linear(image)
+    for names in (("face",), ("left_hand", "right_hand")):
+        inside = _named(parts, *names) & parts.body & solid
+        inside = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        if inside.sum() >= _LEAST_SKIN:
+            return _tone(colours[inside])
+    return None
+
+
+def _tone(colours: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3"] | None:
+    """Their mean without eyes, hair, beard and highlights; None: no skin."""
     light = colours.mean(1)
-    usual = (light >= np.quantile(light, 0.45)) & (light <= np.quantile(light, 0.9))  # no eyes, hair, beard, highlights
+    usual = (light >= np.quantile(light, 0.45)) & (light <= np.quantile(light, 0.9))
     tone: np.ndarray = colours[usual].mean(0)
     redder, bluer = np.log(tone[0] / tone[1]), np.log(tone[2] / tone[1])
     return tone if _REDDER[0] < redder < _REDDER[1] and _BLUER[0] < bluer < _BLUER[1] else None
@@ -98,15 +113,36 @@ def match_skin(
     overall = np.clip(wanted.face / own, 1 / _STRONGEST, _STRONGEST)
     change = np.broadcast_to(np.log(overall), colours.shape).copy()
     for kind in _KINDS:
-        before, after = getattr(skin.tones, kind), getattr(wanted, kind)
+        before, after = getattr(skin.tones, kind), wanted.limb(kind)
         if before is not None and after is not None:
             limbs = ("_arm",) if kind == "arm" else ("_leg", "_foot")
-            further = np.clip(after / before / overall, 1 / _OTHER_LIGHT, _OTHER_LIGHT)
-            change[_named(parts, *limbs)] += np.log(further)
+            further = _in_other_light(after, wanted.face) - _in_other_light(before, own)
+            limb, lighter = _named(parts, *limbs), np.log(overall) + further
+            change[limb] = lighter - _glare(colours[limb], before, float(lighter.mean()))
     change = cv2.GaussianBlur(change, (0, 0), max(0.5, _BLEND * parts.scale))
     share = np.clip(2 * skin.likeness - 0.3, 0, 1)[..., None]
     result = np.clip(colours * np.exp(change * share), 0, 1) ** (1 / 2.2)
     return torch.from_numpy(result).permute(2, 0, 1).to(image)
+
+
+def _in_other_light(limb: Float[np.ndarray, "3"], face: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
+    """How a limb's skin differs from the face's [logarithms]: in any hue, but hardly ever much lighter or darker."""
+    ratio = np.log(limb / face)
+    light = ratio.mean()
+    within: np.ndarray = ratio - light + np.clip(light, -np.log(_OTHER_LIGHT), np.log(_OTHER_LIGHT))
+    return within
+
+
+def _glare(colours: Float[np.ndarray, "N 3"], tone: Float[np.ndarray, "3"], lighter: float) -> Float[np.ndarray, "N 1"]:
+    """How much less skin that becomes lighter changes where it shines, and more in the shade: dark skin shines more.
+
+    Args:
+        colours: The skin's, linear light.
+        tone: The usual one.
+        lighter: How much lighter it becomes [logarithm].
+    """
+    from_usual: np.ndarray = np.log(colours / tone).mean(-1, keepdims=True)
+    return from_usual * (1 - 1 / (1 + max(0.0, lighter)))
 
 
 @dataclass(frozen=True)
@@ -147,7 +183,7 @@ class _Skin:
                     certain = limb & parts.body & (of_limb > 0.5)
                     if certain.sum() > _LEAST_SKIN:
                         of_limb = np.maximum(of_limb, likeness_to(colours[certain].mean(0), 1.3 * _SPREAD, 0.8))
-                of_limb = of_limb * _bare_stretch(of_limb, limb, parts)
+                of_limb = _along_bare_stretch(colours, of_limb, limb, parts)
                 shown.append(colours[limb & parts.body & (of_limb > 0.5)])
                 likeness = np.where(limb, of_limb, likeness)
             bare = np.concatenate(shown)
@@ -163,17 +199,49 @@ def _named(parts: PhotoParts, *endings: str) -> Bool[np.ndarray, "H W"]:
     return np.isin(parts.part, [number for number, name in enumerate(GARMENT_PARTS) if name.endswith(endings)])
 
 
-def _bare_stretch(
-    likeness: Float[np.ndarray, "H W"], limb: Bool[np.ndarray, "H W"], parts: PhotoParts
-) -> Bool[np.ndarray, "H W"]:
-    """The one stretch of a limb that is mostly skin: sleeves and trousers have no bare spots."""
+def _along_bare_stretch(
+    colours: Float[np.ndarray, "H W 3"],
+    likeness: Float[np.ndarray, "H W"],
+    limb: Bool[np.ndarray, "H W"],
+    parts: PhotoParts,
+) -> Float[np.ndarray, "H W"]:
+    """The likeness to skin of the one stretch of a limb that is mostly skin: sleeves and trousers have no bare spots.
+
+    It goes on as far as its colour changes slowly, as light and shade do; and what is skin all around is all skin.
+    """
     shown = limb & parts.body
     piece = (parts.along * _STRETCHES / 2).astype(int).clip(0, _STRETCHES - 1)
     more = np.bincount(piece[shown], likeness[shown] - _MOSTLY, _STRETCHES)
     total = np.concatenate([[0], np.cumsum(more)])
     gain = np.triu(total[None, :] - total[:, None])
     start, stop = np.unravel_index(int(gain.argmax()), gain.shape)
-    return np.asarray((piece >= start) & (piece < stop))
+    bare = limb & (piece >= start) & (piece < stop)
+    if not (bare & shown).any() or np.median(likeness[bare & shown]) < 0.5:
+        return np.where(bare, likeness, 0)
+    usual = _usual_colours(colours, shown, piece)
+    while start > 0 and _same_skin(usual[start - 1], usual[start]):
+        start -= 1
+    while stop < _STRETCHES and _same_skin(usual[stop], usual[stop - 1]):
+        stop += 1
+    around = np.exp(-0.5 * (_chroma(colours, usual[piece]) / (_AROUND * _SPREAD)) ** 2)
+    return np.where(limb & (piece >= start) & (piece < stop), np.maximum(likeness, around), 0)
+
+
+def _usual_colours(
+    colours: Float[np.ndarray, "H W 3"], shown: Bool[np.ndarray, "H W"], piece: Int64[np.ndarray, "H W"]
+) -> Float[np.ndarray, "P 3"]:
+    """Median colour of each piece of a limb; where nothing of it is seen, that of the one before."""
+    usual = np.full((_STRETCHES, 3), np.nan)
+    for number in np.unique(piece[shown]):
+        usual[number] = np.median(colours[shown & (piece == number)], axis=0)
+    known = np.flatnonzero(~np.isnan(usual[:, 0]))
+    found: np.ndarray = usual[known[(np.searchsorted(known, np.arange(_STRETCHES), "right") - 1).clip(0)]]
+    return found
+
+
+def _same_skin(one: Float[np.ndarray, "3"], other: Float[np.ndarray, "3"]) -> bool:
+    """Whether neighbouring pieces of a limb may be one skin in changing light."""
+    return bool(_chroma(one, other) < _DRIFT and abs(np.log(one / other).mean()) < _SHADE)
 
 
 def _cloth_tone(colours: Float[np.ndarray, "N 3"], skin: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"] | None:
@@ -195,6 +263,12 @@ def _distance(colours: Float[np.ndarray, "*N 3"], tone: Float[np.ndarray, "3"]) 
     light = ratio.mean(-1)
     squared = ((ratio - light[..., None]) ** 2).sum(-1) + (_LIGHT_COUNTS * light) ** 2
     return np.asarray(np.sqrt(squared))
+
+
+def _chroma(colours: Float[np.ndarray, "*N 3"], tone: Float[np.ndarray, "*#N 3"]) -> Float[np.ndarray, "*N"]:
+    """How far the ratios of red, green and blue are from a tone's [logarithms]."""
+    ratio = np.log(colours / tone)
+    return np.asarray(np.sqrt(((ratio - ratio.mean(-1, keepdims=True)) ** 2).sum(-1)))
 
 
 def _likeness(
