@@ -15,6 +15,7 @@ from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.compose import compose_flow
 from liquidwarp.flow.given import label_photo
 from liquidwarp.flow.parts import GARMENT_PARTS, _outermost, garment_parts, keep_parts, shown_parts
+from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
@@ -395,10 +396,17 @@ def test_a_shirt_comes_as_long_as_it_is(anny):
     assert np.abs(np.median(hips, 0) - RED).max() < 12
 
 
-def test_bare_arms_have_the_wearers_skin(anny, regions):
+def test_bare_arms_have_the_wearers_skin(anny, regions, monkeypatch):
     """A pale giver's T-shirt on somebody dark: the sleeves are the shirt's, the arms below are dark."""
     light, dark = (225, 180, 155), (120, 75, 50)
     wearer, giver = painted(anny, dark, RED), painted(anny, light, GREEN)
+    judged = []
+
+    def recording(model, extension, bodies, images, mattes):
+        judged.append(images)
+        return prepare_sources(model, extension, bodies, images, mattes)
+
+    monkeypatch.setattr("liquidwarp.tasks.transfer.prepare_sources", recording)
     frame = next(iter(transfer(wearer, {"upper": giver}, synthesis=SYNTHESIS)))
     nothing = torch.full((3, 256, 192), 0.5)
     parts = label_photo(anny, wearer.body, nothing, nothing[:1])
@@ -410,4 +418,5 @@ def test_bare_arms_have_the_wearers_skin(anny, regions):
     arms = shown("left_lower_arm", "right_lower_arm")
     assert np.abs(arms - dark).max() < 25
     assert np.abs(arms - light).max() > 70
+    assert torch.equal(judged[0], torch.cat([wearer.images, giver.images])), "whose is what is told by own colours"
     assert is_colour(frame, regions, RED, *LEGS)

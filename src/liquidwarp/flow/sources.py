@@ -125,6 +125,10 @@ class FlowSources:
         body[0, ..., 2] = torch.maximum(body[0, ..., 2], flat)
         return replace(self, body=body, mattes=self.outlines)
 
+    def recoloured(self, images: Float[Tensor, "S 3 H W"]) -> "FlowSources":
+        """The same photos of one group (G = 1) in other colours, which say nothing of what is seen in them."""
+        return replace(self, colours=grow_colours(images, _own_pixels(self.mattes[0]))[None])
+
     def to(self, device: torch.device | str) -> "FlowSources":
         """The same values on another device."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "occlusion"}

@@ -162,6 +162,8 @@ class _Photos:
 
     bodies: tuple[BodyParams, ...]
     """Each one's own fitted body, cameras in the crops' pixels."""
+    crops: Float[Tensor, "S 3 H W"]
+    """RGB in [0, 1]."""
     images: Float[Tensor, "S 3 H W"]
     """The crops; bare skin of others has the wearer's tone."""
     mattes: Float[Tensor, "S 1 H W"]
@@ -176,10 +178,10 @@ class _Photos:
         for person in people:
             own = person.bodies.to("cpu")
             bodies += [own[slice(s, s + 1)] for s in range(len(own))]
-        images = torch.cat([person.images.cpu() for person in people])
+        crops = torch.cat([person.images.cpu() for person in people])
         mattes = torch.cat([person.sources.mattes[0].cpu() for person in people])
         index = torch.repeat_interleave(torch.arange(len(people)), torch.tensor([len(p.images) for p in people]))
-        rows = list(zip(bodies, images, mattes, strict=True))
+        rows = list(zip(bodies, crops, mattes, strict=True))
         parts = tuple(label_photo(people[0].model, *row) for row in rows)
         tones = [skin_tone(image, matte, part) for (_, image, matte), part in zip(rows, parts, strict=True)]
         of_person = [
@@ -187,23 +189,26 @@ class _Photos:
             for n in range(len(people))
         ]
         faces = ((s, tone) for s, tone in enumerate(tones) if index[s] == 0 and tone is not None)
-        wanted = next((skin_tones(images[s], parts[s], face) for s, face in faces), None)
+        wanted = next((skin_tones(crops[s], parts[s], face) for s, face in faces), None)
         toned = []
         for (_, image, _), part, tone, n in zip(rows, parts, tones, index.tolist(), strict=True):
             own_tone = tone if tone is not None else of_person[n]
             if n > 0 and wanted is not None and own_tone is not None:
                 image = match_skin(image, part, own_tone, wanted)
             toned.append(image)
-        return _Photos(tuple(bodies), torch.stack(toned), mattes, index, parts)
+        return _Photos(tuple(bodies), crops, torch.stack(toned), mattes, index, parts)
 
 
 def _joined(
     photos: _Photos, model: BodyModel, weights: Float[Tensor, "N Q"], config: SynthesisConfig, network: bool
 ) -> FlowSources:
-    """The photos of all, each on its own fitted body; only those that give something."""
+    """The photos of all, each on its own fitted body; only those that give something.
+
+    What is whose in a photo is told by its own colours: skin that lies beside the fitted arm keeps the giver's tone.
+    """
     extension = build_extension(config.extension, model, photos.bodies, photos.mattes, network)
     prepare = prepare_plain_sources if network else prepare_sources
-    sources = prepare(model, extension, photos.bodies, photos.images, photos.mattes)
+    sources = prepare(model, extension, photos.bodies, photos.crops, photos.mattes).recoloured(photos.images)
     given = weights[photos.person]
     shares = torch.stack([part.share(row) for part, row in zip(photos.parts, given, strict=True)])
     return keep_parts(sources, given, photos.person, shares, torch.stack([part.vertices for part in photos.parts]))
