@@ -58,7 +58,8 @@ def test_who_has_the_same_shape_wears_it_as_it_was(anny, band):
     torch.testing.assert_close(in_form(band, own, own[0]).offset, band.offset)
 
 
-def test_what_belongs_to_no_photo_stays(anny):
+def test_halos_and_what_belongs_to_no_photo_stay(anny, band):
     own = anny.rest(torch.zeros(1, len(anny.beta_names))).vertices
-    shell = inflated_shell(anny)
-    assert in_form(shell, own, own[0] * 1.1) is shell
+    halo = replace(band, max_edge=torch.full_like(band.max_edge, 0.1))
+    for extension in (inflated_shell(anny), halo):
+        assert in_form(extension, own, own[0] * 1.1) is extension

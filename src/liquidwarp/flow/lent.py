@@ -1,13 +1,14 @@
-"""Lent clothes on another body: skirts, coats and hair keep their form there.
+"""Lent clothes on another body: skirts, and hair over arms, keep their form there.
 
 Each point of an extension hangs on one vertex of the body (:mod:`liquidwarp.flow.extension`). Neighbours of a skirt may
-hang on different legs, so a wearer of another shape would pull them apart and crumple the cloth.
+hang on different legs, so a wearer of another shape would pull them apart and crumple the cloth. Halos, which lie close
+around one body, go with that of the wearer.
 """
 
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.flow.extension import Extension, smooth_on_mesh
@@ -19,7 +20,7 @@ _EVEN = 30
 
 
 def in_form(extension: Extension, own: Float[Tensor, "S V 3"], wearer: Float[Tensor, "V 3"]) -> Extension:
-    """The same extension for one body, on which neighbouring points move alike.
+    """The same extension for one body, on which neighbouring points of what never tears move alike.
 
     Args:
         extension: Of photos of several people.
@@ -29,10 +30,16 @@ def in_form(extension: Extension, own: Float[Tensor, "S V 3"], wearer: Float[Ten
     Returns:
         With other offsets; what belongs to no photo stays.
     """
-    lent = extension.owner >= 0
-    if not bool(lent.any()):
+    tears = extension.max_edge.isfinite()
+    whole, halo = (_points(extension, faces) for faces in (extension.faces[~tears], extension.faces[tears]))
+    worn = whole & ~halo & (extension.owner >= 0)
+    if not bool(worn.any()):
         return extension
     moved = wearer[extension.anchor] - own[extension.owner.clamp(min=0), extension.anchor]
-    moved = torch.where(lent[:, None], moved, 0.0)
-    even = smooth_on_mesh(moved[None], extension.faces, _EVEN)[0]
-    return replace(extension, offset=extension.offset + torch.where(lent[:, None], even - moved, 0.0))
+    even = smooth_on_mesh(moved[None], extension.faces[~tears], _EVEN, fixed=~worn[None])[0]
+    return replace(extension, offset=extension.offset + even - moved)
+
+
+def _points(extension: Extension, faces: Int64[Tensor, "M 3"]) -> Bool[Tensor, "N"]:
+    """Those of some faces."""
+    return torch.zeros_like(extension.owner, dtype=torch.bool).index_fill_(0, faces.reshape(-1), True)
