@@ -7,9 +7,10 @@ import pytest
 
 from liquidwarp import cli
 from liquidwarp.cli import COMMANDS, Evaluate, Imitate, Train, Transfer, View, main, parse
-from liquidwarp.config import SelfEvaluation, SyntheticEvaluation, TrainConfig
+from liquidwarp.config import TrainConfig
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.evaluation_commands import PROTOCOLS, EvaluateRecover, EvaluateSelf, EvaluateSynthetic
+from liquidwarp.evaluation_config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.options import Giver, parse_background, parse_wear
 from liquidwarp.weights import asset
 

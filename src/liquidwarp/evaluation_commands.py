@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from liquidwarp.config import FitConfig, SelfEvaluation, SyntheticEvaluation
+from liquidwarp.config import FitConfig
 from liquidwarp.errors import SettingError
+from liquidwarp.evaluation_config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.options import Device, check_inputs, check_numbers
 from liquidwarp.recover.choice import parse_choice
 

@@ -12,7 +12,7 @@ PACKAGE = Path(liquidwarp.__file__).parent
 FLOORS = (
     ("errors",),
     ("config", "checks", "dataset_config", "effects", "files", "metrics", "types"),
-    ("personal_config",),
+    ("evaluation_config", "personal_config"),
     ("media",),
     ("weights",),
     ("cache",),

@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 
-from liquidwarp.config import SelfEvaluation
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate import personalize
 from liquidwarp.evaluate.personalize import BEFORE, VARIANTS, evaluate_personalize, read_variant
+from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.learn.settings import read_overrides
 from liquidwarp.personal.changes import Change
 from liquidwarp.personal.personalize import Personalisation

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from liquidwarp.cache import Cache
-from liquidwarp.config import SelfEvaluation
 from liquidwarp.dataset_config import PrepareConfig
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.evaluate import self_synthesis
@@ -19,6 +18,7 @@ from liquidwarp.evaluate.prepared import hold_out_clip
 from liquidwarp.evaluate.self_synthesis import VideoFacts, evaluate_self
 from liquidwarp.evaluate.subjects import find_subjects
 from liquidwarp.evaluate.table import Row
+from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.learn import prepare
 from liquidwarp.learn.clips import Clip, ClipFacts
 from liquidwarp.learn.prepare import prepare_clips

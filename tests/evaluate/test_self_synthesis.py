@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 
 from liquidwarp.cache import Cache
-from liquidwarp.config import DetectConfig, FitConfig, SelfEvaluation, SynthesisConfig
+from liquidwarp.config import DetectConfig, FitConfig, SynthesisConfig
 from liquidwarp.errors import NoPersonFoundError, SettingError
 from liquidwarp.evaluate import held_out, self_synthesis
 from liquidwarp.evaluate.held_out import held_out_pairs
 from liquidwarp.evaluate.self_synthesis import evaluate_self, over_all
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row
+from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.learn.scores import Scores
@@ -101,6 +102,19 @@ def test_known_bodies_are_synthesized_well(known, weights, tmp_path):
     assert written["videos"][known.name]["still"] == facts.still > 0
     sheet = np.array(Image.open(tmp_path / f"{known.stem}.png"))
     assert sheet.shape[1] == 5 * 320 + 4 * 4  # source, three models, truth
+
+
+def test_bounds_tell_what_each_error_costs(known, tmp_path):
+    """No sheet, as their pictures are half the truth."""
+    settings = SelfEvaluation(("texture",), sources=2, targets=2, size=256, bounds=True)
+    report = evaluate_self([known], settings, tmp_path, cache=Cache(tmp_path / "cache"))
+    own = report.of("texture", known.name).scores
+    outline = report.of("texture, true outline", known.name).scores
+    assert outline.mask_iou == pytest.approx(1)
+    assert outline.psnr_person > own.psnr_person + 1
+    assert report.of("true person", known.name).scores.psnr_person > own.psnr_person + 3
+    assert len(report.rows) == 6
+    assert np.array(Image.open(tmp_path / f"{known.stem}.png")).shape[1] == 3 * 320 + 2 * 4
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liquidwarp.config import SyntheticEvaluation
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate.synthetic import evaluate_synthetic
+from liquidwarp.evaluation_config import SyntheticEvaluation
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.learn.report import evaluate_generator

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.config import SyntheticEvaluation
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate import synthetic, synthetic_personal
 from liquidwarp.evaluate.contenders import Contender
 from liquidwarp.evaluate.synthetic_personal import in_use_and_personal, photos_of_sample
+from liquidwarp.evaluation_config import SyntheticEvaluation
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import Faces, TrainingSample

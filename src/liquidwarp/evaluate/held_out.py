@@ -11,8 +11,9 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache
-from liquidwarp.config import DetectConfig, FitConfig, SelfEvaluation
+from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.errors import SettingError
+from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.learn.scores import Pictures
 from liquidwarp.metrics import box_region, temporal_error

@@ -11,11 +11,12 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.cache import Cache
-from liquidwarp.config import SelfEvaluation, SynthesisConfig
+from liquidwarp.config import SynthesisConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate.held_out import HeldOutVideo, hold_out
 from liquidwarp.evaluate.self_synthesis import contact_sheet_of
 from liquidwarp.evaluate.table import Row, format_table
+from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.learn.scores import Pictures, Scorer, mean_scores
 from liquidwarp.learn.settings import read_overrides
 from liquidwarp.media import save_image

@@ -18,9 +18,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
-from liquidwarp.config import SelfEvaluation
 from liquidwarp.errors import SettingError, WeightsCorruptError
 from liquidwarp.evaluate.held_out import HeldOutVideo, Truth, held_out_pairs
+from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.flow.background import complete_background
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop

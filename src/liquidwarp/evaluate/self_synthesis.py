@@ -8,7 +8,7 @@ mattes included. The one thing that targets lend is their share in the video's c
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from torch import Tensor
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.cache import Cache
-from liquidwarp.config import SelfEvaluation, SynthesisConfig
+from liquidwarp.config import SynthesisConfig
 from liquidwarp.errors import LiquidWarpError
+from liquidwarp.evaluate.bounds import TRUE_PERSON, bounds_of, true_person
 from liquidwarp.evaluate.contenders import Contender, load_contenders
 from liquidwarp.evaluate.held_out import HeldOutVideo, detail_boxes, hold_out
 from liquidwarp.evaluate.plain_warp import PlainWarp
@@ -28,6 +29,7 @@ from liquidwarp.evaluate.prepared import hold_out_clip
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.subjects import Subject, find_subjects
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
+from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.files import check_target
 from liquidwarp.gan.crops import crop_boxes
 from liquidwarp.learn.scores import Pictures, Scorer, mean_scores
@@ -161,13 +163,24 @@ class _Bench:
         if settings.personalize:
             banks += _personal(self.contenders, banks, settings, synthesis, cache)
         results = {contender: truth.synthesized(bank) for contender, bank in banks}
+        shown = dict(results)
+        if settings.bounds:
+            results |= _with_bounds(results, truth.pictures)
         still = truth.temporal_error(torch.zeros_like(truth.pictures.images))
         rows = []
         for contender, made in results.items():
             scores = mean_scores(self.scorer(made, truth.pictures, truth.landmarks, truth.seen))
             rows.append(Row(name, contender, scores, more=(truth.temporal_error(made.images), still)))
         facts = VideoFacts(name, video.frames, video.sources, video.targets, still)
-        return facts, rows, contact_sheet_of(banks[0][1], video, results)
+        return facts, rows, contact_sheet_of(banks[0][1], video, shown)
+
+
+def _with_bounds(results: Mapping[str, Pictures], truth: Pictures) -> dict[str, Pictures]:
+    """What each result would be with one thing that is true, and the true person before the background."""
+    rows = {TRUE_PERSON: true_person(next(iter(results.values())), truth)}
+    for name, made in results.items():
+        rows |= {f"{name}, {change}": pictures for change, pictures in bounds_of(made, truth).items()}
+    return rows
 
 
 def _with_renderer(bank: SourceBank, contender: Contender, synthesis: SynthesisConfig) -> SourceBank:

@@ -16,10 +16,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.config import SyntheticConfig, SyntheticEvaluation, TrainConfig
+from liquidwarp.config import SyntheticConfig, TrainConfig
 from liquidwarp.evaluate.contenders import Contender, load_contenders
 from liquidwarp.evaluate.plain_warp import PlainWarp, blend_by_visibility
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
+from liquidwarp.evaluation_config import SyntheticEvaluation
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.learn.report import score_sample, synthesize_sample, texture_warped

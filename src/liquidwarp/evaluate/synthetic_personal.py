@@ -7,8 +7,9 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache
-from liquidwarp.config import SynthesisConfig, SyntheticEvaluation
+from liquidwarp.config import SynthesisConfig
 from liquidwarp.evaluate.contenders import Contender
+from liquidwarp.evaluation_config import SyntheticEvaluation
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.personal.person import personalise_banks
 from liquidwarp.personal_config import PersonalizeConfig
