@@ -3,8 +3,9 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import _continue_rims, _part_means
+from liquidwarp.flow.atlas import TextureAtlas, _continue_rims, _part_means, fill_atlas
 from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.unwrap import unwrap
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,22 @@ def test_unseen_hands_look_like_bare_limbs_or_else_like_the_face(anny, arms, leg
         colour[own] = colours.get(worn, torch.tensor([0.3, 0.6, 0.3]))
     made_up = _part_means(anny, colour, ~hands)[hands]
     assert torch.allclose(made_up, colours[expected].expand_as(made_up), atol=1e-4)
+
+
+def test_a_made_up_shoe_does_not_fade_into_the_trousers(anny):
+    """The front is seen; behind, leg and shoe meet as sharply, and a strap's colour stays apart from the shoe's."""
+    flat = unwrap(anny, 512)
+    blue, brown, black = torch.tensor([0.1, 0.2, 0.6]), torch.tensor([0.6, 0.3, 0.1]), torch.tensor([0.05, 0.05, 0.05])
+    foot = torch.zeros_like(flat.part, dtype=torch.bool)
+    for side in ("left", "right"):
+        foot |= flat.part == PARTS.index(f"{side}_foot")
+    colours = torch.where(foot[:, None], brown, blue)
+    strap = foot & (flat.place[:, 1] > flat.place[foot, 1].median())
+    colours[strap] = black
+    seen = (flat.place[:, 2] < flat.place[foot, 2].mean()).float()[:, None]
+    spread = [flat.spread(values) for values in (colours, seen, seen, torch.zeros_like(seen))]
+    filled = flat.take(fill_atlas(anny, TextureAtlas(*spread, flat.covered)).colours)
+    hidden = foot & (seen[:, 0] == 0)
+    apart = torch.stack([(filled[hidden] - colour).abs().amax(1) for colour in (brown, black)]).amin(0)
+    assert int(hidden.sum()) > 1000
+    assert apart.gt(0.1).float().mean() < 0.2

@@ -14,13 +14,14 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.coat import Beside
-from liquidwarp.flow.complexion import like_face
+from liquidwarp.flow.complexion import like_face, unlike_face
 from liquidwarp.flow.compose import Choice, colour_layer
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.head import mirror_gain, twin_vertices
 from liquidwarp.flow.layers import build_layer
 from liquidwarp.flow.occlusion import without_crossed
 from liquidwarp.flow.rings import Unrolled, go_on_around
+from liquidwarp.flow.scalp import hair_around
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
@@ -37,7 +38,8 @@ _SOME = 20
 _OTHER_LIGHT, _BARE = 0.6, 0.5
 """A limb's skin is as light as the face's, up to this [logarithm]; and so much of a bare limb is skin."""
 _SEEN = 0.5
-_SPREAD = 12
+_SPREAD, _ON_FEET = 12, 2
+"""How often made-up colours are smoothed over the mesh; straps and soles stay sharp."""
 _BLUR = 9
 """Over so many pixels of the texture folds and weave are averaged, when light is judged."""
 _MIRRORED = 3
@@ -46,8 +48,6 @@ _TWIN_NEAR = 0.01
 _RIM_NEIGHBOURS = 9
 _SOME_HAIR = 12
 """With fewer vertices of hair at the edge of what is seen, a head may be bald."""
-_HAIR = 0.4
-"""Hair is so much darker or lighter than a face in at least one of red, green and blue [logarithm]."""
 _REGIONS = (("head", "face"), *((part,) for part in PARTS if part != "head"))
 
 
@@ -126,13 +126,13 @@ def fill_atlas(
     if not bool((atlas.confidence > _SEEN).any()):
         return atlas
     flat = unwrap(model, atlas.colours.shape[-1])
-    spread = _spread_over_surface(model, atlas, flat)
+    texture, spread = _unrolled(atlas, flat), _spread_over_surface(model, atlas, flat)
     if filled is None:
-        copied, found = _go_on_around(model, atlas, flat, beside)
+        copied, found = go_on_around(model, texture, beside)
     else:
         copied, found = flat.take(filled.colours), ~_on_head(flat)
     mirrored_half, twin_seen = _mirrored_ends(model, atlas, flat)
-    made_up = torch.where(found[:, None], copied, spread)
+    made_up = hair_around(model, texture, flat, torch.where(found[:, None], copied, spread))
     made_up = made_up + twin_seen * (mirrored_half - made_up)
     known = ((flat.take(atlas.confidence) - 0.2) / 0.5).clamp(0, 1) * (1 - flat.take(atlas.crossed))
     seen = known * flat.take(atlas.colours)
@@ -172,7 +172,20 @@ def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, flat: UnwrappedB
     colour, known, lends = _with_twins(model, colour, known, lends)
     start = torch.where(known[:, None], colour, _part_means(model, colour, lends if bool(lends.any()) else known))
     start = _continue_rims(model, start, known, lends)
-    return flat.mix(smooth_on_mesh(start[None], model.faces, _SPREAD, fixed=known[None])[0])
+    within, foot = _faces_within_parts(model), _vertices_of(model, "left_foot", "right_foot")
+    spread, sharp = (smooth_on_mesh(start[None], within, times, fixed=known[None])[0] for times in (_SPREAD, _ON_FEET))
+    return flat.mix(torch.where(foot[:, None], sharp, spread))
+
+
+def _faces_within_parts(model: BodyModel) -> Int64[Tensor, "M 3"]:
+    """Faces of one part alone, over which colours may spread: a shoe does not fade into the trousers."""
+    part = torch.where(_vertices_of(model, "face"), PARTS.index("head"), model.vertex_part)[model.faces]
+    return model.faces[(part == part[:, :1]).all(1)]
+
+
+def _vertices_of(model: BodyModel, *parts: str) -> Bool[Tensor, "V"]:
+    chosen = torch.tensor([PARTS.index(part) for part in parts], device=model.vertex_part.device)
+    return torch.isin(model.vertex_part, chosen)
 
 
 def _vertex_places(model: BodyModel) -> Float[Tensor, "1 V 2"]:
@@ -226,7 +239,7 @@ def _with_twins(
 def _continue_rims(
     model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"], lends: Bool[Tensor, "V"]
 ) -> Float[Tensor, "V 3"]:
-    """Hidden vertices take the median of the nearest lending vertices that border on others."""
+    """Hidden vertices take the most usual colour of the nearest lending vertices that border on others."""
     hidden = ~known
     border = smooth_on_mesh((~lends)[None, :, None].to(colour.dtype), model.faces, 3)[0, :, 0] > 0.02
     rim = lends & border
@@ -236,8 +249,9 @@ def _continue_rims(
 
     def lend(lender: Bool[Tensor, "V"], wanted: Bool[Tensor, "V"]) -> None:
         if int(lender.sum()) >= _RIM_NEIGHBOURS and bool(wanted.any()):
-            nearest = _nearest(place[lender], place[wanted], _RIM_NEIGHBOURS)
-            result[wanted] = colour[lender][nearest].median(1).values
+            near = colour[lender][_nearest(place[lender], place[wanted], _RIM_NEIGHBOURS)]
+            usual = torch.cdist(near, near).sum(2).argmin(1)  # one of them: no colour between a strap and skin
+            result[wanted] = near[torch.arange(len(near), device=near.device), usual]
 
     for region in _REGIONS:
         member = torch.isin(model.vertex_part, torch.tensor([PARTS.index(p) for p in region], device=colour.device))
@@ -246,18 +260,10 @@ def _continue_rims(
     head, face = (model.vertex_part == PARTS.index(part) for part in ("head", "face"))
     level = rest[face, 1].mean() if bool(face.any()) else -torch.inf
     chin = level + 0.5 * (rest[face, 1].amax() - level) if bool(face.any()) else -torch.inf
-    hair = rim & head & (rest[:, 1] < level) & _unlike_skin(colour, known & face)
+    hair = rim & head & (rest[:, 1] < level) & unlike_face(colour, colour[known & face])
     lender = hair if int(hair.sum()) >= _SOME_HAIR else rim & head & (rest[:, 1] < level)
     lend(lender, hidden & head & (rest[:, 1] < chin))
     return result
-
-
-def _unlike_skin(colour: Float[Tensor, "V 3"], face: Bool[Tensor, "V"]) -> Bool[Tensor, "V"]:
-    """Colours that differ from most of the face's: hair, where there is any."""
-    if int(face.sum()) < _FEW:
-        return torch.ones_like(face)
-    light = colour.clamp(min=0.02).log()
-    return (light - light[face].median(0).values).abs().amax(1) > _HAIR
 
 
 def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
@@ -295,12 +301,10 @@ def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tenso
     return [*found, face]
 
 
-def _go_on_around(
-    model: BodyModel, atlas: TextureAtlas, flat: UnwrappedBody, beside: Beside | None
-) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, "P"]]:
-    """See :func:`liquidwarp.flow.rings.go_on_around`."""
+def _unrolled(atlas: TextureAtlas, flat: UnwrappedBody) -> Unrolled:
+    """The texture's places one by one."""
     confidence, lends = (flat.take(image)[:, 0] for image in (atlas.confidence, atlas.lends))
-    texture = Unrolled(
+    return Unrolled(
         place=flat.place,
         part=flat.part,
         colours=flat.take(atlas.colours),
@@ -308,7 +312,6 @@ def _go_on_around(
         lends=(lends > _SEEN) & (confidence > _SEEN),
         crossed=flat.take(atlas.crossed)[:, 0] > _SEEN,
     )
-    return go_on_around(model, texture, beside)
 
 
 def _nearest(known: Float[Tensor, "K 3"], wanted: Float[Tensor, "N 3"], count: int) -> Int64[Tensor, "N {count}"]:

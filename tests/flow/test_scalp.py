@@ -1,0 +1,75 @@
+"""Hair that a photo shows in front goes on around the back of the head; a bald head stays bald."""
+
+import pytest
+import torch
+
+from liquidwarp.body.anny import AnnyBody
+from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.rings import Unrolled
+from liquidwarp.flow.scalp import hair_around
+from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.unwrap import unwrap
+
+SKIN, HAIR, BAND = torch.tensor([0.85, 0.65, 0.55]), torch.tensor([0.25, 0.15, 0.1]), torch.tensor([0.9, 0.9, 0.2])
+
+
+@pytest.fixture(scope="module")
+def anny():
+    return AnnyBody.load()
+
+
+def seen_from_the_front(model, flat, hair, band=False):
+    """Skin in the face, hair above and beside it; what was filled before fades from hair to skin."""
+    part, place = flat.part, flat.place
+    head, face = part == PARTS.index("head"), part == PARTS.index("face")
+    middle = place[face, 1].mean()
+    front = place[:, 2] < place[head | face, 2].mean()
+    on_hair = head & (place[:, 1] < middle)
+    strands = 1 + 0.15 * torch.sin(place[:, 2:3] * 300)
+    colours = torch.where(on_hair[:, None], hair * strands if hair is not SKIN else hair, SKIN).clamp(0, 1)
+    if band:
+        crown = place[head, 1].min()
+        colours[on_hair & ((place[:, 1] - crown) / (middle - crown) > 0.85)] = BAND
+    crossed = torch.zeros_like(front)
+    texture = Unrolled(place, part, colours, front, front, crossed)
+    made_up = torch.where((on_hair & (place[:, 1] < middle - 0.03))[:, None], hair, SKIN).clone()
+    return texture, made_up
+
+
+def back_of_head(model, flat):
+    """From the crown down to a little above the mouth's height, behind the ears."""
+    face = rest_coordinates(model)[model.vertex_part == PARTS.index("face")]
+    low = face[:, 1].mean() + 0.5 * (face[:, 1].amax() - face[:, 1].mean()) - 0.035
+    head = flat.part == PARTS.index("head")
+    behind = flat.place[:, 2] > flat.place[head, 2].quantile(0.7)
+    return head & behind & (flat.place[:, 1] < low), low
+
+
+@pytest.mark.parametrize("band", [False, True])
+def test_the_back_of_the_head_has_hair_down_to_the_nape(anny, band):
+    """A headband of another colour, or a rim of spectacles, does not come around with it."""
+    flat = unwrap(anny, 512)
+    texture, made_up = seen_from_the_front(anny, flat, HAIR, band)
+    drawn = hair_around(anny, texture, flat, made_up)
+    back, low = back_of_head(anny, flat)
+    assert int(back.sum()) > 500
+    assert (made_up[back] - SKIN).abs().amax(1).lt(0.05).any()
+    assert (drawn[back] - HAIR).abs().amax() < 0.15
+    assert drawn[back].std(0).max() > 0.01  # strands
+    below = flat.place[:, 1] > low + 0.04
+    elsewhere = texture.seen | (flat.part != PARTS.index("head")) | below
+    assert torch.equal(drawn[elsewhere], made_up[elsewhere])
+
+
+def test_a_bald_head_is_left_alone(anny):
+    flat = unwrap(anny, 512)
+    texture, made_up = seen_from_the_front(anny, flat, SKIN)
+    assert torch.equal(hair_around(anny, texture, flat, made_up), made_up)
+
+
+def test_a_head_that_is_not_seen_is_left_alone(anny):
+    flat = unwrap(anny, 512)
+    texture, made_up = seen_from_the_front(anny, flat, HAIR)
+    nothing = torch.zeros_like(texture.seen)
+    unseen = Unrolled(texture.place, texture.part, texture.colours, nothing, nothing, nothing)
+    assert torch.equal(hair_around(anny, unseen, flat, made_up), made_up)
