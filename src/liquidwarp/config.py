@@ -13,12 +13,14 @@ __all__ = [
     "BodyNoise",
     "DetectConfig",
     "DiscriminatorConfig",
+    "FitConfig",
     "GeneratorConfig",
     "ImitateConfig",
     "LossConfig",
     "SynthesisConfig",
     "SyntheticConfig",
     "TrainConfig",
+    "ViewConfig",
 ]
 
 
@@ -248,15 +250,15 @@ class SynthesisConfig:
     """What carries hair and clothes outside of the body. halo: made from each photo. shell: an inflated skin. auto:
     both for networks, halo for texture."""
     keep: Literal["photos", "nothing"] = "photos"
-    """What a network must keep. photos: half of the photos' own pixels where one shows the place, and half of their
-    outline; the network makes the rest. nothing: all is the network's, which has the cleaner outline."""
+    """What a network must keep. photos: half of the warped photos' colours, made-up ones included, and the mean of both
+    outlines. nothing: all is the network's, which has the cleaner outline."""
     background: Literal["good", "draft"] = "good"
     """How the background behind the person is invented. good: by patches of the photo (seconds). draft: smeared."""
     shadow: bool = True
     """Paint a soft shadow where feet touch the ground of the picture behind; plain colours have no ground."""
     temporal: bool = False
     """Let the network attend to the frame before as to one more photo (the paper's temporal attention). Takes twice as
-    long; the bundled networks were not trained for it and get worse (docs/results.md)."""
+    long; the bundled networks were not trained for it and get worse (docs/journal.md)."""
     batch: int = 0
     """Frames rendered at once; 0: 1 on a CPU, 8 on a GPU."""
     half: bool = True

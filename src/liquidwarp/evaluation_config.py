@@ -69,8 +69,8 @@ class SelfEvaluation:
     photometric: bool = True
     """Align the frames of a video by the colours of skin and clothes, as all commands do."""
     bounds: bool = False
-    """Also tell what each kind of error costs: the figures of each model if its outline, its colours' places or what
-    stands around the person were true."""
+    """Also tell what each kind of error costs: the figures of each model if its outline, its colours' places, its light
+    or what stands around the person were true."""
 
     def __post_init__(self) -> None:
         _check_models(self.models)

@@ -1,7 +1,7 @@
 """How near a picture is to the truth: the metrics of the tables, with their definitions.
 
 Each takes a ``region``: the pixels that count (1) or not (0), such as the person's box; without it all count.
-Perceptual and face distances need networks and are in :mod:`liquidwarp.gan.losses`.
+Perceptual and face distances need networks and are in :mod:`liquidwarp.learn.scores`.
 """
 
 import torch

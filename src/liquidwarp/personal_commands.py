@@ -38,7 +38,7 @@ class Personalize:
     """The same seed gives the same result on the same machine."""
     settings: tuple[str, ...] = ()
     """Any other setting as NAME=VALUE, such as tuned=low-rank or loss.face=1: those of
-    liquidwarp.config.PersonalizeConfig."""
+    liquidwarp.personal_config.PersonalizeConfig."""
     device: Device = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     cache: bool = True

@@ -1,6 +1,6 @@
 """Frozen networks whose features judge a picture: perceptual features and face identity.
 
-They only serve training, personalization and evaluation; synthesis does not load them.
+They only serve training, personalisation and evaluation; synthesis does not load them.
 """
 
 from pathlib import Path
@@ -230,8 +230,8 @@ def _pad_end(features: Tensor, shape: list[int]) -> Tensor:
 class FaceIdentityNet(FeatureNet):
     """dlib's face recognition network (29 convolutions, public domain): who is it?
 
-    The input must be aligned chips of 150 x 150 px (:mod:`liquidwarp.gan.faces`); 112 px breaks it. The last of the
-    returned "maps" is the embedding (B, 128, 1, 1): two chips show one person if its L2 distance is below 0.6.
+    The input must be chips of 150 x 150 px (:func:`liquidwarp.gan.crops.align_faces`); 112 px breaks it. The last of
+    the returned "maps" is the embedding (B, 128, 1, 1): two chips show one person if its L2 distance is below 0.6.
     """
 
     mean: Tensor

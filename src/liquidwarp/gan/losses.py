@@ -1,4 +1,4 @@
-"""The losses of training and personalization (paper Sec. 3.4)."""
+"""The losses of training and personalisation (paper Sec. 3.4)."""
 
 from typing import Any, Literal
 

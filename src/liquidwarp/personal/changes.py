@@ -40,7 +40,7 @@ def prepare_tuned(generator: LiquidWarpingGenerator, tuned: str, rank: int) -> l
 
     Args:
         generator: Is changed.
-        tuned: See :class:`liquidwarp.config.PersonalizeConfig`.
+        tuned: See :class:`liquidwarp.personal_config.PersonalizeConfig`.
         rank: Of the additions of "low-rank".
 
     Returns:
