@@ -138,7 +138,7 @@ def adjust(problem: Problem, state: FitState, steps: int, with_shape: bool) -> F
             prior = len(cost) * (problem.shape_weight**2 * (trial.state.betas**2 - old.betas**2)).sum()
             better = (trial_cost.sum() + prior < cost.sum()).expand_as(cost)
         damping = torch.where(better, damping * 0.3, damping * 4).clamp(1e-7, 1e3)
-        view = _pick(better, trial, view, with_shape)
+        view = _pick(better, trial, view)
         cost = torch.where(better, trial_cost, cost)
     return view.state
 
@@ -150,7 +150,7 @@ def _cost(problem: Problem, view: View) -> Float[Tensor, "T"]:
     return total
 
 
-def _pick(better: Bool[Tensor, "T"], trial: View, old: View, with_shape: bool) -> View:
+def _pick(better: Bool[Tensor, "T"], trial: View, old: View) -> View:
     """Frame by frame the better of two views (all frames agree where the shape moved)."""
     if bool(better.all()):
         return trial

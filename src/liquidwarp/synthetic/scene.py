@@ -140,7 +140,7 @@ def render(
     surface = _surface(figures, raster, points, normals, views)
     albedo = _albedo(figures, surface, textures)
     shadow = _shadow(figures, points, surface, light, views, config)
-    openness = _openness(raster, surface, camera.weak.scale * factor, config)
+    openness = _openness(raster, surface, config)
     colour = _shade(figures, surface, albedo, light, shadow, openness)
     image = colour.new_zeros(batch * views * height * width, 3)
     image[surface.sample] = _display(colour)
@@ -348,7 +348,7 @@ def _light_frame(direction: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 3"]:
     return torch.stack([torch.linalg.cross(up, direction), up, -direction], 1)
 
 
-def _openness(raster: Raster, surface: _Surface, scale: Float[Tensor, "BV"], config: SceneConfig) -> Float[Tensor, "P"]:
+def _openness(raster: Raster, surface: _Surface, config: SceneConfig) -> Float[Tensor, "P"]:
     """Share of the surroundings that light a sample [0, 1]: less where it lies deeper than its neighbourhood.
 
     Method: unsharp masking of the depth buffer (Luft, Colditz, Deussen 2006), at two radii.
