@@ -59,7 +59,8 @@ class Recover:
         from liquidwarp.cache import Cache
         from liquidwarp.config import SynthesisConfig
         from liquidwarp.recover.digitize import recover_photos, recover_video
-        from liquidwarp.recover.photos import load_sources, photos_of_video, views_of_video
+        from liquidwarp.recover.photos import load_sources, photos_of_video
+        from liquidwarp.recover.views import views_of_video
         from liquidwarp.tasks.recover import RecoveryFiles, export_recovery, person_texture
 
         cache, model, shown = Cache(enabled=self.cache), AnnyBody.load(), None

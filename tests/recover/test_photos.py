@@ -14,7 +14,8 @@ from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.media import VideoWriter, read_image, save_image
 from liquidwarp.recover import photos as photos_module
 from liquidwarp.recover import views as views_module
-from liquidwarp.recover.photos import choose_views, load_sources
+from liquidwarp.recover.photos import load_sources
+from liquidwarp.recover.views import choose_views
 from liquidwarp.weights import asset
 
 

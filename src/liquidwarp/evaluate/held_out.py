@@ -20,7 +20,8 @@ from liquidwarp.metrics import box_region, temporal_error
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.detections import EYES_AND_NOSE
 from liquidwarp.recover.digitize import recover_video
-from liquidwarp.recover.photos import SourcePhotos, photos_of_video, scenery_of_photos, views_of_video
+from liquidwarp.recover.photos import SourcePhotos, photos_of_video, scenery_of_photos
+from liquidwarp.recover.views import views_of_video
 from liquidwarp.synthesizer import SourceBank
 
 __all__ = ["HeldOutVideo", "Truth", "detail_boxes", "held_out_pairs", "hold_out"]

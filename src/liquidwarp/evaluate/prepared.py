@@ -27,15 +27,14 @@ from liquidwarp.geometry.crop import Crop
 from liquidwarp.learn.clips import Clip
 from liquidwarp.recover.detections import EYES_AND_NOSE, Detections, PackedMasks
 from liquidwarp.recover.digitize import Recovery
-from liquidwarp.recover.photos import SourcePhotos, choose_views, silhouette
-from liquidwarp.recover.scenery import around, lay_over
+from liquidwarp.recover.photos import SourcePhotos, hidden_places, silhouette
+from liquidwarp.recover.scenery import lay_over
+from liquidwarp.recover.views import choose_views
 
 __all__ = ["hold_out_clip"]
 
 _MASK = 384
 """Longer side of the masks that detections keep [px]."""
-_SOME = 25
-"""Opacity from which the person is believed to be there [0, 255]."""
 
 
 def hold_out_clip(
@@ -134,7 +133,7 @@ class _Footage:
         )
 
     def sharpness(self, place: int) -> float:
-        """Of the person in the stored square; see :func:`liquidwarp.recover.photos.choose_views`."""
+        """Of the person in the stored square; see :func:`liquidwarp.recover.views.choose_views`."""
         size = self.clip.facts.size
         image, matte = (self.clip.picture(kind, place, size) for kind in ("images", "mattes"))
         edges = cv2.Laplacian(image.mean(0).numpy() * 255, cv2.CV_32F)
@@ -174,10 +173,7 @@ class _Footage:
         """
         first, *others = photos.pictures
         known = [self.known(place) for place in places.tolist()]
-        hidden = [
-            ~k | around((matte > _SOME) | body)
-            for k, matte, body in zip(known, photos.mattes, photos.silhouettes, strict=True)
-        ]
+        hidden = [~k | place for k, place in zip(known, hidden_places(photos), strict=True)]
         moved = [lay_over(first, hidden[0], picture, h) for picture, h in zip(others, hidden[1:], strict=True)]
         shown = [pair for pair in moved if pair is not None]
         crop = self.crops[int(places[0])]

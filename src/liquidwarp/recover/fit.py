@@ -20,20 +20,11 @@ from liquidwarp.config import FitConfig
 from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.fingers import pose_fingers
-from liquidwarp.recover.fit_task import FitTask, Pass, key_frames, landmark_terms, shape_weights
+from liquidwarp.recover.fit_task import FitTask, Pass, key_frames
 from liquidwarp.recover.observation import runs
 from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_rotations
 
-__all__ = [
-    "BodyFit",
-    "fit_body",
-    "fit_landmarks",
-    "fit_outlines",
-    "fit_shape",
-    "landmark_terms",
-    "shape_weights",
-    "smoothing_frames",
-]
+__all__ = ["BodyFit", "fit_body", "fit_landmarks", "fit_outlines", "fit_shape", "smoothing_frames"]
 
 _WIDE = 15.0
 """The cutoff of image landmarks with which every fit begins."""

@@ -21,7 +21,8 @@ from liquidwarp.recover.bundle import FitState, Problem, adjust
 from liquidwarp.recover.choice import PersonChoice
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.fingers import relaxed_fingers
-from liquidwarp.recover.fit import fit_body, landmark_terms, shape_weights
+from liquidwarp.recover.fit import fit_body
+from liquidwarp.recover.fit_task import landmark_terms, shape_weights
 from liquidwarp.recover.follow import TrackState
 from liquidwarp.recover.observation import observe
 from liquidwarp.recover.skeleton import Skeleton

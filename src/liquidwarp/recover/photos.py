@@ -28,21 +28,23 @@ from liquidwarp.recover.landmarks import Pose
 from liquidwarp.recover.matte import CoarseMask, matte
 from liquidwarp.recover.scenery import around, lay_over, person_area, uncovering_frames
 from liquidwarp.recover.tracker import PersonDetector
-from liquidwarp.recover.views import CANDIDATES, choose_views, views_of_video
+from liquidwarp.recover.views import CANDIDATES, views_of_video
 
 __all__ = [
     "SourcePhotos",
-    "choose_views",
     "further_frames",
+    "hidden_places",
     "load_sources",
     "photos_of_video",
     "scenery_of_photos",
     "silhouette",
-    "views_of_video",
 ]
 
 _MATTE = "matte-4"
 _LARGEST = 1024
+"""The longer side at which silhouettes are drawn [px]."""
+_SOME = 25
+"""Opacity from which the person is believed to be there [0, 255]."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,6 @@ class SourcePhotos:
     them: they may show what the person hides there."""
     further: "SourcePhotos | None" = None
     """More frames of a video, which are no sources: personalisation learns from them."""
-
     others: UInt8[np.ndarray, "_ _"] | None = None
     """Opacity of other people in the first picture; None: nobody else is there."""
     front: UInt8[np.ndarray, "_ _"] | None = None
@@ -168,13 +169,18 @@ def further_frames(observed: Bool[Tensor, "T"], chosen: Int64[Tensor, "S"], coun
     return usable[torch.linspace(0, len(usable) - 1, count).round().long()] if count else usable[:0]
 
 
+def hidden_places(photos: SourcePhotos) -> list[Bool[np.ndarray, "_ _"]]:
+    """Where each photo does not show the place, as the person is there or close by."""
+    return [around((matte > _SOME) | body) for matte, body in zip(photos.mattes, photos.silhouettes, strict=True)]
+
+
 def scenery_of_photos(photos: SourcePhotos) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
     """Further photos from about the same place, laid over the first one, and where the person is in them.
 
     Args:
         photos: Of one person.
     """
-    hidden = [around((matte > 25) | body) for matte, body in zip(photos.mattes, photos.silhouettes, strict=True)]
+    hidden = hidden_places(photos)
     moved = (
         lay_over(photos.pictures[0], hidden[0], photos.pictures[index], hidden[index])
         for index in range(1, len(photos))

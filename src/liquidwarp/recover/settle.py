@@ -14,7 +14,7 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.recover.bundle import FitState, Problem, adjust
 from liquidwarp.recover.detections import BODY_LANDMARKS
 from liquidwarp.recover.fingers import relaxed_fingers
-from liquidwarp.recover.fit import landmark_terms, shape_weights
+from liquidwarp.recover.fit_task import landmark_terms, shape_weights
 from liquidwarp.recover.observation import FACE, Observation
 from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines
 from liquidwarp.recover.skeleton import Skeleton
