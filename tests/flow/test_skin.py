@@ -179,3 +179,17 @@ def test_a_bare_limb_is_skin_from_end_to_end(parts):
     darker = (after / before).mean(0)
     assert darker[thigh & ~shine].median() < 0.6
     assert darker[thigh & shine].median() < 0.9
+
+
+def test_a_pale_sleeve_on_a_pale_arm_is_no_skin(parts):
+    """Bare skin goes on along a limb in changing light, but not into the colour of the shirt, however slowly."""
+    skin, shirt = (252, 204, 208), (254, 238, 252)
+    before = photo(parts, skin, shirt)
+    arm = torch.from_numpy(where(parts, "left_upper_arm", "right_upper_arm"))
+    bare = torch.from_numpy(parts.along).float().clamp(0, 1)
+    slowly = torch.stack([s + (b - s) * bare for b, s in zip(skin, shirt, strict=True)]) / 255
+    before = torch.where(arm, slowly, before)
+    after = match_skin(before, parts, linear(skin), SkinTones(linear(DARK)))
+    change = (after - before).abs().mean(0)
+    assert change[arm & (bare < 0.4)].median() < 0.1
+    assert np.median(change.numpy()[where(parts, "left_lower_arm", "right_lower_arm")]) > 0.2

@@ -4,6 +4,7 @@ Skin is told from cloth by its colours, after the person's own face. Faces are l
 sun, a lamp), so where both people show bare arms, or bare legs, these tell how the giver's shall look.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -183,7 +184,7 @@ class _Skin:
                     certain = limb & parts.body & (of_limb > 0.5)
                     if certain.sum() > _LEAST_SKIN:
                         of_limb = np.maximum(of_limb, likeness_to(colours[certain].mean(0), 1.3 * _SPREAD, 0.8))
-                of_limb = _along_bare_stretch(colours, of_limb, limb, parts)
+                of_limb = _along_bare_stretch(colours, of_limb, limb, parts, cloths)
                 shown.append(colours[limb & parts.body & (of_limb > 0.5)])
                 likeness = np.where(limb, of_limb, likeness)
             bare = np.concatenate(shown)
@@ -204,10 +205,12 @@ def _along_bare_stretch(
     likeness: Float[np.ndarray, "H W"],
     limb: Bool[np.ndarray, "H W"],
     parts: PhotoParts,
+    cloths: Sequence[Float[np.ndarray, "3"]],
 ) -> Float[np.ndarray, "H W"]:
     """The likeness to skin of the one stretch of a limb that is mostly skin: sleeves and trousers have no bare spots.
 
-    It goes on as far as its colour changes slowly, as light and shade do; and what is skin all around is all skin.
+    It goes on as far as its colour changes slowly, as light and shade do, and not to that of a cloth that the trunk
+    wears; and what is skin all around is all skin.
     """
     shown = limb & parts.body
     piece = (parts.along * _STRETCHES / 2).astype(int).clip(0, _STRETCHES - 1)
@@ -219,9 +222,11 @@ def _along_bare_stretch(
     if not (bare & shown).any() or np.median(likeness[bare & shown]) < 0.5:
         return np.where(bare, likeness, 0)
     usual = _usual_colours(colours, shown, piece)
-    while start > 0 and _same_skin(usual[start - 1], usual[start]):
+    skin = np.median(colours[bare & shown], axis=0)
+    dressed = [any(_distance(colour, cloth) < _distance(colour, skin) for cloth in cloths) for colour in usual]
+    while start > 0 and not dressed[start - 1] and _same_skin(usual[start - 1], usual[start]):
         start -= 1
-    while stop < _STRETCHES and _same_skin(usual[stop], usual[stop - 1]):
+    while stop < _STRETCHES and not dressed[stop] and _same_skin(usual[stop], usual[stop - 1]):
         stop += 1
     around = np.exp(-0.5 * (_chroma(colours, usual[piece]) / (_AROUND * _SPREAD)) ** 2)
     return np.where(limb & (piece >= start) & (piece < stop), np.maximum(likeness, around), 0)
