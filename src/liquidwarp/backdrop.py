@@ -12,13 +12,13 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from liquidwarp.cache import Cache, digest_of, digest_of_tensors
 from liquidwarp.flow.background import background_hole, complete_background
 from liquidwarp.flow.shadow import find_shadow
+from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.media import open_frames
 from liquidwarp.recover.photos import SourcePhotos
 
@@ -199,10 +199,10 @@ class OwnPlace:
         key = self.cache.key(_OWN, settings={"quality": self.quality, "state": state})
         known = self.cache.load(key)
         if known is None:
-            opacities = torch.cat([_to_tensor(opacity[..., None]) for opacity in mattes])
-            bodies = torch.cat([_to_tensor(body[..., None]) for body in silhouettes])
-            images = torch.cat([_to_tensor(picture) for picture in pictures])
-            kept = None if photos.others is None else _to_tensor(photos.others[..., None])
+            opacities = torch.cat([to_tensor(opacity[..., None]) for opacity in mattes])
+            bodies = torch.cat([to_tensor(body[..., None]) for body in silhouettes])
+            images = torch.cat([to_tensor(picture) for picture in pictures])
+            kept = None if photos.others is None else to_tensor(photos.others[..., None])
             completed = complete_background(images, opacities, bodies, quality=self.quality, others=kept)[0]
             hole = background_hole(opacities[:1], bodies[:1])[0, 0].numpy()
             shadow = find_shadow(images[0].permute(1, 2, 0).numpy(), hole)
@@ -218,7 +218,3 @@ def fit_picture(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> U
     if picture.shape[1::-1] == tuple(size):
         return picture
     return np.array(ImageOps.fit(Image.fromarray(picture), size, Image.Resampling.LANCZOS))
-
-
-def _to_tensor(picture: UInt8[np.ndarray, "H W C"]) -> Float[Tensor, "1 C H W"]:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255

@@ -30,6 +30,7 @@ from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
+from liquidwarp.geometry.pictures import to_picture, to_tensor
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.renderers import DrawnFrame, NetworkRenderer, Renderer, TextureRenderer, head_plan, source_views
 
@@ -160,8 +161,8 @@ def prepare_bank(
         body, opacity = photos.recovery.body[slice(index, index + 1)], photos.mattes[index]
         crop = crop_around(person_extent(model, body, opacity), config.size, config.margin)
         crops.append(crop)
-        images.append(crop.take(_to_tensor(photo)))
-        mattes.append(crop.take(_to_tensor(opacity[..., None]), outside="zero"))
+        images.append(crop.take(to_tensor(photo)))
+        mattes.append(crop.take(to_tensor(opacity[..., None]), outside="zero"))
     photos = _shod(photos, model, crops, torch.cat(images), torch.cat(mattes))
     backdrop: Backdrop
     if background is None:
@@ -254,10 +255,6 @@ def with_network(bank: SourceBank, config: SynthesisConfig, generator: LiquidWar
     return replace(bank, sources=sources, renderer=renderer)
 
 
-def _to_tensor(picture: UInt8[np.ndarray, "H W C"]) -> Float[Tensor, "1 C H W"]:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
-
-
 def person_extent(model: BodyModel, body: BodyParams, opacity: UInt8[np.ndarray, "H W"]) -> Float[Tensor, "N 2"]:
     """Points that the crop must hold: the projected body, and the matte where it goes beyond."""
     projected = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[0, :, :2]
@@ -273,8 +270,7 @@ def person_extent(model: BodyModel, body: BodyParams, opacity: UInt8[np.ndarray,
 def _in_crops(body: BodyParams, crops: Sequence[Crop]) -> BodyParams:
     """Each frame's camera seen in its own crop."""
     cameras = [crop.camera(body.camera[slice(i, i + 1)]) for i, crop in enumerate(crops)]
-    camera = WeakPerspective(torch.cat([c.scale for c in cameras]), torch.cat([c.translation for c in cameras]))
-    return BodyParams(body.betas, body.rel_rotmats, camera)
+    return BodyParams(body.betas, body.rel_rotmats, WeakPerspective.joined(cameras))
 
 
 def build_extension(
@@ -301,10 +297,6 @@ def build_extension(
     if kind in ("halo", "both"):
         parts.append(halo(model, bodies, mattes))
     return join_extensions(parts)
-
-
-def _to_picture(image: Float[Tensor, "C H W"]) -> UInt8[np.ndarray, "H W C"]:
-    return (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def render_frames(
@@ -337,13 +329,13 @@ def render_frames(
     crops = [crop_around(box, config.size, side=side) for box in boxes]
     ground, shade = ground_lines(boxes[:, 1, 1]), bank.backdrop.foot_shade() if config.shadow else 0.0
     behind = bank.backdrop.frames(fps, start)
-    front = None if bank.backdrop.front is None else _to_tensor(bank.backdrop.front[..., None])[0].to(bank.device)
+    front = None if bank.backdrop.front is None else to_tensor(bank.backdrop.front[..., None])[0].to(bank.device)
     draw = _draw_in_turn if config.temporal else _draw_batches
     heads = head_plan(_warp_sources(bank), targets) if heads is None else heads
     drawn = draw(bank, _in_crops(targets, crops), config, start, choice, heads)
     for index, (colour, opacity) in enumerate(drawn, start):
         with torch.inference_mode():
-            scenery = _to_tensor(next(behind))[0]
+            scenery = to_tensor(next(behind))[0]
             place = scenery.to(bank.device)
             if shade > 0:
                 here = slice(index, index + 1)
@@ -353,7 +345,7 @@ def render_frames(
                 picture = _cut_out(crops[index], colour, opacity, scenery)
             else:
                 whole = crops[index].paste(scenery, colour * opacity, opacity)
-                picture = _to_picture(whole if front is None else torch.lerp(whole, place, front))
+                picture = to_picture(whole if front is None else torch.lerp(whole, place, front))
         yield picture
 
 
@@ -425,7 +417,7 @@ def _cut_out(
     """The person alone on black: straight colours and opacity."""
     ink = crop.paste(nothing, colour * opacity, opacity)
     cover = crop.paste(nothing[:1], opacity, opacity)
-    return _to_picture(torch.cat([grow_colours(ink, cover), cover]))
+    return to_picture(torch.cat([grow_colours(ink, cover), cover]))
 
 
 def person_boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:

@@ -85,9 +85,7 @@ def frozen_turns(
         start = frame + 1
     pieces.append(body[slice(start, None)])
     shown += range(start, len(body))
-    camera = WeakPerspective(
-        torch.cat([piece.camera.scale for piece in pieces]), torch.cat([piece.camera.translation for piece in pieces])
-    )
+    camera = WeakPerspective.joined(piece.camera for piece in pieces)
     return BodyParams(body.betas, torch.cat([piece.rel_rotmats for piece in pieces]), camera), tuple(shown)
 
 

@@ -15,6 +15,7 @@ from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.geometry.crop import Crop, crop_around
+from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.learn.scores import Pictures
 from liquidwarp.metrics import box_region, temporal_error
 from liquidwarp.recover.choice import PersonChoice
@@ -169,11 +170,11 @@ class Truth:
         pairs = vertices.view(len(vertices) // 2, -1, 2)
         side = max(8, round(float((pairs.amax(1) - pairs.amin(1)).max()) * (1 + 2 * _MARGIN)))
         crops = tuple(crop_around(pair, size, side=side) for pair in pairs for _ in range(2))
-        images = [c.take(_to_tensor(p), outside="zero") for c, p in zip(crops, targets.pictures, strict=True)]
-        mattes = [c.take(_to_tensor(m[..., None]), outside="zero") for c, m in zip(crops, targets.mattes, strict=True)]
+        images = [c.take(to_tensor(p), outside="zero") for c, p in zip(crops, targets.pictures, strict=True)]
+        mattes = [c.take(to_tensor(m[..., None]), outside="zero") for c, m in zip(crops, targets.mattes, strict=True)]
         everywhere = [np.ones(picture.shape[:2], bool) for picture in targets.pictures] if known is None else known
         shown = [
-            c.take(_to_tensor(np.uint8(255) * k[..., None]), "zero") for c, k in zip(crops, everywhere, strict=True)
+            c.take(to_tensor(np.uint8(255) * k[..., None]), "zero") for c, k in zip(crops, everywhere, strict=True)
         ]
         pictures = Pictures(torch.cat(images).to(device), torch.cat(mattes).to(device))
         found = [targets.recovery.detection(index) for index in range(len(crops))]
@@ -203,7 +204,7 @@ class Truth:
         As in use the body's shape is the prepared person's, who may wear shoes.
         """
         bodies = replace(self.bodies, betas=bank.bodies.betas.to(self.bodies.betas.device))
-        scenery = _to_tensor(bank.background)
+        scenery = to_tensor(bank.background)
         images, mattes = [], []
         for index, crop in enumerate(self.crops):
             with torch.inference_mode():
@@ -226,10 +227,6 @@ class Truth:
             part = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
             errors.append(float(temporal_error(images[pair][part], self.pictures.images[pair][part])))
         return float(np.mean(errors)) if errors else 0.0
-
-
-def _to_tensor(picture: UInt8[np.ndarray, "H W C"]) -> Float[Tensor, "1 C H W"]:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
 def detail_boxes(

@@ -24,6 +24,7 @@ from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.flow.background import complete_background
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop
+from liquidwarp.geometry.pictures import to_picture, to_tensor
 from liquidwarp.learn.clips import Clip
 from liquidwarp.recover.detections import EYES_AND_NOSE, Detections, PackedMasks
 from liquidwarp.recover.digitize import Recovery
@@ -118,8 +119,7 @@ class _Footage:
         crops = tuple(Crop(left, top, side, size) for left, top, side in clip.squares.tolist())
         places = [slice(place, place + 1) for place in range(len(clip))]
         local = [WeakPerspective(clip.scale[place], clip.translation[place]) for place in places]
-        cameras = [crop.uncrop_camera(camera) for crop, camera in zip(crops, local, strict=True)]
-        camera = WeakPerspective(torch.cat([c.scale for c in cameras]), torch.cat([c.translation for c in cameras]))
+        camera = WeakPerspective.joined(crop.uncrop_camera(c) for crop, c in zip(crops, local, strict=True))
         corners, sides = clip.squares[:, None, :2].float(), clip.squares[:, None, 2:].float()
         return _Footage(
             clip,
@@ -197,9 +197,9 @@ class _Footage:
     ) -> Float[Tensor, "1 3 S S"]:
         """The first photo's square without the person."""
         hidden = [np.uint8(255) * h for _, h in others]
-        images = torch.cat([crop.take(_to_tensor(p)) for p in (photos.pictures[0], *(p for p, _ in others))])
+        images = torch.cat([crop.take(to_tensor(p)) for p in (photos.pictures[0], *(p for p, _ in others))])
         mattes, bodies = (
-            torch.cat([crop.take(_to_tensor(layer), outside="zero") for layer in (own, *hidden)]).clamp(0, 1)
+            torch.cat([crop.take(to_tensor(layer[..., None]), outside="zero") for layer in (own, *hidden)]).clamp(0, 1)
             for own in (photos.mattes[0], np.uint8(255) * photos.silhouettes[0])
         )
         inside = crop.take(torch.ones(1, 1, *photos.mattes[0].shape), outside="zero").clamp(0, 1)
@@ -243,11 +243,4 @@ class _Footage:
         rows, columns = (axis.clamp(0, side - 1) for axis in self._window(place))
         # antialias picks the cubic kernel that reproduces gradients exactly (a = -0.5), also when enlarging
         enlarged = F.interpolate(square, (side, side), mode="bicubic", align_corners=False, antialias=True)
-        whole = enlarged[0][:, rows][:, :, columns]
-        pixels: Tensor = (whole.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous()
-        return pixels.numpy()
-
-
-def _to_tensor(picture: UInt8[np.ndarray, "H W *C"]) -> Float[Tensor, "1 c H W"]:
-    layers = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(picture)))
-    return layers.permute(2, 0, 1)[None].float() / 255
+        return to_picture(enlarged[0][:, rows][:, :, columns])

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from liquidwarp.geometry.pictures import to_picture
 from liquidwarp.geometry.warp import resize
 
 __all__ = ["contact_sheet", "to_pixels"]
@@ -20,8 +20,7 @@ def to_pixels(image: Float[Tensor, "3 H W"], size: int | None = None) -> UInt8[n
     """RGB in [0, 1] as a picture; ``size`` is another height and width [px]."""
     if size is not None:
         image = resize(image[None], size, size)[0]
-    pixels: Tensor = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
-    return np.asarray(torch.clone(pixels).cpu().numpy())
+    return to_picture(image)
 
 
 def contact_sheet(

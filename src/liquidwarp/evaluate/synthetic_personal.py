@@ -1,8 +1,7 @@
 """Rendered people as the product prepares and draws them, before and after a network was tuned to their photos."""
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
@@ -10,6 +9,7 @@ from liquidwarp.cache import Cache
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.evaluate.contenders import Contender
 from liquidwarp.evaluation_config import SyntheticEvaluation
+from liquidwarp.geometry.pictures import to_picture
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.personal.person import personalise_banks
 from liquidwarp.personal_config import PersonalizeConfig
@@ -59,10 +59,10 @@ def photos_of_sample(sample: TrainingSample, model: BodyModel, bodies: BodyParam
     seen = torch.ones(count, body.rel_rotmats.shape[1], dtype=torch.bool)
     return SourcePhotos(
         "person",
-        tuple(_pixels(image) for image in sample.sources.images[0]),
+        tuple(to_picture(image) for image in sample.sources.images[0]),
         (None,) * count,
         Recovery(body, (), torch.ones(count, dtype=torch.bool), seen, 0.0, ()),
-        tuple(_pixels(matte)[..., 0] for matte in sample.sources.mattes[0]),
+        tuple(to_picture(matte)[..., 0] for matte in sample.sources.mattes[0]),
         tuple(silhouette(model, body[slice(index, index + 1)], size) for index in range(count)),
     )
 
@@ -75,8 +75,3 @@ def _drawn(
     drawn = [bank.renderer.render(targets[slice(index, index + 1)], size) for index in range(len(targets))]
     colour, opacity = (torch.cat(parts)[None] for parts in zip(*drawn, strict=True))
     return colour * opacity + backgrounds * (1 - opacity), opacity
-
-
-def _pixels(image: Float[Tensor, "C H W"]) -> UInt8[np.ndarray, "H W C"]:
-    scaled: Tensor = (image.detach().cpu() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
-    return np.asarray(scaled.numpy())

@@ -8,6 +8,7 @@ Convention:
     Pixel centres are at +0.5, so the image spans [0, W] x [0, H].
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,12 @@ class WeakPerspective:
     """Pixels per metre [px/m]."""
     translation: Float[Tensor, "T 2"]
     """Where the body-space origin (the root joint) lands in the image [px]."""
+
+    @staticmethod
+    def joined(parts: Iterable["WeakPerspective"]) -> "WeakPerspective":
+        """Cameras one after the other."""
+        cameras = list(parts)
+        return WeakPerspective(torch.cat([c.scale for c in cameras]), torch.cat([c.translation for c in cameras]))
 
     def __len__(self) -> int:
         return self.scale.shape[0]

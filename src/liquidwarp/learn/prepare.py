@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from liquidwarp.body.anny import AnnyBody
-from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.model import BodyModel
 from liquidwarp.cache import Cache, digest_of
 from liquidwarp.config import DetectConfig
 from liquidwarp.dataset_config import PrepareConfig
@@ -28,6 +28,7 @@ from liquidwarp.files import atomic_path, check_target
 from liquidwarp.flow.background import complete_background
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
+from liquidwarp.geometry.pictures import to_picture
 from liquidwarp.learn.clip_sheet import clip_sheet
 from liquidwarp.learn.clip_sources import ClipSource, find_sources
 from liquidwarp.learn.clips import CLIP_FORMAT, KINDS, Clip, ClipFacts, picture_path
@@ -269,9 +270,9 @@ def _store_pictures(material: _Material, crops: Sequence[Crop], folder: Path, to
         opacity = _tensor(matte(rgb, seen, coarse=coarse, body_mask=covered, borders=borders)[..., None])
         image, local = crop.take(_tensor(rgb)), crop.take(opacity, outside="zero").clamp(0, 1)
         behind = _background(image, local, crop, (_tensor(rgb), covered), scenery, tools.config.background)
-        save_image(picture_path(folder, "images", frame), _pixels(image))
-        save_image(picture_path(folder, "backgrounds", frame), _pixels(behind))
-        save_image(picture_path(folder, "mattes", frame), _pixels(local)[..., 0])
+        save_image(picture_path(folder, "images", frame), to_picture(image[0]))
+        save_image(picture_path(folder, "backgrounds", frame), to_picture(behind[0]))
+        save_image(picture_path(folder, "mattes", frame), to_picture(local[0])[..., 0])
 
 
 def _scenery(material: _Material) -> Iterator[tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]]:
@@ -305,7 +306,7 @@ def _bodies(material: _Material, crops: Sequence[Crop], folder: Path, facts: Cli
     """Bodies, landmarks and faces in the pixels of the squares."""
     recovery = material.recovery
     body = recovery.body[torch.tensor(material.frames)]
-    camera = _in_crops(body, crops).camera
+    camera = WeakPerspective.joined(crop.camera(body.camera[slice(i, i + 1)]) for i, crop in enumerate(crops))
     found = [recovery.detection(frame) for frame in material.frames]
     corners = torch.tensor([[crop.left, crop.top] for crop in crops], dtype=torch.float32)[:, None]
     factors = torch.tensor([crop.factor for crop in crops])[:, None, None]
@@ -329,21 +330,10 @@ def _bodies(material: _Material, crops: Sequence[Crop], folder: Path, facts: Cli
     )
 
 
-def _in_crops(body: BodyParams, crops: Sequence[Crop]) -> BodyParams:
-    cameras = [crop.camera(body.camera[slice(i, i + 1)]) for i, crop in enumerate(crops)]
-    camera = WeakPerspective(torch.cat([c.scale for c in cameras]), torch.cat([c.translation for c in cameras]))
-    return BodyParams(body.betas, body.rel_rotmats, camera)
-
-
 def _tensor(picture: np.ndarray) -> Float[Tensor, "1 C H W"]:
     """Bytes become [0, 1]; other numbers stay."""
     tensor = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
     return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
-
-
-def _pixels(image: Float[Tensor, "1 C H W"]) -> UInt8[np.ndarray, "H W C"]:
-    pixels: Tensor = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous()
-    return pixels.numpy()
 
 
 def _write_index(out: Path, config: PrepareConfig) -> None:

@@ -186,8 +186,7 @@ def _warp(sources: FlowSources, size: int) -> TextureRenderer:
 
 def _bodies(views: Sequence[View], size: int) -> BodyParams:
     """Cameras in the pixels of the working size."""
-    cameras = [view.body.camera.resized(size / view.size) for view in views]
-    camera = WeakPerspective(torch.cat([c.scale for c in cameras]), torch.cat([c.translation for c in cameras]))
+    camera = WeakPerspective.joined(view.body.camera.resized(size / view.size) for view in views)
     return BodyParams(views[0].body.betas, torch.cat([view.body.rel_rotmats for view in views]), camera)
 
 

@@ -24,6 +24,7 @@ from liquidwarp.cache import digest_of_tensors
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.errors import SettingError, WeightsCorruptError
 from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.pictures import to_picture, to_tensor
 from liquidwarp.personal.changes import Change
 from liquidwarp.personal.person import PersonalBank, Tuning, network_digest, with_tuning
 from liquidwarp.renderers import load_network
@@ -51,9 +52,8 @@ def save_person(path: str | Path, person: PersonalBank) -> Path:
     if path.suffix != PERSON_SUFFIX:
         raise SettingError(f"out: expected a name that ends in {PERSON_SUFFIX}, got {path.name}.")
     tensors = {f"change/{name}": tensor for name, tensor in tuning.change.tensors.items()}
-    images, mattes = _pixels(person.images), _pixels(person.sources.mattes[0])
-    for index, (image, matte) in enumerate(zip(images, mattes, strict=True)):
-        tensors |= {f"image/{index}": _png(image), f"matte/{index}": _png(matte[..., 0])}
+    for index, (image, matte) in enumerate(zip(person.images, person.sources.mattes[0], strict=True)):
+        tensors |= {f"image/{index}": _png(to_picture(image)), f"matte/{index}": _png(to_picture(matte)[..., 0])}
     tensors |= {"picture": _png(person.picture), "background": _png(person.background)}
     tensors |= _of_body("bodies", person.bodies) | _of_body("body", person.body)
     facts = {name: value for name, value in asdict(tuning).items() if name != "change"}
@@ -121,8 +121,8 @@ def _read(tensors: dict[str, Tensor], about: dict[str, Any]) -> tuple[Tuning, Cu
     numbers = range(len(bodies))
     return tuning, CutOut(
         name=about["name"],
-        images=torch.cat([_to_unit(_picture(tensors[f"image/{index}"])) for index in numbers]),
-        mattes=torch.cat([_to_unit(_picture(tensors[f"matte/{index}"])[..., None]) for index in numbers]),
+        images=torch.cat([to_tensor(_picture(tensors[f"image/{index}"])) for index in numbers]),
+        mattes=torch.cat([to_tensor(_picture(tensors[f"matte/{index}"])[..., None]) for index in numbers]),
         bodies=bodies,
         body=_to_body("body", tensors),
         picture=_picture(tensors["picture"]),
@@ -137,11 +137,6 @@ def _digest(tensors: dict[str, Tensor], about: str) -> str:
     return digest_of_tensors(text, *(tensors[name] for name in names))
 
 
-def _pixels(images: Tensor) -> UInt8[np.ndarray, "S H W C"]:
-    scaled: Tensor = (images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
-    return np.asarray(scaled.cpu().numpy())
-
-
 def _png(picture: UInt8[np.ndarray, "..."]) -> Tensor:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG", optimize=True)
@@ -151,10 +146,6 @@ def _png(picture: UInt8[np.ndarray, "..."]) -> Tensor:
 def _picture(data: Tensor) -> UInt8[np.ndarray, "..."]:
     with Image.open(io.BytesIO(data.numpy().tobytes()), formats=["PNG"]) as image:
         return np.array(image)
-
-
-def _to_unit(picture: UInt8[np.ndarray, "H W C"]) -> Tensor:
-    return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
 
 def _of_body(name: str, body: BodyParams) -> dict[str, Tensor]:

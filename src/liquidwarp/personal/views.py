@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
@@ -16,6 +16,7 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.flow.background import complete_background
 from liquidwarp.geometry.crop import Crop, crop_around
+from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.geometry.warp import resize
 from liquidwarp.recover.detections import EYES_AND_NOSE
 from liquidwarp.recover.photos import SourcePhotos
@@ -97,10 +98,10 @@ def views_of(photos: SourcePhotos, model: BodyModel, config: SynthesisConfig) ->
         window = crop_around(person_extent(model, body, opacity), config.size, config.margin)
         detail = min(max(window.side / config.size, 1.0), _DETAIL)
         window = Crop(window.left, window.top, window.side, 8 * round(config.size * detail / 8))
-        image = window.take(_to_tensor(picture))
-        matte = window.take(_to_tensor(opacity[..., None]), outside="zero")
+        image = window.take(to_tensor(picture))
+        matte = window.take(to_tensor(opacity[..., None]), outside="zero")
         inside = window.take(torch.ones(1, 1, *picture.shape[:2]), outside="zero")
-        silhouette = window.take(_to_tensor(np.uint8(255) * photos.occupied(index)[..., None]), outside="zero")
+        silhouette = window.take(to_tensor(np.uint8(255) * photos.occupied(index)[..., None]), outside="zero")
         body = BodyParams(body.betas, body.rel_rotmats, window.camera(body.camera))
         landmarks, faces = _face(photos, index, window)
         views.append(
@@ -116,10 +117,6 @@ def views_of(photos: SourcePhotos, model: BodyModel, config: SynthesisConfig) ->
             )
         )
     return views
-
-
-def _to_tensor(picture: UInt8[np.ndarray, "H W C"]) -> Float[Tensor, "1 C H W"]:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float() / 255
 
 
 def _scenery(
