@@ -19,7 +19,7 @@ from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.learn.scores import Pictures
 from liquidwarp.metrics import box_region, temporal_error
 from liquidwarp.recover.choice import PersonChoice
-from liquidwarp.recover.detections import EYES_AND_NOSE
+from liquidwarp.recover.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
 from liquidwarp.recover.digitize import recover_video
 from liquidwarp.recover.photos import SourcePhotos, photos_of_video, scenery_of_photos
 from liquidwarp.recover.views import views_of_video
@@ -27,8 +27,6 @@ from liquidwarp.synthesizer import SourceBank
 
 __all__ = ["HeldOutVideo", "Truth", "detail_boxes", "held_out_pairs", "hold_out"]
 
-_LEAST_EYE_SPAN = 0.055
-"""Eyes that are nearer together in the picture [m] belong to a face that is turned away."""
 _MARGIN = 0.1
 _FACE_HALF, _HAND_HALF = 0.15, 0.13
 """Half the sides of the enlarged squares [m]."""
@@ -184,7 +182,7 @@ class Truth:
         local = type(camera)(camera.scale * factor, (camera.translation - corner[:, 0]) * factor)
         faces = (torch.cat([f.face_xy[:, EYES_AND_NOSE] for f in found]) - corner) * factor
         span = (faces[:, 0] - faces[:, 2]).norm(dim=-1)
-        seen = (torch.cat([f.face_score for f in found]) > 0.5) & (span > _LEAST_EYE_SPAN * local.scale)
+        seen = (torch.cat([f.face_score for f in found]) > 0.5) & (span > LEAST_EYE_SPAN * local.scale)
         points = (torch.cat([f.xy for f in found]) - corner) * factor
         details = detail_boxes(points, torch.cat([f.visibility for f in found]), local.scale)
         return Truth(

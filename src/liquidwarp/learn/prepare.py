@@ -33,7 +33,7 @@ from liquidwarp.learn.clip_sheet import clip_sheet
 from liquidwarp.learn.clip_sources import ClipSource, find_sources
 from liquidwarp.learn.clips import CLIP_FORMAT, KINDS, Clip, ClipFacts, picture_path
 from liquidwarp.media import find_images, open_frames, read_image, save_image
-from liquidwarp.recover.detections import EYES_AND_NOSE
+from liquidwarp.recover.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
 from liquidwarp.recover.gaps import limb_borders
 from liquidwarp.recover.matte import matte
@@ -47,8 +47,6 @@ __all__ = ["DATASET_FORMAT", "PreparedClips", "prepare_clips"]
 DATASET_FORMAT = "liquidwarp-dataset-1"
 _SCENERY = 6
 """Frames of a video that may show what the person hides in another one."""
-_LEAST_EYE_SPAN = 0.055
-"""Eyes that are nearer together in the picture [m] belong to a face that is turned away."""
 
 logger = logging.getLogger(__name__)
 
@@ -313,7 +311,7 @@ def _bodies(material: _Material, crops: Sequence[Crop], folder: Path, facts: Cli
     faces = (torch.cat([f.face_xy[:, list(EYES_AND_NOSE)] for f in found]) - corners) * factors
     span = (faces[:, 0] - faces[:, 2]).norm(dim=-1)
     inside = ((faces > 0) & (faces < size)).all((1, 2))
-    seen = (torch.cat([f.face_score for f in found]) > 0.5) & inside & (span > _LEAST_EYE_SPAN * camera.scale)
+    seen = (torch.cat([f.face_score for f in found]) > 0.5) & inside & (span > LEAST_EYE_SPAN * camera.scale)
     return Clip(
         folder,
         facts,

@@ -18,14 +18,12 @@ from liquidwarp.flow.background import complete_background
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.geometry.warp import resize
-from liquidwarp.recover.detections import EYES_AND_NOSE
+from liquidwarp.recover.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.synthesizer import person_extent
 
 __all__ = ["View", "held_out_patches", "views_of"]
 
-_LEAST_EYE_SPAN = 0.055
-"""Eyes that are nearer together in the picture [m] belong to a face that is turned away."""
 _DETAIL = 2.0
 """How much finer than the working size a view is kept at most."""
 _HEAD_MARGIN = 0.25
@@ -138,7 +136,7 @@ def _face(photos: SourcePhotos, index: int, window: Crop) -> tuple[Float[Tensor,
     points = (found.face_xy[0, EYES_AND_NOSE, :] - torch.tensor([window.left, window.top])) * window.factor
     span = float((points[0] - points[2]).norm())
     scale = float(window.camera(photos.recovery.body.camera).scale[index])
-    return points, bool(found.face_score[0] > 0.5) and span > _LEAST_EYE_SPAN * scale
+    return points, bool(found.face_score[0] > 0.5) and span > LEAST_EYE_SPAN * scale
 
 
 def _head_box(model: BodyModel, body: BodyParams) -> Float[Tensor, "4"]:

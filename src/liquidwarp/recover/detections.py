@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-__all__ = ["BODY_LANDMARKS", "EYES_AND_NOSE", "Detections", "PackedMasks"]
+__all__ = ["BODY_LANDMARKS", "EYES_AND_NOSE", "LEAST_EYE_SPAN", "Detections", "PackedMasks"]
 
 _LIMB_POINTS = ("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel", "foot_index")
 
@@ -27,6 +27,9 @@ BODY_LANDMARKS = (
 EYES_AND_NOSE = (263, 362, 33, 133, 2)
 """Of the face mesh: the person's left eye's outer and inner corner, the right eye's, below the nose; the order of
 :func:`liquidwarp.gan.crops.align_faces`."""
+
+LEAST_EYE_SPAN = 0.055
+"""Outer eye corners that are nearer together in the picture [m] belong to a face that is turned away."""
 
 
 @dataclass(frozen=True)
