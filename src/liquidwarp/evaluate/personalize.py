@@ -22,10 +22,10 @@ from liquidwarp.learn.settings import read_overrides
 from liquidwarp.media import save_image
 from liquidwarp.personal.material import Material, prepare_material
 from liquidwarp.personal.person import Tuning, network_digest, with_tuning
-from liquidwarp.personal.personalize import Personalisation, personalise
+from liquidwarp.personal.personalize import personalise
 from liquidwarp.personal_config import PersonalizeConfig
-from liquidwarp.renderers import NetworkRenderer, load_network
-from liquidwarp.synthesizer import SourceBank, prepare_bank
+from liquidwarp.renderers import load_network
+from liquidwarp.synthesizer import prepare_bank
 
 __all__ = ["BEFORE", "VARIANTS", "PersonalReport", "evaluate_personalize", "read_variant"]
 
@@ -115,7 +115,7 @@ def evaluate_personalize(
     if generator is None:
         raise SettingError("models: expected a network to tune, got texture warping.")
     model, scorer, cache = AnnyBody.load(), Scorer.load(device), cache or Cache(enabled=False)
-    synthesis = SynthesisConfig(settings.size)
+    synthesis, digest = SynthesisConfig(settings.size), network_digest(generator)
     rows: list[Row] = []
     for path in map(Path, paths):
         video = hold_out(path, settings, model, cache, max_frames, device=device)
@@ -131,7 +131,8 @@ def evaluate_personalize(
             started = time.monotonic()
             result = personalise([materials[kind]], generator, settings.size, config)
             seconds = time.monotonic() - started
-            person = with_tuning(bank, _tuning(name, bank, config, synthesis, result), generator)
+            tuning = Tuning.of(result, name, digest, config, synthesis)
+            person = with_tuning(bank, tuning, generator)
             results[variant] = video.truth.synthesized(person)
             facts = (str(result.best_step), str(result.change.size // 1024), f"{seconds:.0f}")
             rows.append(_row(video, variant, results[variant], scorer, facts, result.score))
@@ -141,25 +142,6 @@ def evaluate_personalize(
     if out is not None:
         _write(Path(out) / "personalize.json", report)
     return report
-
-
-def _tuning(
-    name: str, bank: SourceBank, config: PersonalizeConfig, synthesis: SynthesisConfig, result: Personalisation
-) -> Tuning:
-    digest = network_digest(bank.renderer.generator) if isinstance(bank.renderer, NetworkRenderer) else ""
-    return Tuning(
-        name,
-        digest,
-        result.change,
-        result.keeps_photos,
-        result.score,
-        result.steps,
-        result.finished,
-        config.quality,
-        synthesis.size,
-        synthesis.margin,
-        synthesis.extension,
-    )
 
 
 def _row(

@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from liquidwarp.errors import WeightsCorruptError
 from liquidwarp.learn.players import Players
 from liquidwarp.weights import load_tensors, save_tensors
 
-__all__ = ["Position", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Position", "load_adam", "load_checkpoint", "save_checkpoint"]
 
 _FORMAT = "liquidwarp-training-1"
 
@@ -23,7 +24,7 @@ class Position:
 
     step: int = 0
     seconds: float = 0.0
-    """Time spent on training."""
+    """Time spent on training [s]."""
 
 
 def save_checkpoint(path: Path, players: Players, position: Position) -> None:
@@ -57,7 +58,7 @@ def load_checkpoint(path: Path, players: Players) -> Position:
     try:
         for part in ("generator", "discriminators"):
             getattr(players, part).load_state_dict(groups[part])
-            _load_adam(players.optimizers[part], groups.get(f"{part}.adam", {}))
+            load_adam(players.optimizers[part], groups.get(f"{part}.adam", {}))
         for name, tensor in players.averaged.items():
             tensor.copy_(groups["averaged"][name])
         return Position(**json.loads(metadata["position"]))
@@ -73,10 +74,17 @@ def _gist(error: Exception) -> str:
     return textwrap.shorten(str(error) or type(error).__name__, 160, placeholder=" ...")
 
 
-def _load_adam(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_adam(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], separator: str = "/") -> None:
+    """Give an optimiser the moments that it had.
+
+    Args:
+        optimizer: Of the same parameters as then.
+        tensors: Number of the parameter, ``separator``, name of the moment: "0/exp_avg".
+        separator: See there.
+    """
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        index, _, key = name.partition("/")
+        index, _, key = name.partition(separator)
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     for parameter, moments in optimizer.state.items():

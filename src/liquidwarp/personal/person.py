@@ -49,6 +49,33 @@ class Tuning:
     margin: float
     extension: str
 
+    @staticmethod
+    def of(
+        result: Personalisation, network: str, digest: str, config: PersonalizeConfig, synthesis: SynthesisConfig
+    ) -> "Tuning":
+        """What came out of :func:`liquidwarp.personal.personalize.personalise`.
+
+        Args:
+            result: The change and how it did.
+            network: Name or folder of the network it began from.
+            digest: Of that network's weights.
+            config: How it was learned.
+            synthesis: How the person was prepared.
+        """
+        return Tuning(
+            network=network,
+            digest=digest,
+            change=result.change,
+            keeps_photos=result.keeps_photos,
+            score=result.score,
+            steps=result.steps,
+            finished=result.finished,
+            quality=config.quality,
+            size=synthesis.size,
+            margin=synthesis.margin,
+            extension=synthesis.extension,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class PersonalBank(SourceBank):
@@ -149,19 +176,7 @@ def personalise_banks(
         result = personalise(people, pretrained, synthesis.size, config, keeps, checkpoint, watcher.see)
         if result.finished:
             _remember(cache, key, result, checkpoint)
-    tuning = Tuning(
-        network=network,
-        digest=digest,
-        change=result.change,
-        keeps_photos=result.keeps_photos,
-        score=result.score,
-        steps=result.steps,
-        finished=result.finished,
-        quality=config.quality,
-        size=synthesis.size,
-        margin=synthesis.margin,
-        extension=synthesis.extension,
-    )
+    tuning = Tuning.of(result, network, digest, config, synthesis)
     return [with_tuning(bank, tuning, pretrained) for bank in banks]
 
 

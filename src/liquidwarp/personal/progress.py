@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from liquidwarp.errors import WeightsCorruptError
+from liquidwarp.learn.checkpoint import load_adam
 from liquidwarp.personal.tuner import Tuner
 from liquidwarp.weights import load_tensors, save_tensors
 
@@ -60,22 +61,10 @@ def load_progress(path: Path, tuner: Tuner) -> tuple[dict[str, Tensor], dict[str
                 averaged.copy_(groups["averaged"][str(index)])
         tuner.discriminators.load_state_dict(groups["discriminators"])
         for name, optimizer in tuner.optimizers.items():
-            _load_adam(optimizer, groups.get(f"{name}.adam", {}))
+            load_adam(optimizer, groups.get(f"{name}.adam", {}), separator=":")
         facts: dict[str, Any] = json.loads(metadata["facts"])
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise WeightsCorruptError(
             f"{path}: the progress of a personalisation with other settings ({error}). Delete the file."
         ) from error
     return groups.get("best", {}), facts
-
-
-def _load_adam(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, _, key = name.partition(":")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for parameter, moments in optimizer.state.items():
-        for key, value in moments.items():
-            if value.shape == parameter.shape:  # fused Adam wants the parameter's own strides
-                moments[key] = torch.empty_like(parameter).copy_(value)
