@@ -128,7 +128,7 @@ def _all_ways(
     """What a contender makes of a sample, by name; with ``personalize`` also as the product uses it, and tuned."""
     made = {contender.name: _synthesize(contender, sample, people)}
     if settings.personalize and people is not None and contender.generator is not None:
-        # Only here, as training machines may lack image libraries.
+        # Only here, as training machines may lack PyAV.
         from liquidwarp.evaluate.synthetic_personal import in_use_and_personal
 
         made |= in_use_and_personal(contender, sample, people.model, people.fitted(), settings)
@@ -196,7 +196,7 @@ def plain_warped(
 
 
 def _write(out: Path, report: SyntheticReport, sheets: dict[int, list[list[Tensor]]], models: Sequence[str]) -> None:
-    # Only here, as training machines may lack image libraries.
+    # Only here, as training machines may lack PyAV.
     from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
     from liquidwarp.media import save_image
 

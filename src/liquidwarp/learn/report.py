@@ -1,16 +1,15 @@
 """What a run tells about itself: contact sheets and scores on people whom it has not seen."""
 
-import struct
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.geometry.pictures import to_picture
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.learn.scores import Pictures, Scorer, Scores, mean_scores
 
@@ -83,15 +82,6 @@ def contact_sheet(
 
 
 def write_png(path: Path, image: Float[Tensor, "3 H W"]) -> None:
-    """Write RGB in [0, 1] with the standard library alone, as training machines may lack image libraries."""
-    pixels = (image * 255).round().byte().permute(1, 2, 0)
-    height, width = pixels.shape[:2]
-    rows = F.pad(pixels.flatten(1), (1, 0)).numpy().tobytes()  # each row starts with its filter: 0, none
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 6)) + chunk(b"IEND", b"")
+    """Write RGB in [0, 1] without :mod:`liquidwarp.media`, as training machines may lack PyAV."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    Image.fromarray(to_picture(image)).save(path, "PNG")

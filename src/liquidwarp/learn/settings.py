@@ -1,4 +1,4 @@
-"""Settings from TOML files and as ``name=value``: machines on which only torch is installed have no command line."""
+"""Settings from TOML files and as ``name=value``, for machines whose libraries do not suffice for the command line."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Train the generator: ``liquidwarp train``, or ``python -m liquidwarp.learn.train`` where only torch is installed.
+"""Train the generator: ``liquidwarp train``, or ``python -m liquidwarp.learn.train`` where tyro and PyAV are missing.
 
 A run is bounded by time (or steps), writes a log of JSON lines, every few minutes a checkpoint, a contact sheet and the
 averaged weights and, at its end, scores on held-out people. The same command in the same folder goes on where it was
