@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +38,7 @@ _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
 _RECOVERY = "recovery-11"
 _VIDEO_RECOVERY = "recovery-19"
+"""Kinds of results in the cache; a number rises when the making of its results changes."""
 
 logger = logging.getLogger(__name__)
 
@@ -267,8 +267,9 @@ def _detect_video(
     ) as bar:
         if done < frames.num_frames:
             detector, rest = PersonDetector(config), islice(frames, done, None)
-            step = _stepper(bar)
-            found = detector.follow(rest, frames.size, float(frames.fps), person, pieces.state, _SECONDS, step)
+            found = detector.follow(
+                rest, frames.size, frames.fps, person, pieces.state, _SECONDS, lambda _: bar.update(1)
+            )
             for piece in found:
                 pieces.add(piece)
     try:
@@ -278,13 +279,6 @@ def _detect_video(
     cache.save(key, *whole.to_tensors())
     pieces.clear()
     return whole
-
-
-def _stepper(bar: Any) -> Callable[[int], None]:
-    def step(_: int) -> None:
-        bar.update(1)
-
-    return step
 
 
 def _name_of(model: BodyModel) -> list[object]:

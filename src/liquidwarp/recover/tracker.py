@@ -166,7 +166,7 @@ class PersonDetector:
         size: tuple[int, int],
         fps: float,
         choice: PersonChoice = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> Detections:
         """Follow one person through a video. Frames are read once and not kept.
 
@@ -195,7 +195,7 @@ class PersonDetector:
         choice: PersonChoice = None,
         state: TrackState | None = None,
         seconds: float = 3.0,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> Iterator[Piece]:
         """The same, piece by piece, so that each can be kept at once.
 
