@@ -14,6 +14,7 @@ from liquidwarp.errors import MediaError
 __all__ = ["atomic_path", "check_apart", "check_space", "check_target", "natural_key", "prepare_target", "write_error"]
 
 _SPARE_BYTES = 64 * 2**20
+"""A disk with less room is full."""
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:

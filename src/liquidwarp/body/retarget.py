@@ -48,9 +48,13 @@ _CAMERA_HEIGHT = 1.6
 _CONTACT, _JUMP = 0.04, 0.12
 """Gaps between the lowest point and the floor, in leg lengths: below the first it is closed, above the second kept."""
 _ZOOM_DEADBAND, _ZOOM_LIMIT = math.log(1.1), math.log(1.25)
+"""Logarithms of a change of size: what is less is no walk in depth; no walk changes the size by more."""
 _FLOOR_SECONDS, _STEADY_SECONDS, _ZOOM_SECONDS = 0.6, 0.06, 0.5
+"""Over which the floor is looked for (to each side), the lowest point and the size are smoothed [s]."""
 _FLOOR_QUANTILE = 0.8
+"""Of the lowest points, y down, so that a foot that goes through the floor for some frames does not lower it."""
 _FIRST_SECONDS = 0.5
+"""From the beginning, in which the driving's feet show where its ground is [s]."""
 _MARGIN = 0.02
 """Free border that :func:`_keep_in_frame` leaves, as a share of the picture's size."""
 _SMALLEST = 0.85

@@ -24,6 +24,7 @@ __all__ = ["ShapeEdit", "edit_shape", "parse_shape", "shape_names", "shape_table
 _FARTHEST = 10 / 3
 """A direction may be changed by so many of its units: a whole length of MakeHuman's slider."""
 _STEPS = 8
+"""Of the secant method."""
 _SHOES = "shoe"
 """What begins so is worn, not grown."""
 

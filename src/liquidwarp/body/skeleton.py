@@ -39,6 +39,7 @@ _UNITS = {
 _TYPICAL_LEG = 0.8
 """Hip to ankle of an adult [m]."""
 _FRONT = math.cos(math.radians(45))
+"""Cosine: who looks nearer to a format's own front than this keeps the heading."""
 
 SMPL_JOINTS = {
     "pelvis": (-1, (0.0, 0.0, 0.0)),

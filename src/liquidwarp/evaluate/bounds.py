@@ -22,7 +22,9 @@ _RIM = 8 / 512
 _LIGHT = 20 / 512
 """Standard deviation, as a share of the height: what changes more slowly than this is light, not detail."""
 _STRONGEST = 0.6
+"""Light makes no greater difference [natural logarithm of the gain]."""
 _DARK = 0.03
+"""Darker values count as this one, as their ratios are noise."""
 
 
 def bounds_of(made: Pictures, truth: Pictures) -> dict[str, Pictures]:

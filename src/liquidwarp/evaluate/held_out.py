@@ -28,9 +28,11 @@ from liquidwarp.synthesizer import SourceBank
 __all__ = ["HeldOutVideo", "Truth", "detail_boxes", "held_out_pairs", "hold_out"]
 
 _MARGIN = 0.1
+"""Free space on each side of the person in a window, in the person's larger extent."""
 _FACE_HALF, _HAND_HALF = 0.15, 0.13
 """Half the sides of the enlarged squares [m]."""
 _HANDS = ((15, 17, 19, 21), (16, 18, 20, 22))
+"""(left, right) wrist, little finger, index and thumb among the landmarks."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from liquidwarp.flow.surface import project_bodies
 __all__ = ["PlainWarp", "blend_by_visibility"]
 
 _SEES = 0.5
+"""A photo shows a point whose visibility is above this."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,10 @@ from liquidwarp.recover.whole_fit import fit_video
 __all__ = ["RecoveryReport", "RecoveryScore", "evaluate_recover", "lag", "overlap", "score_recovery"]
 
 _MASKS_COMPARED = 40
+"""Frames of a video whose overlap is measured."""
 _SHEET_PICTURES = 8
 _SHEET_HEIGHT = 480
+"""Of each picture in a sheet [px]."""
 _FACIAL_EYES = range(1, 7)
 """Six landmarks that say the same as the nose."""
 

@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 _SHEET_ROWS = 5
 _SHEET_SIZE = 320
+"""Side of each picture in a sheet, without the details below it [px]."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ _CLOTHES = ("suit", "top", "trousers", "skirt", "dress", "coat", "shoes")
 LENT = {"upper": ("top",), "lower": ("trousers", "skirt"), "body": _CLOTHES}
 """Kinds of garments that each group of parts stands for."""
 _TRIES = 1000
+"""Outfits that are drawn until one fits; a wardrobe may have none."""
 _TITLES = ("wearer", "giver", "truth", "truth, moved")
 
 

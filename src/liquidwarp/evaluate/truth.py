@@ -47,6 +47,7 @@ _PHOTO_DISTANCE = (2.4, 7.0)
 """From where people are photographed [m]."""
 _POINTS_PER_VIEW = 4000
 _RASTER_SIZE = 256
+"""Longer side at which it is looked up which points are seen [px]."""
 
 logger = logging.getLogger(__name__)
 

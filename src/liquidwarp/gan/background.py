@@ -11,6 +11,7 @@ from liquidwarp.gan.layers import DecoderStage, Encoder, ResidualBlock, conv
 __all__ = ["BackgroundNet"]
 
 _DILATIONS = (2, 4, 8, 4)
+"""Of the residual blocks in turn, as a person's hole is wider than plain blocks see."""
 
 
 class BackgroundNet(nn.Module):

@@ -22,6 +22,7 @@ _MEAN_FACE = (
 """dlib's mean face in the unit square: outer and inner corner of the person's left eye, of the right eye, below the
 nose."""
 _FACE_PADDING = 0.25
+"""Border around the unit square of the mean face, in its sides."""
 
 
 def align_faces(image: Float[Tensor, "B 3 H W"], landmarks: Float[Tensor, "B 5 2"]) -> Float[Tensor, "B 3 150 150"]:

@@ -11,6 +11,7 @@ __all__ = ["DecoderStage", "Encoder", "ResidualBlock", "conv", "downsample", "in
 
 _NORM_EPSILON = 1e-4
 _WEAK = {"second": 0.3, "gamma_beta": 0.3, "query": 0.5, "head": 0.3, "heads": 0.1}
+"""Gains on the initialisation of layers that add or modulate, by the layers' names."""
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Conv2d:

@@ -30,7 +30,9 @@ __all__ = [
 _BEYOND = 6 / 256
 """How far the person's colours go on beyond the outline, as a share of the picture."""
 _COPY_BONUS = 1.5
+"""The warped texture is taken up to so many times the error of the network's own colours."""
 _INNER = 0.9
+"""Opacity of the person's inner part, whose colours go on."""
 
 
 class PerceptualDistance(nn.Module):

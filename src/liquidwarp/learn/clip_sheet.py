@@ -13,6 +13,7 @@ __all__ = ["clip_sheet"]
 
 _COLUMNS = 8
 _SIZE = 224
+"""Side of each picture [px]."""
 
 
 def clip_sheet(clip: Clip, model: BodyModel) -> UInt8[np.ndarray, "H W 3"]:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Feed", "Places"]
 
 _AHEAD = 2
+"""Batches of people that may wait."""
 _PATIENCE = 5.0
+"""So often it is asked whether a process that gives nothing is still alive [s]."""
 
 
 @dataclass(frozen=True)

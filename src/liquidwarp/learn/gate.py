@@ -15,6 +15,7 @@ __all__ = ["RIGHT", "WRONG", "GateRow", "format_gates", "measure_gate"]
 RIGHT, WRONG = 0.03, 0.1
 """A texture's colour is right below the first mean absolute difference from the truth, wrong above the second."""
 _SOLID, _THERE = 0.9, 0.5
+"""The person is where the true opacity is above the first, a texture where its opacity is above the second."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ __all__ = ["Mixture", "load_data"]
 
 
 class Mixture:
-    """Batches of two sources in chance's order; a batch comes whole from one of them."""
+    """Batches of two sources in random order; a batch comes whole from one of them."""
 
     def __init__(self, first: TrainingData, second: TrainingData, share: float, seed: int = 0) -> None:
         """Mix.

@@ -34,13 +34,17 @@ from liquidwarp.learn.distributed import average_gradients
 __all__ = ["Judges", "Pace", "Players"]
 
 _ADVERSARIAL_RAMP = 0.08
+"""Share of the run over which the discriminators gain their weight."""
 _CRITICS = ("adversarial", "feature_matching")
 """Losses that begin with the discriminators."""
 _BACKGROUND_EVERY = 4
 """Steps per lesson of the background network, which is small and learns an easier task."""
 _DECAY_FROM = 0.7
+"""Share of the run after which the learning rate falls."""
 _HEAD_SIZE = 128
+"""Side of the enlarged heads that are compared [px]."""
 _HOLE_MARGIN = 9 / 256
+"""How much wider than the person a hole is, both sides together, as a share of the picture."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ class Players:
     def _scores(
         self, sample: TrainingSample, image: Float[Tensor, "N 3 H W"]
     ) -> tuple[dict[str, Tensor], dict[str, list[Tensor]]]:
-        """And features, of one picture per target, or of several sets of them one after the other."""
+        """Scores and features of one picture per target, or of several sets of them one after the other."""
         sets = len(image) // (sample.mattes.shape[0] * sample.mattes.shape[1])
         condition = sample.targets.condition.flatten(0, 1).repeat(sets, 1, 1, 1)
         mattes = sample.mattes.flatten(0, 1).repeat(sets, 1, 1, 1)
@@ -215,7 +219,7 @@ class Players:
     def _scores_of_both(
         self, sample: TrainingSample, composed: Float[Tensor, "N 3 H W"]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Of the true and of the composed pictures, in one pass."""
+        """Scores of the true and of the composed pictures, in one pass."""
         truth = sample.images.flatten(0, 1)
         scores, _ = self._scores(sample, torch.cat([truth, composed.to(truth.dtype)]))
         halves = {name: score.chunk(2) for name, score in scores.items()}

@@ -17,6 +17,7 @@ from liquidwarp.metrics import box_region, mask_iou, psnr, ssim
 __all__ = ["Pictures", "Scorer", "Scores", "mean_scores"]
 
 _RIM = 4 / 256
+"""How far around the true silhouette pixels are the person's, as a share of the picture's height."""
 _REMEMBERED = 4
 """True pictures whose feature maps are kept; each takes up to 100 MB at 512 px."""
 

@@ -38,9 +38,13 @@ _FACE_LANDMARKS = ("left_eye_outer", "left_eye_inner", "right_eye_outer", "right
 _HEAD_HALF = 0.17
 """Half the side of the box around the head and its hair [m]."""
 _FACING = 0.35
+"""Cosine between where a head looks and the way to the camera above which its face is seen."""
 _ROUNDS = (2, 6, 12)
+"""Smoothings of the made-up colours, one of which is drawn for each batch: from patchy to even."""
 _PLAIN_SHARE = 0.3
+"""Share of people whose hidden places go over to one mean colour, as of a poor fill."""
 _SEEN = 0.45
+"""Best visibility above which a vertex has a colour of its own."""
 _OPAQUE = 0.5
 
 

@@ -27,6 +27,7 @@ from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch
 __all__ = ["FilmedBatch", "FilmedPeople", "VideoData", "frames_apart"]
 
 _READERS = 8
+"""Threads that decode pictures."""
 _TEST_SHARE = 5
 """Where no clip is held out, the last fifth of every clip is."""
 
@@ -61,7 +62,7 @@ class _Footage:
 
 
 def frames_apart(numbers: Sequence[int], count: int, gap: int, generator: torch.Generator) -> list[int]:
-    """Places in an ascending list of numbers, in chance's order, that are all ``gap`` apart, or as far as possible.
+    """Places in an ascending list of numbers, in random order, that are all ``gap`` apart, or as far as possible.
 
     Args:
         numbers: Of the frames.

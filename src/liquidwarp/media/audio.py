@@ -11,7 +11,9 @@ from av.audio.resampler import AudioResampler
 __all__ = ["AudioTrack"]
 
 _COPYABLE = ("aac", "mp3", "ac3", "alac")
+"""Sound that MP4, MOV and Matroska hold as it is."""
 _COPYABLE_WEBM = ("opus", "vorbis")
+"""The same for WebM."""
 _OPUS_RATE = 48_000
 _log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ PEAK = 1000.0
 KNEE = 0.6
 """Below this share of white nothing is changed, above it brightness is compressed; 1 is reached at infinity."""
 _LUT = 33
+"""Steps of the colour table along each channel."""
 _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593])
 

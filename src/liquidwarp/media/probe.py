@@ -17,6 +17,7 @@ from liquidwarp.media.hdr import Transfer
 __all__ = ["VideoFacts", "display_rotation", "not_readable", "probe_video"]
 
 _MAX_RATE = 240
+"""Time stamps that say more are taken to be wrong [1/s]."""
 
 
 @dataclass(frozen=True)

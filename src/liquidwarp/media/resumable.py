@@ -28,14 +28,14 @@ __all__ = ["ResumableWriter", "join_segments"]
 _log = logging.getLogger(__name__)
 _VIDEO_BYTES = 0.05
 """Per pixel and frame, for pictures with much detail; most need less than half."""
+_TRANSPARENT_BYTES = 0.7
+"""The same for a video with opacity (ProRes)."""
 _STILL_BYTES = 2.0
 """The same for a PNG file."""
 _SEGMENT = 48
 """Frames."""
 _SLOW = 0.2
 """Frames that take longer on the average of their segment [s] are kept one by one."""
-_TRANSPARENT_BYTES = 0.7
-"""The same for a video with opacity (ProRes)."""
 
 
 class ResumableWriter:

@@ -37,6 +37,7 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", "
 _TRANSPARENT = (".mov", ".webm")
 _ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
 _BT709 = 1
+"""FFmpeg's number of this colour space."""
 _VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "auto-alt-ref": "0"}
 """Constant quality; without alternate frames, which cannot carry an opacity."""
 _VP9_COARSER = 8

@@ -22,6 +22,7 @@ _LEAST_FACE = 14.0
 _BLURRED = 0.25
 """Share of the sharpest photo's detail below which a photo counts as blurred."""
 _SHARP_SIZE = 192
+"""Side at which the photos' detail is compared [px]."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from liquidwarp.types import TargetFlow
 __all__ = ["Exam", "Marks"]
 
 _PREVIEWS = 3
+"""Pictures of each person in the preview, at most."""
 _COLOURS = 0.1
 """Weight of the colours' error: in patches it judges where folds lie and not how the person looks, and it rises while
 frames that were never seen still get better in both figures."""

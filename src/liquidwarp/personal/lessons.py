@@ -47,9 +47,13 @@ _NOISE = BodyNoise(root=0.01, joint=0.02, hand=0.08, scale=0.006, translation=0.
 """Larger than a fit's errors: the target's own photo must not be there for the copying."""
 _HIDDEN = ("torso", "left_upper_arm", "right_upper_arm", "left_upper_leg", "right_upper_leg", "left_lower_leg")
 _HIDE = 0.25
+"""Share of these parts that each source does not see."""
 _TURN = (math.radians(20), math.radians(75))
+"""Least and most that the person is turned to a side [rad]."""
 _HEAD_SHARE = 0.35
+"""Share of the windows that are laid around the head."""
 _LARGEST_ZOOM = 1.6
+"""How much finer than the working size a window is at most."""
 _ATLAS, _LARGEST_ATLAS = 2, 1024
 """Side of the atlas, relative to the working size, and at most [px]."""
 

@@ -29,9 +29,11 @@ from liquidwarp.recover.photos import SourcePhotos
 __all__ = ["PLANS", "Material", "Plan", "prepare_material"]
 
 _PATCH_SHARE = 0.15
+"""Share of the patches on the person that are held out where there are no further frames."""
 _EXAM_FRAMES = 4
 """Further frames of a video that are never learned from."""
 _MOST_EXAMS = 4
+"""Photos that are drawn in an exam of patches, at most."""
 _LONE = "One photo teaches little: two to four from different sides, or a short video, bring more."
 _LOOK_AHEAD = 60
 """Steps whose source sets are prepared in the order of their use."""

@@ -37,12 +37,17 @@ __all__ = ["Tuner"]
 T = TypeVar("T")
 
 _LOW_RANK_RATE = 5.0
+"""So many times as fast as whole weights low-rank additions learn."""
 _WARMUP = 10
+"""Steps over which the learning rate rises."""
 _ADVERSARIAL_FROM = 0.25
 """Share of the steps before the generator listens to the discriminator, which learns from the first step on."""
 _DECAY = 0.95
+"""Of the averaged weights, per step."""
 _HEAD = 128
+"""Side of the enlarged heads that are compared [px]."""
 _CLIP = 1.0
+"""Largest norm of the generator's gradient; the discriminator's may be five times as large."""
 
 
 class Tuner:

@@ -27,6 +27,7 @@ __all__ = ["View", "held_out_patches", "views_of"]
 _DETAIL = 2.0
 """How much finer than the working size a view is kept at most."""
 _HEAD_MARGIN = 0.25
+"""Free space on each side of the box around the head, in its larger extent."""
 _PATCHES = 10
 """Patches along each side of a view, of which some are held out."""
 

@@ -35,6 +35,7 @@ _NEARER = 0.02
 _FEET = (27, 28, 29, 30, 31, 32)
 """Ankles, heels and toes among the landmarks."""
 _SEEN = 0.5
+"""A foot that is less visible does not count."""
 _SURE = 0.9
 """What belongs to the person with this probability is nobody else's."""
 _SMEAR = 0.03

@@ -30,9 +30,11 @@ _IMAGE_SIGMA_WITH_OUTLINE = 0.008
 WORLD_SIGMA = (0.09, 0.09, 0.048)
 """The same of world landmarks per axis [m]: x and y are known better from the image."""
 _FRAMES_PER_CHUNK = 32
+"""Frames that are fitted together, so that long clips need no more memory."""
 PALM = (0, 1, 5, 9, 13, 17)
 """The hand's landmarks that do not move with the fingers."""
 _PALM_WEIGHT = 0.3
+"""Of the palm's landmarks, against those of the body."""
 _PALM_SIGMA = 0.012
 """Trusted accuracy of the palm's landmarks in space, relative to each other [m]."""
 

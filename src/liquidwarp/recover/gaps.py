@@ -25,6 +25,7 @@ _REACH = 0.02
 _AROUND = 0.12
 """Whose colours count for a place: background and person within this many heights."""
 _SAMPLES = 400
+"""Pixels of a palette that are looked at."""
 _NEAREST = 0.02
 """A colour is as far from a palette as from its nearest 2 %."""
 _LIKE = 12.0
@@ -34,6 +35,7 @@ _CLEARLY = 2.0, 4.0
 _LEAST = 2e-4
 """Gaps smaller than this share of the squared height are none."""
 _ENOUGH = 30
+"""With fewer pixels a palette says nothing."""
 
 
 def limb_borders(model: BodyModel, body: BodyParams, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:

@@ -44,6 +44,7 @@ _FEWEST = 4
 _POINTS = 400
 """Vertices that are moved along the flow."""
 _KEY_ROUNDS = 3
+"""How often the key frames are compared with their own mean."""
 _ROUNDS = 2
 """How often the other frames are compared with the key frames' colours."""
 _MATCHINGS = 2
@@ -66,6 +67,7 @@ _TURN = 6.0
 _SHIFT = 20.0
 """and the camera [1/m]."""
 _PHOTO_ROUNDS = 3
+"""How often photos are compared with each other."""
 _PHOTO_SIGMA = 0.008
 """How firmly the landmarks of photos stay [m]; nothing has smoothed their errors."""
 _LEAST_EVIDENCE = 0.02

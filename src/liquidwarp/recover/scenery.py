@@ -24,6 +24,7 @@ _AROUND = 3
 _BESIDE = 0.018
 """How far around the fine mask it may be [picture heights]."""
 _FEATURES = 1500
+"""Corners that are looked for in a picture (ORB)."""
 _LIKE = 0.8
 """A match is believed if the second best one differs this much more (Lowe 2004)."""
 _NEAR = 2.0

@@ -23,7 +23,9 @@ from liquidwarp.recover.terms import PosePrior
 __all__ = ["OutlineFit"]
 
 _ROUNDS = 2
+"""How often the body's outline is matched with the masks'."""
 _STEPS = 2
+"""Levenberg-Marquardt steps after each."""
 _SIGMA = 0.008
 """Trusted accuracy of the landmarks [m], as beside outlines in :mod:`liquidwarp.recover.fit_task`."""
 _CUTOFF = 5.0

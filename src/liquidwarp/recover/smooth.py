@@ -42,6 +42,7 @@ _STIFFNESS = 4.0
 _USUAL_RATE = 24.0
 """Frames per second at which the acceleration per frame and the noise are compared."""
 _ROUNDS = 8
+"""Of reweighting."""
 _CHANGE = 6.0
 """Of a change of a smooth video what is slower than this is kept [Hz]."""
 

@@ -31,6 +31,7 @@ _LIGHTNESS = 0.7
 _STEP = 10.0
 """Width of a bin [CIELAB units]; neighbouring bins count as one colour."""
 _BINS = (8, 10, 10)
+"""Of lightness and the two colour axes."""
 _SHOWN = 0.05
 """A patch shows a colour if this share of it has it."""
 _WHOLE = 0.35

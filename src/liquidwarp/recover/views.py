@@ -22,6 +22,7 @@ __all__ = ["CANDIDATES", "choose_views", "views_of_video"]
 CANDIDATES = 48
 """So many frames of a video are looked at."""
 _SHARPNESS_WEIGHT = 0.35
+"""How much a sharp frame is preferred, per deviation from the median."""
 _LEAST_SPREAD = 0.3
 """Differences of the logarithm of sharpness smaller than this hardly count."""
 _SMALL = 128

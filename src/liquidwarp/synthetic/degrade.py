@@ -10,6 +10,7 @@ from torch import Tensor
 __all__ = ["degrade", "develop"]
 
 _BLOCK = 8
+"""Side of the blocks that codecs transform [px]."""
 
 
 def develop(

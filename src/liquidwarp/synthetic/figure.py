@@ -27,7 +27,9 @@ _LIFT = {"eyebrows": 0.002, "shoes": 0.004, "trousers": 0.006, "skirt": 0.008, "
 _LIFT |= {"dress": 0.010, "coat": 0.02, "hair": 0.004, "hat": 0.012}
 """How much nearer than it is a layer is drawn [m], so that what lies under it does not poke through."""
 _GLOSS = {"eyes": 0.5, "shoes": 0.12, "hair": 0.10, "body": 0.10}
+"""Strength of the shine; cloth has 0.02."""
 _LOOSE = ("suit", "top", "trousers", "skirt", "dress", "coat")
+"""What stands off the body and throws folds."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ _CLAVICLE = 0.56
 _STILL = 1e-3
 """A collar bone that turns less than this was not recorded [rad]."""
 _NEIGHBOURS = 30
+"""Poses of one clip that are at most so far apart are like photos of one moment."""
 _ONE_SIDE = math.radians(30)
 
 

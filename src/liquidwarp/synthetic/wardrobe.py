@@ -29,9 +29,12 @@ KINDS = ("eyes", "eyebrows", "shoes", "trousers", "skirt", "suit", "top", "dress
 
 _FORMAT = "liquidwarp-wardrobe-1"
 _HANGING = ("skirt", "dress", "coat")
+"""What swings as one, with smoothed skinning weights."""
 _FINE = ("hair", "eyebrows", "eyes")
+"""What may be half transparent."""
 _HELD_OUT_EVERY = 5
 _BASE_VERTICES = 19158
+"""Of MakeHuman's base mesh."""
 
 
 class MakeHumanBody(BodyModel, Protocol):
