@@ -188,3 +188,16 @@ def test_the_back_of_a_head_has_its_hair_s_colour_not_that_of_skin_beside_it(ann
     back &= sources.unhidden[0, 0] == 0
     assert int(back.sum()) > 30
     assert at_vertices(anny, filled.colours)[back].mean(1).quantile(0.9) < 0.3
+
+
+@pytest.mark.parametrize("yaw", [0.8, -0.8])
+def test_a_half_that_is_mostly_given_up_is_the_mirror_image_from_the_middle_on(anny, twins, yaw):
+    """A seam within it would cut an eye; of a head that is turned a little both eyes are kept."""
+    plain = torch.tensor([0.8, 0.6, 0.5]).expand(1, len(anny.vertex_part), 3)
+    across = rest_coordinates(anny)[:, 0]
+    turned, nearly_frontal = (photographed(anny, plain, angle).body[0, 0, :, 2] for angle in (yaw, yaw / 4))
+    left, right = (twins.face & (across * side > 0.01) for side in (1, -1))
+    far, near = (left, right) if turned[left].mean() < turned[right].mean() else (right, left)
+    assert turned[far].amax() == 0
+    assert turned[near].mean() > 0.8
+    assert nearly_frontal[far].mean() > 0.7

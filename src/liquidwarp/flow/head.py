@@ -38,6 +38,10 @@ _LEAST = 0.1
 """A photo that shows less of the face than this shows no head."""
 _LINE = 8
 """How smooth the line is at which the mirrored half begins [edges of the mesh]."""
+_MOSTLY = 0.6
+"""A half of a face of which a photo shows less than this well is its other half's mirror image."""
+_MIDDLE = 0.016
+"""Width of the seam between a half of a face and its mirror image, in rest coordinates."""
 _SEAM = 4
 """Width of the change to other photos [edges of the mesh]."""
 _GAIN_ROUNDS = 30
@@ -143,9 +147,24 @@ def head_shares(
     # Noses and eyes hide a little of what is around them: the line between the halves shall not follow that.
     deficit = (mirrored - own) * (1 + _DOUBT * unlike)
     deficit = smooth_on_mesh(deficit[None, :, None], model.faces, _LINE)[0, :, 0]
-    share[giver] = torch.where(twins.head, 1 - _smoothstep(deficit, *_DEFICIT), 1)
+    shown = (1 - _smoothstep(deficit, *_DEFICIT)) * _better_half(model, twins, mirrored - own)
+    share[giver] = torch.where(twins.head, shown, 1)
     share = torch.where(twins.head, share * inside, share)
     return share, torch.where(twins.head, share * worth, share)
+
+
+def _better_half(model: BodyModel, twins: Twins, deficit: Float[Tensor, "V"]) -> Float[Tensor, "V"]:
+    """1; but 0 on the half of a face that is mostly given up, from the middle on.
+
+    A seam within that half would cut an eye or run beside the nose, where two views of it meet. In the middle a face
+    and its mirror image are the same.
+    """
+    across, shown = rest_coordinates(model)[:, 0], 1 - _smoothstep(deficit, *_DEFICIT)
+    halves = [float(shown[twins.face & (across * side > 0)].mean()) for side in (-1, 1)]
+    if not min(halves) < _MOSTLY:
+        return torch.ones_like(shown)
+    side = -1 if halves[0] < halves[1] else 1
+    return (0.5 - side * across / _MIDDLE).clamp(0, 1)
 
 
 def head_views(
