@@ -10,6 +10,7 @@ from liquidwarp.flow.compose import compose_layers
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.hair import find_hair
 from liquidwarp.flow.halo import halo
+from liquidwarp.flow.skirt import find_skirt, legs_of
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.flow.surroundings import look_around
@@ -203,6 +204,57 @@ def test_a_skirt_is_closed_between_the_legs_and_from_the_side(anny):
         middle = int((knees[0] + other[0]) / 2)
         assert red[row, middle - 5 : middle + 5].float().mean() > 0.9
     assert skirt.sum() > 1000
+
+
+def with_rounded_corners(model, body):
+    """Its hem is 8 px lower in the middle, and one end of it is rounded off."""
+    image, _, skirt = with_skirt(model, body)
+    bottom = int(np.flatnonzero(skirt.any(1)).max())
+    columns = np.flatnonzero(skirt[bottom])
+    low, high = columns.min(), columns.max()
+    for x in range(low, high + 1):
+        sag = round(8 * (1 - abs(2 * (x - low) / (high - low) - 1)))
+        skirt[bottom + 1 : bottom + 1 + sag, x] = True
+    for y in range(bottom - 4, bottom + 1):
+        skirt[y, : low + 2 * (y - bottom + 4)] = False
+    image[skirt] = RED
+    return image, skirt, (low, high)
+
+
+def test_a_skirts_hem_is_round_and_its_sides_are_straight(anny):
+    """Down to the hem of every column, and as wide as it is, however its corners look."""
+    body = params(anny, **DOWN)
+    image, wanted, (low, high) = with_rounded_corners(anny, body)
+    _, part = painted(anny, body)
+    matte = (part >= 0) | wanted
+    rest = anny.rest(body.betas[None])
+    posed = anny.pose(rest, body.rel_rotmats)
+    raster = rasterize(body.camera.project(posed.vertices), anny.faces, *SIZE)
+    around = look_around(anny, raster, torch.as_tensor(matte).float(), float(body.camera.scale[0]))
+    skirt = find_skirt(image, around, legs_of(anny, body, posed, SIZE[0]))
+    assert skirt is not None
+    trunk = wanted & ~np.isin(part, [i for i, name in enumerate(PARTS) if name.endswith(("arm", "hand"))])
+    below = np.arange(SIZE[0])[:, None] > skirt.top + 2
+    missed = (trunk & below & ~skirt.mask).sum(0)
+    assert missed[low + 8 : high - 3].max() <= 2
+    assert (skirt.mask & ~trunk).sum(0)[low + 4 : high - 3].max() <= 2
+    last = skirt.start[-1], skirt.stop[-1]
+    assert abs(last[0] - low) <= 3
+    assert abs(last[1] - 1 - high) <= 2
+
+
+def test_front_and_back_of_a_skirt_meet(anny):
+    """No slit along its sides, seen from half aside."""
+    body = params(anny, **DOWN)
+    image, matte, _ = with_skirt(anny, body)
+    sources = sources_of(anny, body, image, matte)
+    layers = compose_layers(sources, project_bodies(anny, sources.extension, params(anny, yaw=0.5, **DOWN)), SIZE)
+    tube = layers.around.matte[0, 0] > 0.5
+    hips, knees = joint(anny, body, "upperleg01.L")[1], joint(anny, body, "lowerleg01.L")[1]
+    for row in range(int(0.8 * hips + 0.2 * knees), int(0.45 * hips + 0.55 * knees), 3):
+        columns = tube[row].nonzero()[:, 0]
+        body_too = tube[row] | (layers.body.matte[0, 0, row] > 0.5)
+        assert body_too[columns.min() : columns.max() + 1].all()
 
 
 def test_an_open_coat_shorts_and_no_halo_are_no_skirt(anny):

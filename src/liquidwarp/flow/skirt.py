@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.ndimage import median_filter
 from scipy.spatial import cKDTree
 
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
@@ -32,6 +33,10 @@ _BAND = (0.06, 0.012)
 """The cloth above the hem and the leg below it are compared from here to here [m]."""
 _ONE_CLOTH, _OTHER_CLOTH = 26.0, 9.0
 """Colours farther apart are two cloths, an open coat say; nearer ones are the same [CIELAB]."""
+_SAG = 0.06
+"""A hem is round, so in a picture its middle lies lower or higher than its ends; by so much at most [m]."""
+_EVEN = 0.02
+"""Over this width hems have no teeth [m]."""
 _FILLED = 0.9
 _STEP = 4 / 512
 """Distance of the tube's rows, relative to the picture's height."""
@@ -49,8 +54,8 @@ _ROUND = 24
 """Points across, before and behind each."""
 _OVAL = 0.65
 """From front to back it measures at most so much of its width: a fit fills skirts with thighs that are too deep."""
-_MARGIN = 0.98
-"""The tube is a little narrower than the outline: beyond it there is no colour, and front and back would part."""
+_MARGIN = 0.96
+"""The tube is a little narrower than the outline, whose pixels are half background."""
 _BEFORE = 0.03
 """A leg that sticks out of the tube by less than this stays behind it [m]."""
 _ARMS = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("upper_arm", "lower_arm", "hand"))
@@ -135,20 +140,64 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
         between = person[y, round(legs.x[0, y]) : round(legs.x[1, y])]
         if len(between) and between.mean() < _FILLED:
             return None
+    reach = max(1, round(_WITHIN * around.scale))
+    corners = _corner(outer[:left, 0], reach), _corner(-outer[:right, 1], reach)
+    low, high = outer[corners[0], 0], outer[corners[1], 1]
     columns = np.arange(width)
-    low, high = outer[left - 1, 0], outer[right - 1, 1]  # where the cloth ends
-    hem = first + np.interp(columns, [low, high], [left, right])
+    straight = first + np.interp(columns, [low, high], [left, right])  # from end to end
+    hem = _round_hem(image, person, straight, (low, high), legs, around.scale)
+    stop = min(max(*ends, int(hem[int(max(0, low)) : int(high) + 1].max()) - first), len(outer))
+    outer[corners[0] :, 0], outer[corners[1] :, 1] = low, high
     mask = np.zeros((height, width), bool)
-    stop = min(max(ends), len(outer))
     for row in range(stop):
         y, start, end = first + row, *(round(float(edge)) for edge in outer[row])
         here = slice(max(0, start), min(width, end + 1))
         mask[y, here] = person[y, here] & (hem[here] > y)
     if not _one_cloth(image, mask, hem, legs):
         return None
-    span = np.clip(outer[:stop], [low, 0], [width, high]) if stop > min(ends) else outer[:stop]
-    smooth = cv2.GaussianBlur(span.astype(np.float64), (1, 0), sigmaX=1e-3, sigmaY=3)
+    smooth = cv2.GaussianBlur(outer[:stop], (1, 0), sigmaX=1e-3, sigmaY=3)
     return Skirt(mask, np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1, first, legs)
+
+
+def _corner(edge: Float[np.ndarray, "R"], reach: int) -> int:
+    """The last rows' place that is farthest outside: there the cloth ends at a side, below it the outline steps in."""
+    return max(0, len(edge) - reach) + int(edge[-reach:].argmin())
+
+
+def _round_hem(
+    image: Float[np.ndarray, "H W 3"],
+    person: Bool[np.ndarray, "H W"],
+    straight: Float[np.ndarray, "W"],
+    ends: tuple[float, float],
+    legs: Legs,
+    scale: float,
+) -> Float[np.ndarray, "W"]:
+    """The row in each column below which there is no cloth any more.
+
+    Around the straight hem each pixel votes for the cloth above or for the leg below, whichever its colour is nearer
+    to; the background votes for the leg. The hem is where most votes are right on both sides.
+    """
+    sag, even = max(2, round(_SAG * scale)), 2 * max(1, round(_EVEN * scale / 2)) + 1
+    inner = np.arange(max(0, round(ends[0])), min(len(straight), round(ends[1]) + 1))
+    rows = (np.rint(straight[inner]).astype(int) + np.arange(-sag, sag)[:, None]).clip(0, len(image) - 1)
+    lab = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab)[rows, inner]
+    cloth = np.median(lab[: max(1, sag // 2)], 0)
+    below = np.array([_leg_colour(image, legs, side, int(straight[inner].max()) + sag) for side in range(2)])
+    side = (np.abs(inner - legs.x[0][rows[-1]]) > np.abs(inner - legs.x[1][rows[-1]])).astype(int)
+    nearer = np.linalg.norm(lab - cloth, axis=-1) < np.linalg.norm(lab - below[side], axis=-1)
+    votes = np.where(nearer & person[rows, inner], 1, -1)
+    edge = np.concatenate([np.zeros((1, len(inner)), int), votes.cumsum(0)]).argmax(0)
+    hem = straight.copy()
+    hem[inner] = straight[inner] - sag + median_filter(edge, even, mode="nearest")
+    return hem
+
+
+def _leg_colour(image: Float[np.ndarray, "H W 3"], legs: Legs, side: int, row: int) -> Float[np.ndarray, "3"]:
+    """The median around a leg's axis in one row [CIELAB]."""
+    row = min(len(image) - 2, row)
+    column = int(np.clip(legs.x[side, row], 2, image.shape[1] - 3))
+    patch = image[row - 1 : row + 2, column - 2 : column + 3].astype(np.float32)
+    return np.asarray(np.median(cv2.cvtColor(patch, cv2.COLOR_RGB2Lab).reshape(-1, 3), 0))
 
 
 def _outline(row: Bool[np.ndarray, "W"], axes: Float[np.ndarray, "2"]) -> tuple[float, float]:
@@ -209,8 +258,7 @@ def _one_cloth(
     under = []
     for side in range(2):
         row = min(height - 1, int(hem[int(np.clip(legs.x[side, height // 2], 0, len(hem) - 1))]) + above)
-        column = int(np.clip(legs.x[side, row], 2, mask.shape[1] - 3))
-        leg = np.median(lab[row - 1 : row + 2, column - 2 : column + 3].reshape(-1, 3), 0)
+        leg = _leg_colour(image, legs, side, row)
         under.append(min(float(np.linalg.norm(leg - c)) for c in cloth))
     return apart < _ONE_CLOTH and min(under) > _OTHER_CLOTH
 
@@ -254,10 +302,8 @@ def skirt_tube(
     surface = _surface(around, x, y)
     before = np.fmin(centre - deep[:, :1] * profile, surface - _CLOTH)
     behind = centre + deep[:, 1:] * profile
-    grid = np.stack([np.broadcast_to(x, before.shape), np.broadcast_to((skirt.top + rows)[:, None], before.shape)], -1)
-    nodes = np.concatenate(
-        [np.dstack([grid + 0.5, before]).reshape(-1, 3), np.dstack([grid + 0.5, behind]).reshape(-1, 3)]
-    )
+    height = np.broadcast_to((skirt.top + rows + 0.5)[:, None], x.shape)
+    nodes = np.concatenate([np.dstack([x, height, depth]).reshape(-1, 3) for depth in (before, behind)])
     weights = _weights(model, vertices[:, 1], part, skirt, skirt.top + rows, across)
     device, dtype = rest.vertices.device, rest.vertices.dtype
     on_both = torch.as_tensor(np.concatenate([weights, weights]), dtype=dtype, device=device)
@@ -304,7 +350,7 @@ def _depth_of_legs(
 
 def _surface(around: Surroundings, x: Float[np.ndarray, "R K"], y: Int[np.ndarray, "R"]) -> Float[np.ndarray, "R K"]:
     """Depth of the body's front [m]; nan beside the body."""
-    column = np.rint(x).astype(int).clip(0, around.matte.shape[1] - 1)
+    column = np.floor(x).astype(int).clip(0, around.matte.shape[1] - 1)
     row = np.broadcast_to(y[:, None], column.shape)
     depth = around.raster.depth[0].cpu().numpy().astype(np.float64)[row, column]
     legs = (around.distance == 0) & ~around.on(*_ARMS)

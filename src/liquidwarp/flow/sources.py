@@ -302,7 +302,7 @@ def prepare_source_batch(
     margin = max(1, round(_ERODE * height))
     fringe = _fringe(flat_matte, raster.covered[:, None], margin)
     if worn is not None:
-        fringe = torch.maximum(fringe, flat_matte * worn.masks)
+        fringe = torch.maximum(torch.maximum(fringe, flat_matte * worn.masks), worn.sides)
     colours = grow_colours(images.flatten(0, 1), _own_pixels(flat_matte))
     return FlowSources(
         model=model,

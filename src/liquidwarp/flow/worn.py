@@ -36,6 +36,8 @@ _LEAST = 0.0015
 """Less hair than this on the arms is left as it is [m2]."""
 _HEM = 0.05
 """So far above a skirt's hem the legs' colours are not its own [m]."""
+_SIDE = 2 / 512
+"""So far beyond its outline a skirt's sides go on, relative to the picture's height."""
 _SOFT = 0.7
 """Softness of the edge between hair and skin [px]."""
 
@@ -49,6 +51,8 @@ class Worn:
     """Where it is, 1 = there; with soft edges."""
     skirts: Float[Tensor, "S 1 H W"]
     """Where it is a skirt, but a little above its hem: a leg is not level with it all around."""
+    sides: Float[Tensor, "S 1 H W"]
+    """A skirt and a little beside its outline, where front and back of its tube meet: neither is transparent there."""
     beside: Float[Tensor, "S 1 H W"]
     """Where an arm next to hair shows neither the hair nor its own colours, 1 = there."""
 
@@ -81,7 +85,7 @@ def worn_things(
     """
     singles = [bodies[slice(i, i + 1)] for i in range(len(bodies))] if isinstance(bodies, BodyParams) else bodies
     meshes = [no_extension(model)]
-    masks, skirts, beside = (torch.zeros_like(mattes) for _ in range(3))
+    masks, skirts, sides, beside = (torch.zeros_like(mattes) for _ in range(4))
     for source, body in enumerate(singles):
         rest = model.rest(body.betas[None])
         posed = model.pose(rest, body.rel_rotmats)
@@ -102,7 +106,8 @@ def worn_things(
             above_hem = _above_hem(skirt.mask, round(_HEM * around.scale))
             skirts[source, 0] = _soft(above_hem, skirts) * (1 - masks[source, 0])
             masks[source, 0] = torch.maximum(masks[source, 0], _soft(skirt.mask, masks))
-    return Worn(join_extensions(meshes), masks, skirts, beside)
+            sides[source, 0] = _soft(_wider(skirt.mask), sides)
+    return Worn(join_extensions(meshes), masks, skirts, sides, beside)
 
 
 def without_worn(extension: Extension, points: Float[Tensor, "S E 3"], masks: Float[Tensor, "S 1 H W"]) -> Extension:
@@ -125,6 +130,11 @@ def without_worn(extension: Extension, points: Float[Tensor, "S E 3"], masks: Fl
 def _soft(mask: Bool[np.ndarray, "H W"], like: Tensor) -> Float[Tensor, "H W"]:
     blurred = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _SOFT)
     return torch.as_tensor(blurred, dtype=like.dtype, device=like.device)
+
+
+def _wider(skirt: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    row = np.ones((1, 2 * max(1, round(_SIDE * len(skirt))) + 1), np.uint8)
+    return np.asarray(cv2.dilate(skirt.astype(np.uint8), row) > 0)
 
 
 def _above_hem(skirt: Bool[np.ndarray, "H W"], rows: int) -> Bool[np.ndarray, "H W"]:
