@@ -5,7 +5,7 @@ import pytest
 import torch
 import trimesh
 
-from liquidwarp.geometry.mesh import face_normals, unique_edges, vertex_normals
+from liquidwarp.geometry.mesh import face_normals, vertex_normals
 
 
 @pytest.fixture
@@ -35,14 +35,6 @@ def test_lonely_vertices_and_flat_faces_give_zero_not_nan():
     normals = vertex_normals(vertices, torch.tensor([[0, 1, 2]]))
     assert bool((normals == 0).all())
     assert bool((face_normals(vertices, torch.tensor([[0, 1, 2]])) == 0).all())
-
-
-def test_edges(ball):
-    _, faces = tensors(ball)
-    edges = unique_edges(faces)
-    assert {tuple(edge) for edge in edges.tolist()} == {tuple(edge) for edge in np.sort(ball.edges_unique, 1).tolist()}
-    assert len(edges) == len(ball.edges_unique)
-    assert bool((edges[:, 0] < edges[:, 1]).all())
 
 
 def test_normals_have_right_gradients(ball):

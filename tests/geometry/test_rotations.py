@@ -11,7 +11,6 @@ from liquidwarp.geometry.rotations import (
     cross_matrix,
     kabsch,
     matrix_to_rotvec,
-    mean_rotation,
     nearest_rotation,
     rotation_about,
     rotvec_to_matrix,
@@ -104,11 +103,3 @@ def test_kabsch_finds_the_rotation_and_listens_to_weights():
     torch.testing.assert_close(kabsch(source, target, weight), rotation)
     flat = source * torch.tensor([1.0, 1, 0])
     torch.testing.assert_close(torch.det(kabsch(flat, flat @ rotation.mT)), torch.ones(6, dtype=torch.float64))
-
-
-def test_mean_rotation_lies_half_way():
-    axis = torch.nn.functional.normalize(vectors(5), dim=-1)
-    pair = rotvec_to_matrix(torch.stack([0.2 * axis, 1.0 * axis], 1))
-    torch.testing.assert_close(mean_rotation(pair), rotvec_to_matrix(0.6 * axis))
-    weight = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(5, 2)
-    torch.testing.assert_close(mean_rotation(pair, weight), rotvec_to_matrix(0.2 * axis))

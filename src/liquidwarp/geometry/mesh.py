@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-__all__ = ["face_normals", "unique_edges", "vertex_normals"]
+__all__ = ["face_normals", "vertex_normals"]
 
 
 def face_normals(vertices: Float[Tensor, "B V 3"], faces: Int64[Tensor, "F 3"]) -> Float[Tensor, "B F 3"]:
@@ -22,10 +22,3 @@ def vertex_normals(vertices: Float[Tensor, "B V 3"], faces: Int64[Tensor, "F 3"]
     for k in range(3):
         total.index_add_(1, faces[:, k], weighted)
     return F.normalize(total, dim=-1)
-
-
-def unique_edges(faces: Int64[Tensor, "F 3"]) -> Int64[Tensor, "E 2"]:
-    """Each undirected edge once, lower index first."""
-    pairs = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges: Tensor = torch.unique(pairs.sort(1).values, dim=0)
-    return edges

@@ -9,7 +9,6 @@ __all__ = [
     "cross_matrix",
     "kabsch",
     "matrix_to_rotvec",
-    "mean_rotation",
     "nearest_rotation",
     "rotation_about",
     "rotvec_to_matrix",
@@ -110,11 +109,3 @@ def swing(start: Float[Tensor, "*B 3"], end: Float[Tensor, "*B 3"]) -> Float[Ten
     fallback = F.normalize(torch.linalg.cross(start, helper), dim=-1)
     axis = torch.where(sine > 1e-6, cross / sine.clamp(min=1e-12), fallback)
     return rotvec_to_matrix(axis * angle)
-
-
-def mean_rotation(
-    matrices: Float[Tensor, "*B N 3 3"], weight: Float[Tensor, "*#B N"] | None = None
-) -> Float[Tensor, "*B 3 3"]:
-    """Chordal mean of N rotations."""
-    weighted = matrices if weight is None else matrices * weight[..., None, None]
-    return nearest_rotation(weighted.sum(-3))
