@@ -73,3 +73,15 @@ def test_a_head_that_is_not_seen_is_left_alone(anny):
     nothing = torch.zeros_like(texture.seen)
     unseen = Unrolled(texture.place, texture.part, texture.colours, nothing, nothing, nothing)
     assert torch.equal(hair_around(anny, unseen, flat, made_up), made_up)
+
+
+def test_ears_stay_bare(anny):
+    flat = unwrap(anny, 512)
+    texture, made_up = seen_from_the_front(anny, flat, HAIR)
+    drawn = hair_around(anny, texture, flat, made_up)
+    head, (across, height, depth) = flat.part == PARTS.index("head"), flat.place.abs().unbind(1)
+    ear = head & ~texture.seen & (across > 0.09) & (height < 0.87) & (depth < 0.12)
+    beside = head & ~texture.seen & (across < 0.08) & (height < 0.87) & (depth > 0.16)
+    assert int(ear.sum()) > 50
+    assert torch.equal(drawn[ear], made_up[ear])
+    assert not torch.equal(drawn[beside], made_up[beside])

@@ -30,9 +30,9 @@ _ENOUGH = 200
 """With fewer places of hair a head may be bald."""
 _INNER = 5
 """Width of a window that must be hair all over [px of the texture]: strands before a forehead lend nothing."""
-_FOREHEAD, _EARS = 0.5, (0.25, 0.65)
-"""Half of the forehead, the tops of the ears, and their backs: shares of the height from the middle of the face to the
-crown, and of the depth from the nose to the back of the head."""
+_HAIRLINE, _EARS = 0.7, (0.25, 0.65)
+"""The hairline, the tops of the ears, and their backs: shares of the height from the middle of the face to the crown,
+and of the depth from the nose to the back of the head."""
 _SOFT = 0.03
 """How far above its lower end hair thins out, in rest coordinates."""
 
@@ -81,10 +81,10 @@ def hair_around(
 
 
 def _on_scalp(place: Float[Tensor, "P 3"], skull: Float[Tensor, "V 3"], level: Float[Tensor, ""]) -> Bool[Tensor, "P"]:
-    """Where a head usually has hair: from half of the forehead on, above the ears and behind them."""
+    """Where a head usually has hair: above the forehead, above the ears and behind them."""
     front, back, crown = skull[:, 2].amin(), skull[:, 2].amax(), skull[:, 1].amin()
     backwards, upwards = (place[:, 2] - front) / (back - front), (level - place[:, 1]) / (level - crown)
-    return (upwards > _FOREHEAD) | ((upwards > _EARS[0]) & (backwards > 0.5)) | (backwards > _EARS[1])
+    return (upwards > _HAIRLINE) | ((upwards > _EARS[0]) & (backwards > 0.5)) | (backwards > _EARS[1])
 
 
 def _alike(colours: Float[Tensor, "P 3"], usual: Float[Tensor, "3"]) -> Bool[Tensor, "P"]:
