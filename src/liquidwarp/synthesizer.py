@@ -256,7 +256,7 @@ def with_network(bank: SourceBank, config: SynthesisConfig, generator: LiquidWar
 
 
 def person_extent(model: BodyModel, body: BodyParams, opacity: UInt8[np.ndarray, "H W"]) -> Float[Tensor, "N 2"]:
-    """Points that the crop must hold: the projected body, and the matte where it goes beyond."""
+    """Points [px] that the crop must hold: the projected body, and the matte (0..255) where it goes beyond."""
     projected = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[0, :, :2]
     rows, columns = np.nonzero(opacity > 127)
     if len(rows) == 0:

@@ -232,7 +232,13 @@ class Truth:
 def detail_boxes(
     points: Float[Tensor, "N 33 2"], visibility: Float[Tensor, "N 33"], scale: Float[Tensor, "N"]
 ) -> Float[Tensor, "N 2 4"]:
-    """Boxes around the face and the hand that is seen better."""
+    """Boxes around the face and the hand that is seen better, (left, top, right, bottom) [px].
+
+    Args:
+        points: The body's landmarks [px].
+        visibility: Of each [0, 1].
+        scale: Of the body's camera [px/m].
+    """
     hands = torch.stack([points[:, list(hand)].mean(1) for hand in _HANDS], 1)
     better = torch.stack([visibility[:, list(hand)].mean(1) for hand in _HANDS], 1).argmax(1)
     centres = torch.stack([points[:, :11].mean(1), hands[torch.arange(len(points)), better]], 1)

@@ -19,6 +19,7 @@ from liquidwarp.synthetic.dataset import Bodies, perturb
 __all__ = ["disturbed", "matched_noise", "responses"]
 
 _STEPS = 400
+"""Of Adam."""
 _LOYALTY = 0.02
 """How much the ratios of the measured errors count against the displacements of the parts."""
 _SILENT = BodyNoise(**{field.name: 0.0 for field in fields(BodyNoise)})

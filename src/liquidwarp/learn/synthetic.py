@@ -94,7 +94,7 @@ class People(Protocol):
     seed: int
 
     def sample(self, batch: int, views: int, size: int, index: int | None = None) -> SyntheticBatch:
-        """One batch."""
+        """One batch; see :meth:`liquidwarp.synthetic.dataset.SyntheticPeople.sample`."""
         ...
 
 

@@ -111,7 +111,13 @@ class Tuner:
     def judge(
         self, lesson: Lesson, person: int, listens: bool
     ) -> tuple[Tensor, dict[str, Tensor], Float[Tensor, "T 3 H W"]]:
-        """The weighted loss, its terms, and the pictures, in which what is not judged is the truth."""
+        """The weighted loss, its terms, and the pictures, in which what is not judged is the truth.
+
+        Args:
+            lesson: Whose targets are drawn.
+            person: Its number among those who share the network.
+            listens: Whether the critics have a say.
+        """
         with self._precision():
             synthesis = self._synthesize(lesson, person)
             made = synthesis.over(lesson.backgrounds)

@@ -20,7 +20,13 @@ _CLOSING = 0.6
 
 
 def palm_normal(model: BodyModel, joints: Float[Tensor, "J 3"], side: int) -> Float[Tensor, "3"]:
-    """Unit vector out of the palm at rest (side 0 left, 1 right)."""
+    """Unit vector out of the palm at rest, in body space.
+
+    Args:
+        model: Its roles name the fingers.
+        joints: At rest [m].
+        side: 0 left, 1 right.
+    """
     wrist = joints[model.roles.hand[side]]
     chains = model.roles.fingers[side]
     index, little = joints[chains[1][0]] - wrist, joints[chains[4][0]] - wrist
@@ -29,7 +35,7 @@ def palm_normal(model: BodyModel, joints: Float[Tensor, "J 3"], side: int) -> Fl
 
 
 def finger_axes(model: BodyModel, joints: Float[Tensor, "J 3"], side: int) -> list[Float[Tensor, "3"]]:
-    """Per finger the unit axis about which bending is positive, at rest."""
+    """Per finger, thumb first, the unit axis about which bending is positive; see :func:`palm_normal`."""
     palm = palm_normal(model, joints, side)
     axes = []
     for chain in model.roles.fingers[side]:

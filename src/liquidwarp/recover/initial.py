@@ -166,7 +166,13 @@ def first_shape(
 def first_camera(
     positions: Float[Tensor, "T P 3"], image: Float[Tensor, "T P 2"], weight: Float[Tensor, "T P"]
 ) -> Float[Tensor, "T 3"]:
-    """The weak-perspective camera (scale, x, y) that best maps positions [m] to the image, per frame."""
+    """The weak-perspective camera (scale, x, y) that best maps positions to the image, per frame.
+
+    Args:
+        positions: Of the landmarks on the posed body [m].
+        image: Where they are seen, in the units of :attr:`liquidwarp.recover.observation.Observation.image`.
+        weight: Trust in each.
+    """
     share = (weight / weight.sum(1, keepdim=True).clamp(min=1e-6))[..., None]
     centre = (share * positions[..., :2]).sum(1)
     image_centre = (share * image).sum(1)

@@ -115,7 +115,13 @@ class MaskOutlines:
     def traced(
         masks: Sequence[Bool[np.ndarray, "_H _W"]], per_pixel: Float[Tensor, "T"], observation: Observation
     ) -> "MaskOutlines":
-        """Trace masks that may be of several sizes, ``per_pixel`` mask pixels to an original pixel."""
+        """Trace masks that may be of several sizes.
+
+        Args:
+            masks: Where the person is, one per frame.
+            per_pixel: Mask pixels per pixel of the original.
+            observation: Of the same frames: its units are the outlines'.
+        """
         outline = _stack([_trace(mask) for mask in masks])
         size = torch.tensor([[mask.shape[1], mask.shape[0]] for mask in masks])
         pixels = outline.xy / per_pixel[:, None, None]
