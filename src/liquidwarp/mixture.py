@@ -19,6 +19,7 @@ __all__ = ["as_known", "common_outline", "keep_colours", "keep_photos", "learned
 _FAINT = 0.3
 """Below this opacity the warp's colour counts less."""
 _SOLID = 0.6
+"""Opacity above which the person is solid: beside it lies the rim."""
 _RIM = 10 / 512
 """How far the warp's colours go on beyond its outline, relative to the picture's height."""
 _WITHIN, _BEYOND = 8 / 512, 14 / 512

@@ -51,6 +51,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 _GPU_BATCH = 8
+"""Frames that are drawn together on a GPU; on a CPU it is one."""
 _CHAIN, _WARM_UP = 48, 8
 """How many frames attend to the one before them until the chain begins anew, and how much earlier it does."""
 

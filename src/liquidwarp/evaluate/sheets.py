@@ -13,7 +13,9 @@ from liquidwarp.geometry.warp import resize
 __all__ = ["contact_sheet", "to_pixels"]
 
 _HEADER = 26
+"""Height of the titles' line [px]."""
 _GAP = 4
+"""Between pictures [px]."""
 
 
 def to_pixels(image: Float[Tensor, "3 H W"], size: int | None = None) -> UInt8[np.ndarray, "h w 3"]:

@@ -46,6 +46,7 @@ _TRAINING = "training, unclothed"
 _PHOTO_DISTANCE = (2.4, 7.0)
 """From where people are photographed [m]."""
 _POINTS_PER_VIEW = 4000
+"""Points of the visible surface that are compared, about."""
 _RASTER_SIZE = 256
 """Longer side at which it is looked up which points are seen [px]."""
 

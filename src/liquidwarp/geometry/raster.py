@@ -16,7 +16,9 @@ __all__ = ["Fragments", "Raster", "interpolate", "mix_corners", "rasterize", "ra
 
 _EMPTY = torch.iinfo(torch.int64).max
 _PIXELS_PER_CHUNK = 1 << 22
+"""Pixels in the boxes of the faces that are looked at together, which bounds the memory."""
 _PLACES_PER_PIECE = 1 << 14
+"""Pixels that are interpolated together on a CPU, so that they stay in its cache."""
 
 
 @dataclass(frozen=True)

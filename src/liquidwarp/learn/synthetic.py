@@ -46,6 +46,7 @@ _PLAIN_SHARE = 0.3
 _SEEN = 0.45
 """Best visibility above which a vertex has a colour of its own."""
 _OPAQUE = 0.5
+"""Of a found matte: bodies settle on what is above."""
 
 
 @dataclass(frozen=True)

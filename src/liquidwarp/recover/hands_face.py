@@ -17,10 +17,13 @@ from liquidwarp.recover.regions import Region, crop, region_around
 __all__ = ["Face", "FaceNetwork", "Hand", "HandNetwork"]
 
 HAND_SIZE = 224
+"""Side of the picture that the network of hands looks at [px],"""
 FACE_SIZE = 192
+"""and that of faces."""
 HAND_MARGIN = 1.7
 """Side of a hand's region in lengths of its landmarks' extent."""
 FACE_MARGIN = 1.5
+"""The same of a face's."""
 MIN_REGION = 20.0
 """A hand or face whose region is smaller [px] is not looked at: the networks only guess then."""
 MIN_VISIBILITY = 0.3

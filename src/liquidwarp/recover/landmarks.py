@@ -24,9 +24,13 @@ Network = Callable[[Float[np.ndarray, "1 S S 3"]], list[Float[np.ndarray, "1 ...
 """RGB to raw outputs; each network's own range."""
 
 DETECTOR_SIZE = 224
+"""Side of the picture that the detector looks at [px]."""
 DETECTOR_STRIDES = (8, 16, 32, 32, 32)
+"""Between the anchors of its layers [px]."""
 POSE_SIZE = 256
+"""Side of the picture that the landmark network looks at [px]."""
 HEATMAP_RADIUS = 3
+"""Around the highest place, within which a landmark is refined [cells of the heat map]."""
 REGION_SCALE = 1.25
 """The region is this much larger than the circle around the body, as in training."""
 

@@ -16,6 +16,7 @@ from liquidwarp.geometry.raster import rasterize
 __all__ = ["draw_body"]
 
 _OPACITY = 0.6
+"""Of the body that is drawn over the picture."""
 _OUTLINE = (0, 255, 0)
 _LANDMARK = (255, 40, 40)
 

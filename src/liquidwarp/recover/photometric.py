@@ -62,6 +62,7 @@ _FARTHEST = 0.06
 _LANDMARK_SIGMA = 0.004
 """How firmly the landmarks stay where the fit has put them [m]."""
 _LANDMARK_CUTOFF = 5.0
+"""See :class:`liquidwarp.recover.terms.ImageLandmarks`."""
 _TURN = 6.0
 """How firmly the joints stay [1/rad],"""
 _SHIFT = 20.0

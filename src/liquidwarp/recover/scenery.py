@@ -30,6 +30,7 @@ _LIKE = 0.8
 _NEAR = 2.0
 """Matches that lie this near under the common movement agree with it [px at 720 px of height]."""
 _ENOUGH = 40
+"""Corners, matches and matches that agree, below which nothing is known of a movement."""
 _SHARE = 0.4
 """So many matches, and this share of them, must agree with a movement."""
 _STRAIGHT = 0.1

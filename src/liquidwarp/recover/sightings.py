@@ -15,6 +15,7 @@ from liquidwarp.recover.landmarks import Pose
 __all__ = ["Sighting", "collect", "faces_away", "largest_component", "mask_size", "sighting"]
 
 MASK_SIDE = 384
+"""Longer side of the masks [px]."""
 UNSURE_FACE = 0.5
 """A back of the head has a face score below this."""
 HIDDEN = 0.1

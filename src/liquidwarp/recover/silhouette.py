@@ -41,9 +41,11 @@ _HEAD_WEIGHT = 0.2
 _TIGHT = 0.035
 """From the 10th to the 90th percentile, the distance of the outlines of tight clothes and body varies no more [m]."""
 _ENOUGH_PAIRS = 50
+"""With fewer pairs nothing is said about how loose a part's clothes are."""
 _NOTHING = 1e-9
 """Instead of a weight of 0, which has no inverse."""
 _FRAMES_PER_DRAW = 8
+"""So that long clips need no more memory."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ _SHOWN = 0.05
 _WHOLE = 0.35
 """A patch is seen if it covers this share of the pixels that it covers at best, and at least:"""
 _LEAST_PIXELS = 12
+"""So many pixels of the reduced frames."""
 _LEAST_FRAMES = 6
 """In fewer frames nothing is usual: everything passes."""
 _RARELY = 0.5

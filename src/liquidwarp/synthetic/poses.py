@@ -31,6 +31,7 @@ _STILL = 1e-3
 _NEIGHBOURS = 30
 """Poses of one clip that are at most so far apart are like photos of one moment."""
 _ONE_SIDE = math.radians(30)
+"""Views of people who are shown from one side differ from one of them by at most this [rad]."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from liquidwarp.synthetic.wardrobe import Textures
 __all__ = ["Camera", "Light", "Picture", "SceneConfig", "pose_points", "render"]
 
 _PLAIN_GREY = 0.25
+"""What has no texture, in linear light."""
 _PRINT = 0.85
 """Opacity of a print on cloth."""
 _PRINT_EDGE = 0.12

@@ -33,6 +33,7 @@ _HANGING = ("skirt", "dress", "coat")
 _FINE = ("hair", "eyebrows", "eyes")
 """What may be half transparent."""
 _HELD_OUT_EVERY = 5
+"""Each so many-th of the names, in the order of their checksums, is never shown in training."""
 _BASE_VERTICES = 19158
 """Of MakeHuman's base mesh."""
 

@@ -29,6 +29,7 @@ from liquidwarp.tasks.rendering import Rendering
 __all__ = ["Driving", "Imitation", "check_effects", "imitate", "load_driving"]
 
 _STILL_RATE = 25.0
+"""Frames per second of a photo as motion, unless another rate is asked for."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ __all__ = ["STANDING", "VIEW_FPS", "view", "view_angles"]
 
 VIEW_FPS = 30.0
 _FRAMES = 180
+"""Of a turn, unless another number is asked for: six seconds."""
 
 STANDING = {"t": 0.0, "a": math.radians(45)}
 """Poses that have a name: how far the arms hang below the horizontal [rad]."""
