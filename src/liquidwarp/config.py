@@ -450,7 +450,7 @@ class TrainConfig:
     mixed_precision: bool = True
     """bfloat16 on CUDA; positions stay in float32."""
     data: Literal["synthetic", "videos", "synthetic+videos", "boxes"] = "synthetic"
-    """"synthetic" renders people; "videos" are your own; "synthetic+videos" is both in turn; "boxes" moves coloured
+    """"synthetic" renders people; "videos" are your own; "synthetic+videos" mixes both; "boxes" moves coloured
     boxes, to try the loop out."""
     video_folder: Path | None = None
     """Folder that "liquidwarp prepare" made."""

@@ -1,4 +1,4 @@
-"""Which people a training shows: rendered, filmed, both in turn, or coloured boxes."""
+"""Which people a training shows: rendered, filmed, both mixed, or coloured boxes."""
 
 from collections.abc import Sequence
 
