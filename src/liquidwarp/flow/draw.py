@@ -15,8 +15,9 @@ __all__ = ["draw_flow", "draw_layers", "seen_weight", "soften_inner_edges"]
 
 _RIM = 7 / 512
 _STEP = 0.05
-"""A step in depth within 3 pixels that is the edge of one part of the body before another [m]."""
-_FAR = 1e4
+"""A step in depth from a pixel to the next that is the edge of one part of the body before another [m]."""
+_MIXING = (1, 2, 1, 2, 4, 2, 1, 2, 1)
+"""How much a pixel at such an edge takes from itself and those around it."""
 
 
 def draw_layers(
@@ -61,15 +62,28 @@ def soften_inner_edges(
         raster: What the pixels show of the body.
         soft_faces: The faces whose edges are softened. A head's stay sharp: an eyelid or a chin is seen in its edges.
     """
-    far = torch.full_like(raster.depth, _FAR)
-    nearest = -F.max_pool2d(-torch.where(raster.covered, raster.depth, far)[:, None], 3, 1, 1)
-    farthest = F.max_pool2d(torch.where(raster.covered, raster.depth, -far)[:, None], 3, 1, 1)
-    edge = raster.covered & soft_faces[raster.pix_to_face.clamp(min=0)] & (farthest - nearest > _STEP)[:, 0]
-    both = torch.cat([colours * opacity, opacity], 1)
-    weight = both.new_tensor([0.25, 0.5, 0.25])
-    kernel = (weight[:, None] * weight).expand(4, 1, 3, 3)
-    mixed = F.conv2d(F.pad(both, (1, 1, 1, 1), mode="replicate"), kernel, groups=4)
-    return torch.where(edge[:, None], mixed[:, :3] / mixed[:, 3:].clamp(min=1e-4), colours)
+    shown = raster.pix_to_face
+    picture, row, column = (_steps_in_depth(raster) & soft_faces[shown.clamp(min=0)]).nonzero(as_tuple=True)
+    near = torch.arange(-1, 2, device=colours.device)
+    rows = (row[:, None, None] + near[:, None]).clamp(0, shown.shape[1] - 1).expand(-1, 3, 3).flatten(1)
+    columns = (column[:, None, None] + near).clamp(0, shown.shape[2] - 1).expand(-1, 3, 3).flatten(1)
+    weight = colours.new_tensor(_MIXING) * opacity[picture[:, None], 0, rows, columns]
+    mixed = (colours.movedim(1, -1)[picture[:, None], rows, columns] * weight[..., None]).sum(1)
+    softened = colours.clone()
+    softened.movedim(1, -1)[picture, row, column] = mixed / weight.sum(1, keepdim=True).clamp(min=1e-4)
+    return softened
+
+
+def _steps_in_depth(raster: Raster) -> Bool[Tensor, "N H W"]:
+    """Pixels on both sides of a step in depth."""
+    depth = raster.depth.masked_fill(~raster.covered, torch.nan)
+    found = torch.zeros_like(raster.covered)
+    across, down = (depth.diff(dim=axis).abs() > _STEP for axis in (2, 1))
+    found[..., 1:] |= across
+    found[..., :-1] |= across
+    found[:, 1:] |= down
+    found[:, :-1] |= down
+    return found
 
 
 def draw_flow(composition: Composition, made_up: Float[Tensor, "N 3 H W"]) -> TargetFlow:
