@@ -93,3 +93,27 @@ def test_a_top_of_the_hairs_colour_below_an_open_coat_is_no_hair(anny, demo_body
     head = found.part == GARMENT_PARTS.index("head")
     assert head[top].mean() < 0.1
     assert head[legs].mean() < 0.1
+
+
+def test_hair_off_the_shoulders_is_the_heads_even_in_the_shirts_colour(anny, demo_body, parts):
+    """Beside the head it is told by where it is; a wide shirt, which begins at the shoulders, is the shirt's."""
+    face, torso = (np.argwhere(where(parts, name)) for name in ("face", "torso"))
+    (top, left), right = face.min(0), face.max(0)[1]
+    y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
+    hair = (
+        (y > top)
+        & (y < torso[:, 0].min() + 4)
+        & (((x > right - 2) & (x < right + 9)) | ((x < left + 2) & (x > left - 9)))
+    )
+    beside = hair & ~parts.body
+    wide = np.roll(where(parts, "torso"), 4, 1) & ~parts.body & ~hair
+    picture = torch.full((3, *SIZE), 0.5)
+    picture[:, torch.from_numpy(parts.body | hair | wide)] = 0.1
+    matte = torch.from_numpy(parts.body | hair | wide).float()[None]
+    found = label_photo(anny, demo_body, picture, matte)
+    weights = torch.tensor([float(name == "torso") for name in GARMENT_PARTS])
+    share = found.share(weights)[0].numpy()
+    assert beside.sum() > 100
+    assert (found.part[beside] == GARMENT_PARTS.index("head")).mean() > 0.95
+    assert share[beside].mean() < 0.05
+    assert share[wide].mean() > 0.5

@@ -28,6 +28,10 @@ _HAIRY = ("head", "face", "torso", *(f"{side}_{part}_arm" for side in ("left", "
 """Where long hair falls; what has its colour on legs is cloth."""
 _CLOTH = 0.1
 """Where more than this share of the trunk's lower half has the colour of hair, that is the clothes' as well."""
+_NEAR_HEAD, _OFF, _TUFT = 0.12, 0.01, 0.02
+"""Hair beside the body is told so near to the head, so far off the body, and where so wide a tuft is beside the head
+itself [m]."""
+_SHOULDERS = [GARMENT_PARTS.index(name) for name in ("torso", "left_upper_arm", "right_upper_arm")]
 _HEAD = torch.tensor([GARMENT_PARTS.index(name) for name in ("head", "face")])
 
 
@@ -45,6 +49,8 @@ class PhotoParts:
     """How far along its limb it is: 0 at shoulder or hip, 1 at elbow or knee, 2 at wrist or ankle; elsewhere 0."""
     vertices: Int64[Tensor, "V"]
     """``part`` of each vertex of the body."""
+    beside_head: Bool[np.ndarray, "H W"]
+    """Hair beside the body, whose edge towards the clothes is known."""
 
     def shows(self, name: str) -> Bool[np.ndarray, "H W"]:
         """Where the body shows a part of ``GARMENT_PARTS``."""
@@ -55,6 +61,7 @@ class PhotoParts:
         table = torch.cat([weights.cpu(), weights.new_zeros(1).cpu()])
         hard = table[torch.from_numpy(self.part)].numpy()
         soft = cv2.GaussianBlur(hard, (0, 0), max(0.5, _SEAM * self.scale))
+        soft = np.where(self.beside_head, hard, soft)
         return torch.from_numpy(np.clip(soft, 0, 1))[None]
 
 
@@ -76,7 +83,7 @@ def label_photo(
     scale = float(body.camera.scale[0])
     if not covered.any():
         nothing = np.zeros((height, width), np.float32)
-        return PhotoParts(np.full((height, width), -1), covered, scale, nothing, vertex_parts(model))
+        return PhotoParts(np.full((height, width), -1), covered, scale, nothing, vertex_parts(model), covered)
     vertices = hem_parts(model, raster, image, matte)
     around = look_around(model, raster, matte[0], scale)
     hair = _hair(image, around)
@@ -92,8 +99,10 @@ def label_photo(
         table[label[covered]] = values[covered]
         return table[label]
 
-    part = np.where(hair, GARMENT_PARTS.index("head"), nearest(vertices[first].cpu().numpy()))
-    return PhotoParts(part, covered, scale, nearest(along), vertices)
+    part = nearest(vertices[first].cpu().numpy())
+    beside_head = _beside_head(part, covered, around)
+    part = np.where(hair | beside_head, GARMENT_PARTS.index("head"), part)
+    return PhotoParts(part, covered, scale, nearest(along), vertices, beside_head)
 
 
 def _hair(image: Float[Tensor, "3 H W"], around: Surroundings) -> Bool[np.ndarray, "H W"]:
@@ -105,6 +114,25 @@ def _hair(image: Float[Tensor, "3 H W"], around: Surroundings) -> Bool[np.ndarra
     belly = trunk & (np.arange(len(trunk))[:, None] > np.nonzero(trunk)[0].mean())
     cloth = (hair & belly).sum() > _CLOTH * belly.sum()
     return np.asarray(hair & ~(trunk & cloth))
+
+
+def _beside_head(
+    part: Int64[np.ndarray, "H W"], covered: Bool[np.ndarray, "H W"], around: Surroundings
+) -> Bool[np.ndarray, "H W"]:
+    """What stands off the shoulders near the head and goes on beside the head: hair, even in the clothes' colour."""
+    head = np.isin(part, _HEAD.numpy())
+    loose = (around.matte > 0.5) & ~covered & (head | np.isin(part, _SHOULDERS))
+    shown = (~(head & covered)).astype(np.uint8)
+    near = cv2.distanceTransform(shown, cv2.DIST_L2, 5) < _NEAR_HEAD * around.scale
+    off = cv2.distanceTransform((~covered).astype(np.uint8), cv2.DIST_L2, 5) > _OFF * around.scale
+    core = loose & near & off
+    count, label = cv2.connectedComponents(core.astype(np.uint8))
+    beside = np.bincount(label[core & head], minlength=count) > (_TUFT * around.scale) ** 2
+    chosen = core & beside[label]
+    if not chosen.any():
+        return chosen
+    around_it = cv2.distanceTransform((~chosen).astype(np.uint8), cv2.DIST_L2, 5) < 2 * _OFF * around.scale
+    return np.asarray(loose & near & around_it)
 
 
 def _under_hair(
