@@ -24,6 +24,8 @@ __all__ = ["hair_around"]
 _HEAD, _FACE = PARTS.index("head"), PARTS.index("face")
 _STRIP = 60.0
 """How far from the border of what is seen its strands are copied [degrees]."""
+_STRANDS = 0.3
+"""How much of them is kept: from a narrow strip they would be a weave."""
 _LIKE, _DARKEST = 0.6, 0.06
 """Hair differs from the usual of its head by less than this in red, green and blue [logarithm]; the least light."""
 _ENOUGH = 200
@@ -71,7 +73,7 @@ def hair_around(
         return made_up
     tube = tube_of(skull[skull[:, 1] < nape].cpu().numpy().astype(np.float64), upright=True)
     cells = [tube.cells(flat.place[some].cpu().numpy()) for some in (lender, hidden)]
-    around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP)
+    around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP, _STRANDS)
     if around is None:
         return made_up
     share = ((nape - height[hidden]) / _SOFT).clamp(0, 1)[:, None]

@@ -27,8 +27,8 @@ _SHORTEST = 4
 """Cells in a row that must be seen to lend anything."""
 _SUPPORT = 20
 """A ring of which fewer cells in a row are seen takes what a ring above or below it has."""
-_DETAIL = (0.8, 0.12)
-"""How much of the mirrored folds is kept, and the most that they may differ from the plain colour [RGB, 0..1]."""
+_DETAIL = 0.12
+"""The most that mirrored folds may differ from the plain colour [RGB, 0..1]."""
 _STEADY = 11
 """Rows over which the plain colour's median is taken: what is seen in fewer rows is no garment."""
 _HALF = _STEADY // 2
@@ -86,7 +86,11 @@ def tube_of(places: Float[np.ndarray, "V 3"], upright: bool) -> Tube:
 
 
 def complete_rings(
-    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"], hidden: Float[np.ndarray, "M 2"], strip: float
+    cells: Float[np.ndarray, "N 2"],
+    colours: Float[np.ndarray, "N 3"],
+    hidden: Float[np.ndarray, "M 2"],
+    strip: float,
+    folds: float = 0.8,
 ) -> Float[np.ndarray, "M 3"] | None:
     """Colours of hidden places of a tube.
 
@@ -95,6 +99,7 @@ def complete_rings(
         colours: Theirs.
         hidden: Rows and columns of the places that want colours.
         strip: How far from the border the seen cloth is copied [degrees].
+        folds: How much of the mirrored folds is kept [0, 1].
 
     Returns:
         The colours; None if too little lends.
@@ -113,7 +118,7 @@ def complete_rings(
     around = np.pad(plain, ((_HALF, _HALF), (0, 0), (0, 0)), mode="edge")
     around = np.concatenate([around[:, -1:], around, around[:, :1]], 1)
     smooth = without_steps(evenly_lit(window_median(around, _STEADY, 3), colours, cells[:, 0]), grid, known)
-    full = smooth + (_DETAIL[0] * detail).clip(-_DETAIL[1], _DETAIL[1])
+    full = smooth + (folds * detail).clip(-_DETAIL, _DETAIL)
     full = np.concatenate([full[:, -1:], full, full[:, :2]], 1).astype(np.float32)
     x, y = (hidden[:, 1] + 0.5).astype(np.float32), hidden[:, 0].astype(np.float32)
     sampled = [_remap(full, x[k : k + 30000], y[k : k + 30000]) for k in range(0, len(x), 30000)]
