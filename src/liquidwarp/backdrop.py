@@ -12,11 +12,15 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageOps
+from torch import Tensor
 
+from liquidwarp.body.model import BodyModel
 from liquidwarp.cache import Cache, digest_of, digest_of_tensors
 from liquidwarp.flow.background import background_hole, complete_background
+from liquidwarp.flow.contact import contact_light, measured_shade
+from liquidwarp.flow.masks import dilate
 from liquidwarp.flow.shadow import find_shadow
 from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.media import open_frames
@@ -24,11 +28,13 @@ from liquidwarp.recover.photos import SourcePhotos
 
 __all__ = ["SHADE", "Backdrop", "Film", "Nothing", "OwnPlace", "Still", "fit_picture"]
 
-_OWN = "background-6"
+_OWN = "background-7"
 SHADE = 0.35
 """How much light feet take from a ground of which nothing is known."""
 _SHADES = (0.2, 0.5)
-"""The least and the most, taken from a shadow in the photo."""
+"""The least and the most, taken from a cast shadow in the photo."""
+_BESIDE = 0.004
+"""So far around the person its edge is mixed with the ground, relative to the picture's height."""
 
 
 @runtime_checkable
@@ -163,6 +169,8 @@ class OwnPlace:
     """See :class:`liquidwarp.config.SynthesisConfig`."""
     cache: Cache
     """Where the completed picture is kept."""
+    model: BodyModel
+    """Of the body that stands there."""
     transparent: bool = False
 
     @property
@@ -175,7 +183,7 @@ class OwnPlace:
         return self._completed.picture
 
     def foot_shade(self) -> float:
-        """As dark as the shadow in the photo, if one was found."""
+        """As dark as the ground at the feet in the photo, or as a cast shadow in it, if either can be seen."""
         return self._completed.shade
 
     def fingerprint(self) -> str:
@@ -206,11 +214,31 @@ class OwnPlace:
             completed = complete_background(images, opacities, bodies, quality=self.quality, others=kept)[0]
             hole = background_hole(opacities[:1], bodies[:1])[0, 0].numpy()
             shadow = find_shadow(images[0].permute(1, 2, 0).numpy(), hole)
-            shade = SHADE if shadow is None else float(np.clip(shadow.strength, *_SHADES))
+            shade = self._shade(images[0], completed, opacities[0, 0], torch.from_numpy(hole > 0))
+            if shade is None:
+                shade = SHADE if shadow is None else float(np.clip(shadow.strength, *_SHADES))
             pixels = (completed * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
             known = {"background": pixels}, {"shade": str(shade)}
             self.cache.save(key, *known)
         return Still(known[0]["background"].numpy(), float(known[1]["shade"]))
+
+    def _shade(
+        self,
+        photo: Float[Tensor, "3 H W"],
+        place: Float[Tensor, "3 H W"],
+        opacity: Float[Tensor, "H W"],
+        hole: Bool[Tensor, "H W"],
+    ) -> float | None:
+        """How dark the ground is at the feet in the first photo; None: that cannot be told."""
+        body = self.photos.recovery.body[slice(0, 1)].to("cpu")
+        posed = self.model.pose(self.model.rest(body.betas[None]), body.rel_rotmats)
+        lowest = body.camera.project(posed.vertices)[..., 1].amax(1)
+        height, width = opacity.shape
+        light = contact_light(self.model, body, lowest, (width, height), 1.0)[0]
+        occupied = torch.from_numpy(self.photos.occupied(0) > 0)
+        person = ((opacity > 0) | occupied)[None, None].float()
+        beside = dilate(person, max(1, round(_BESIDE * height)))[0, 0] > 0
+        return measured_shade(photo, place, light, hole & ~beside)
 
 
 def fit_picture(picture: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:

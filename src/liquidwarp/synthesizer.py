@@ -167,7 +167,7 @@ def prepare_bank(
     photos = _shod(photos, model, crops, torch.cat(images), torch.cat(mattes))
     backdrop: Backdrop
     if background is None:
-        backdrop = OwnPlace(photos, config.background, cache or Cache(enabled=False))
+        backdrop = OwnPlace(photos, config.background, cache or Cache(enabled=False), model)
     elif isinstance(background, np.ndarray):
         backdrop = Still(fit_picture(background, (photos.pictures[0].shape[1], photos.pictures[0].shape[0])))
     else:

@@ -1,7 +1,7 @@
 import torch
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.contact import contact_light, ground_lines
+from liquidwarp.flow.contact import contact_light, ground_lines, measured_shade
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 
@@ -44,3 +44,18 @@ def test_in_the_air_there_is_no_shade(anny):
     assert high.min() > 0.98
     low = contact_light(anny, standing(anny, lift=4), ground, SIZE, 0.4)
     assert contact_light(anny, standing(anny), ground, SIZE, 0.4).min() < low.min() < 0.97
+
+
+def test_a_photo_tells_how_dark_the_ground_is(anny):
+    """On a ground of any colour; not on an uneven one, and not where nothing is seen."""
+    body = standing(anny)
+    light = contact_light(anny, body, lowest(anny, body), SIZE, 1.0)[0]
+    place = torch.tensor([0.7, 0.5, 0.3])[:, None, None].expand(3, SIZE[1], SIZE[0])
+    seen = torch.ones(SIZE[1], SIZE[0], dtype=torch.bool)
+    for strength in (0.0, 0.15, 0.4):
+        photo = place * (1 - strength * (1 - light))
+        assert abs(measured_shade(photo, place, light, seen) - strength) < 0.01
+    assert measured_shade(place * 1.1, place, light, seen) == 0
+    uneven = 0.5 + torch.rand(1, SIZE[1], SIZE[0], generator=torch.Generator().manual_seed(0))
+    assert measured_shade(place * uneven, place, light, seen) is None
+    assert measured_shade(place, place, light, ~seen) is None

@@ -2,13 +2,13 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 
-__all__ = ["contact_light", "ground_lines"]
+__all__ = ["contact_light", "ground_lines", "measured_shade"]
 
 _SIDES = (PARTS.index("left_foot"), PARTS.index("right_foot"))
 _SOLE = 0.03
@@ -21,6 +21,11 @@ _WIDE, _WIDE_SHARE = (0.24, 0.06), 0.35
 """The shade of the whole body around both feet: half its width and height [m], and its share of the strength."""
 _LIFTED = 0.05
 """At this height above the ground a foot's patch has lost two thirds [m]."""
+_DARK, _ENOUGH = 0.3, 100
+"""Where patches have this share of their strength, and in so many pixels, a photo tells how strong they are."""
+_BLACK = 0.02
+_UNSURE = 0.3
+"""If half of the pixels differ by more, it is the ground that is uneven."""
 _WINDOW = 15
 """The ground is as low as the body's lowest point within so many frames before and after."""
 
@@ -77,6 +82,33 @@ def contact_light(
             half = (touching[0][0] - touching[-1][0]).abs() / 2 + points.new_tensor(_WIDE) * scale
             light[frame, 0] *= 1 - _WIDE_SHARE * strength * share * _patch(middle, half, rows, columns)
     return light
+
+
+def measured_shade(
+    photo: Float[Tensor, "3 H W"],
+    place: Float[Tensor, "3 H W"],
+    light: Float[Tensor, "1 H W"],
+    open_ground: Bool[Tensor, "H W"],
+) -> float | None:
+    """How strong the patches are in a photo, by what they take from the place behind the person.
+
+    Args:
+        photo: With the person, RGB in [0, 1].
+        place: The same without.
+        light: Of :func:`contact_light` at strength 1.
+        open_ground: Where the place was completed and the photo shows neither the person nor its edge.
+
+    Returns:
+        The median over the patches, 0..1; None if the photo does not show it, or says different things.
+    """
+    dark = 1 - light[0]
+    told = open_ground & (dark > _DARK)
+    if int(told.sum()) < _ENOUGH:
+        return None
+    brightness = (picture[:, told].mean(0).clamp(min=_BLACK) for picture in (photo, place))
+    taken = 1 - torch.div(*brightness)
+    low, middle, high = torch.quantile(taken / dark[told], taken.new_tensor([0.25, 0.5, 0.75])).tolist()
+    return None if high - low > _UNSURE else min(max(middle, 0.0), 1.0)
 
 
 def _patch(
