@@ -20,6 +20,7 @@ from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import sample_at
 
 BROWN, BLUE, SKIN = (np.array(colour) for colour in ((0.5, 0.33, 0.27), (0.1, 0.15, 0.45), (0.85, 0.66, 0.55)))
+PINK, DARK_RED, BLACK = (np.array(colour) for colour in ((0.91, 0.09, 0.44), (0.68, 0.0, 0.04), (0.03, 0.03, 0.04)))
 SIZE = 160
 
 
@@ -31,6 +32,13 @@ def front(middle=BLUE, sides=BROWN, length=1.0, seen=0.24):
     coat = (around > 0.1) & (row < length * ROWS)
     colours = np.where(coat[:, None], sides, middle)
     return np.stack([row, column], 1)[shown].astype(float), colours[shown]
+
+
+def shaded_shirt(lit, shade, passage, seen=0.24):
+    """A closed shirt of which one side is lit; its colours pass over to the shade's in this share of the turn."""
+    cells, _ = front(seen=seen)
+    share = ((cells[:, 1] / COLUMNS - 0.5) / passage + 0.5).clip(0, 1)[:, None]
+    return cells, (1 - share) * lit + share * shade
 
 
 def sleeves(colour=BROWN):
@@ -65,6 +73,40 @@ def test_a_coat_is_known_by_its_sleeves_and_what_is_below_it_lends_nothing():
 )
 def test_what_is_no_coat(torso, arms):
     assert find_coat(*torso, arms) is None
+
+
+def test_a_saturated_shirt_with_shaded_sides_is_no_coat():
+    cells, _ = front()
+    around = np.abs(cells[:, 1] / COLUMNS - 0.5)
+    share = (around / 0.18).clip(0, 1)[:, None]
+    for middle, sides in ((PINK, DARK_RED), (DARK_RED, PINK)):
+        colours = (1 - share) * middle + share * sides
+        assert not same_cloth(sides[None], middle, 2.0)  # by colour alone two cloths
+        assert find_coat(cells, colours, sleeves(sides)) is None
+
+
+@pytest.mark.parametrize("lit", [PINK, DARK_RED])
+def test_nor_is_one_that_is_lit_from_one_side(lit):
+    cells, colours = shaded_shirt(PINK, DARK_RED, 0.25)
+    assert find_coat(cells, colours, sleeves(lit)) is None
+
+
+def test_an_arm_that_stayed_on_a_shaded_shirt_makes_no_coat_of_it():
+    cells, colours = shaded_shirt(PINK, DARK_RED, 0.25)
+    arm = (np.abs(cells[:, 0] - 0.4 * ROWS) < 0.1 * ROWS) & (np.abs(cells[:, 1] / COLUMNS - 0.45) < 0.1)
+    colours[arm] = SKIN
+    assert find_coat(cells, colours, sleeves(PINK)) is None
+
+
+@pytest.mark.parametrize("blur", [0, 4])
+@pytest.mark.parametrize("sides", [BROWN, PINK])
+def test_a_coat_over_a_dark_top_is_one_also_in_a_blurred_photo(sides, blur):
+    cells, _ = front()
+    around = np.abs(cells[:, 1] - COLUMNS / 2)
+    share = ((around - 0.1 * COLUMNS) / max(2 * blur, 1e-3) + 0.5).clip(0, 1)[:, None]
+    coat = find_coat(cells, (1 - share) * BLACK + share * sides, sleeves(sides))
+    assert coat is not None
+    assert np.abs(coat - sides).max() < 0.1
 
 
 def test_rows_are_covered_where_the_coat_is():

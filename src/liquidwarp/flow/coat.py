@@ -1,6 +1,8 @@
 """Open coats: what is worn below one is seen in front only, the hidden back is the coat's.
 
-An open coat is known by its sleeves: the torso shows their cloth at both sides, and another one in the middle.
+An open coat is known by its sleeves: the torso shows their cloth at both sides, and another one in the middle, which
+begins at a line. Light does not draw such a line. Colour alone does not tell the two: a saturated cloth changes its hue
+from light to shade, as some of its red, green and blue are 0 or at their limit in the photo.
 """
 
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int64
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import uniform_filter, uniform_filter1d
 
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
@@ -32,6 +34,10 @@ _APART = 2.0
 """What is worn below differs from the coat by so many times as much as light and shade mostly do."""
 _ROWS = 7
 """Rows over which shares are averaged."""
+_LINE = 5
+"""Half the width of a coat's border, with the photo's blur [columns]: 7 degrees."""
+_STEEP, _RARELY = 0.6, 0.25
+"""Across a border lies this much of the way from the coat's colour to the one below, but for this share of the rows."""
 _SOME = 0.4
 """Cells per row from which on a row counts as covered."""
 _LENGTH = 0.25
@@ -98,7 +104,9 @@ def find_coat(
     front = rows[cells[:, 0].round().astype(int)] & (around < _MIDDLE)
     if rows.sum() < _LENGTH * ROWS or not front.any():
         return None
-    return None if same_cloth(colours[front], cloth, _APART).mean() > _IN_FRONT else cloth
+    if same_cloth(colours[front], cloth, _APART).mean() > _IN_FRONT:
+        return None
+    return cloth if _ends_at_a_line(cells, colours, cloth, rows) else None
 
 
 def below_coat(
@@ -128,6 +136,51 @@ def covered_rows(cells: Float[np.ndarray, "N 2"]) -> Bool[np.ndarray, "R"]:
     count = np.bincount(cells[:, 0].round().astype(int), minlength=ROWS).astype(float)
     covered: BoolArray = uniform_filter1d(count, _ROWS) > _SOME
     return covered
+
+
+def _ends_at_a_line(
+    cells: Float[np.ndarray, "N 2"],
+    colours: Float[np.ndarray, "N 3"],
+    cloth: Float[np.ndarray, "3"],
+    rows: Bool[np.ndarray, "R"],
+) -> bool:
+    """Whether in most of these rows the cloth gives way to another one within a few columns."""
+    grid, known = _grid(cells, colours)
+    middle = known & (np.abs(np.arange(COLUMNS) / COLUMNS - 0.5) < _MIDDLE)
+    steps = []
+    for row in np.flatnonzero(rows & middle.any(1)):
+        below = np.median(grid[row, middle[row]], axis=0)
+        if not same_cloth(below[None], cloth, _APART)[0]:
+            own = known[row] & same_cloth(grid[row], cloth)
+            coat = np.median(grid[row, own], axis=0) if own.any() else cloth
+            steps.append(_steepest(grid[row], known[row], coat, below))
+    return bool(steps) and float(np.quantile(steps, _RARELY)) > _STEEP
+
+
+def _steepest(
+    ring: Float[np.ndarray, "C 3"],
+    known: Bool[np.ndarray, "C"],
+    coat: Float[np.ndarray, "3"],
+    below: Float[np.ndarray, "3"],
+) -> float:
+    """The greatest share of the way from the coat's colour to that below, towards the front within a few columns."""
+    way = coat - below
+    place = ((ring - below) @ way / (way @ way)).clip(0, 1)  # 1: the coat's, 0: that below
+    step = place[: -2 * _LINE] - place[2 * _LINE :]
+    towards = np.where(np.arange(len(step)) + _LINE < COLUMNS / 2, step, -step)
+    return float(np.where(known[: -2 * _LINE] & known[2 * _LINE :], towards, 0).max())
+
+
+def _grid(
+    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"]
+) -> tuple[Float[np.ndarray, "R C 3"], Bool[np.ndarray, "R C"]]:
+    """Mean colours around each cell, over some rows and few columns; and where something near was seen."""
+    flat = cells[:, 0].round().astype(int) * COLUMNS + np.floor(cells[:, 1]).astype(int) % COLUMNS
+    sums = [np.bincount(flat, w, ROWS * COLUMNS).astype(float) for w in (None, *colours.T)]
+    around = [uniform_filter(each.reshape(ROWS, COLUMNS), (_ROWS, 3)) for each in sums]
+    known: BoolArray = around[0] > 1e-6
+    mean: FloatArray = np.stack(around[1:], 2) / np.maximum(around[0], 1e-6)[..., None]
+    return mean, known
 
 
 def _rows_of(cells: Float[np.ndarray, "N 2"], coat: Bool[np.ndarray, "N"]) -> Bool[np.ndarray, "R"]:

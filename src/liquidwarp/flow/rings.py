@@ -81,7 +81,7 @@ def go_on_around(
         cells, shown = tube.cells(lent), texture.colours[lender].cpu().numpy()
         strange = texture.crossed[lender].cpu().numpy()
         if name == "torso":
-            coat = find_coat(cells, shown, _sleeves(texture, face))
+            coat = find_coat(cells[~strange], shown[~strange], _sleeves(texture, face))
             if coat is None:  # a neckline, or the rest of an arm
                 strange |= minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
         cells, shown = cells[~strange], shown[~strange]
