@@ -303,14 +303,14 @@ def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tenso
 
 def _unrolled(atlas: TextureAtlas, flat: UnwrappedBody) -> Unrolled:
     """The texture's places one by one."""
-    confidence, lends = (flat.take(image)[:, 0] for image in (atlas.confidence, atlas.lends))
+    confidence, lends, crossed = (flat.take(image)[:, 0] for image in (atlas.confidence, atlas.lends, atlas.crossed))
     return Unrolled(
         place=flat.place,
         part=flat.part,
         colours=flat.take(atlas.colours),
         seen=confidence > _SURELY,
-        lends=(lends > _SEEN) & (confidence > _SEEN),
-        crossed=flat.take(atlas.crossed)[:, 0] > _SEEN,
+        lends=(lends > _SEEN) & (confidence > _SEEN) & (crossed <= _SEEN),
+        crossed=crossed > _SEEN,
     )
 
 

@@ -50,7 +50,7 @@ class Unrolled:
     lends: Bool[Tensor, "P"]
     """Where a photo shows the place and nothing before it."""
     crossed: Bool[Tensor, "P"]
-    """Where that which seemed to be the place is an arm before it, pixel by pixel."""
+    """Where that which seemed to be the place is an arm before it, pixel by pixel: this lends nothing."""
 
 
 def go_on_around(
@@ -79,13 +79,11 @@ def go_on_around(
         tube = tube_of(names[member].cpu().numpy().astype(np.float64), upright=name == "torso")
         lent = (texture.place[lender] * texture.place.new_tensor([mirror, 1, 1])).cpu().numpy()
         cells, shown = tube.cells(lent), texture.colours[lender].cpu().numpy()
-        strange = texture.crossed[lender].cpu().numpy()
         if name == "torso":
-            coat = find_coat(cells[~strange], shown[~strange], _sleeves(texture, face))
+            coat = find_coat(cells, shown, _sleeves(texture, face))
             if coat is None:  # a neckline, or the rest of an arm
-                strange |= minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
-        cells, shown = cells[~strange], shown[~strange]
-        if name == "torso":
+                strange = minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
+                cells, shown = cells[~strange], shown[~strange]
             cells, shown = _with_thighs(tube, texture, cells, shown)
         if coat is not None and name in _COATED:
             cells, shown = _coats_own(tube, cells, shown, coat, _of_coat(texture, beside, coat), PARTS.index(name))
