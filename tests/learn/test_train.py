@@ -10,6 +10,7 @@ from liquidwarp.config import DiscriminatorConfig, GeneratorConfig, LossConfig, 
 from liquidwarp.errors import SettingError, WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.gan.features import Vgg19Features
 from liquidwarp.gan.generator import LiquidWarpingGenerator
+from liquidwarp.gan.losses import continued
 from liquidwarp.gan.pretrained import load_discriminators, load_generator
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint
@@ -65,6 +66,28 @@ def test_loss_falls_on_one_sample():
         pace = Pace(step, 0.0, 2e-3, 5, 0.5, 2.0, 0.9)
         totals.append(players.step(sample, pace)["total"].item())
     assert sum(totals[-5:]) < 0.5 * sum(totals[:5])
+
+
+def test_colours_are_judged_a_little_beyond_the_outline():
+    """Garbage there costs, farther away it does not: only so far pictures are drawn with other outlines."""
+    device = torch.device("cpu")
+    players = Players(TINY, DiscriminatorConfig(channels=8, num_layers=2), Judges(PLAIN, device), device)
+    sample = MovingBoxes(1, 2, 1, 64).samples(0)[0]
+    with torch.no_grad():
+        synthesis, _ = players.generator(sample.sources, sample.targets)
+    colours, _ = continued(sample.images, sample.mattes)
+    assert synthesis.invented is not None
+
+    def cost(near: int, far: int) -> dict[str, float]:
+        """With wrong colours from ``near`` to ``far`` pixels outside of the person."""
+        inner, outer = (torch.nn.functional.max_pool2d(sample.mattes[0], 2 * r + 1, 1, r) > 0 for r in (near, far))
+        wrong = torch.where(outer & ~inner, 1 - colours, colours)
+        terms = players._judge(sample, replace(synthesis, image=wrong, invented=wrong), sample.images.flatten(0, 1))
+        return {name: float(value) for name, value in terms}
+
+    for name in ("person", "invented"):
+        assert cost(0, 1)[name] > 0.02
+        assert cost(4, 20)[name] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_run_may_start_from_bundled_weights(tmp_path, monkeypatch):
