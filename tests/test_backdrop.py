@@ -12,6 +12,7 @@ from liquidwarp.backdrop import Film, Nothing, OwnPlace, Still
 from liquidwarp.body.model import BodyParams
 from liquidwarp.cache import Cache
 from liquidwarp.config import SynthesisConfig
+from liquidwarp.flow.contact import contact_light
 from liquidwarp.flow.masks import grow_colours
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import VideoWriter, open_frames
@@ -146,8 +147,28 @@ def test_who_gives_a_part_needs_no_background(demo_photos, anny, monkeypatch):
     assert isinstance(giver.backdrop, OwnPlace)
 
 
+def test_another_body_at_the_same_place_is_looked_at_anew(demo_photos, anny, tmp_path, monkeypatch):
+    """Its feet are elsewhere, so the ground is asked elsewhere."""
+    from liquidwarp import backdrop
+
+    asked: list[float | None] = []
+    monkeypatch.setattr(backdrop, "measured_shade", lambda *_: asked.append(None))
+    body, cache = demo_photos.recovery.body, Cache(tmp_path)
+    camera = replace(body.camera, translation=body.camera.translation - 5)
+    moved = replace(demo_photos, recovery=replace(demo_photos.recovery, body=replace(body, camera=camera)))
+    for photos, times in ((demo_photos, 1), (demo_photos, 1), (moved, 2)):
+        assert OwnPlace(photos, "draft", cache, anny).foot_shade() > 0
+        assert len(asked) == times
+
+
 def test_an_own_place_is_as_dark_at_the_feet_as_the_photo(demo_photos, anny):
     place = OwnPlace(demo_photos, "draft", Cache(enabled=False), anny)
-    assert 0 <= place.foot_shade() <= 0.5
+    body, (height, width) = demo_photos.recovery.body[slice(0, 1)], demo_photos.mattes[0].shape
+    lowest = body.camera.project(anny.pose(anny.rest(body.betas[None]), body.rel_rotmats).vertices)[..., 1].amax(1)
+    light = contact_light(anny, body, lowest, (width, height), 0.4)[0, 0].numpy()[..., None]
+    darker = np.where(demo_photos.mattes[0][..., None] > 0, 1, light) * demo_photos.pictures[0]
+    pictures = (darker.astype(np.uint8), *demo_photos.pictures[1:])
+    shaded = OwnPlace(replace(demo_photos, pictures=pictures), "draft", Cache(enabled=False), anny)
+    assert 0 <= place.foot_shade() + 0.1 < shaded.foot_shade() < 0.6
     assert place.still().shape == demo_photos.pictures[0].shape
     assert place.fingerprint() == OwnPlace(demo_photos, "draft", Cache(enabled=False), anny).fingerprint()

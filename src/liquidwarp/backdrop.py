@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from liquidwarp.body.model import BodyModel
+from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of, digest_of_tensors
 from liquidwarp.flow.background import background_hole, complete_background
 from liquidwarp.flow.contact import contact_light, measured_shade
@@ -202,8 +202,10 @@ class OwnPlace:
         silhouettes = [np.uint8(255) * person for person in (photos.occupied(0), *(p for _, p in photos.scenery))]
         mattes = [photos.mattes[0], *silhouettes[1:]]
         others = [] if photos.others is None else [photos.others]
-        arrays = (*pictures, *mattes, *silhouettes, *others)
-        state = digest_of_tensors(*(torch.from_numpy(array) for array in arrays))
+        arrays = (torch.from_numpy(array) for array in (*pictures, *mattes, *silhouettes, *others))
+        body = photos.recovery.body[slice(0, 1)].to("cpu")
+        stands = (body.betas, body.rel_rotmats, body.camera.scale, body.camera.translation)
+        state = digest_of_tensors(*arrays, *stands)
         key = self.cache.key(_OWN, settings={"quality": self.quality, "state": state})
         known = self.cache.load(key)
         if known is None:
@@ -214,7 +216,7 @@ class OwnPlace:
             completed = complete_background(images, opacities, bodies, quality=self.quality, others=kept)[0]
             hole = background_hole(opacities[:1], bodies[:1])[0, 0].numpy()
             shadow = find_shadow(images[0].permute(1, 2, 0).numpy(), hole)
-            shade = self._shade(images[0], completed, opacities[0, 0], torch.from_numpy(hole > 0))
+            shade = self._shade(body, images[0], completed, opacities[0, 0], torch.from_numpy(hole > 0))
             if shade is None:
                 shade = SHADE if shadow is None else float(np.clip(shadow.strength, *_SHADES))
             pixels = (completed * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous()
@@ -224,13 +226,13 @@ class OwnPlace:
 
     def _shade(
         self,
+        body: BodyParams,
         photo: Float[Tensor, "3 H W"],
         place: Float[Tensor, "3 H W"],
         opacity: Float[Tensor, "H W"],
         hole: Bool[Tensor, "H W"],
     ) -> float | None:
         """How dark the ground is at the feet in the first photo; None: that cannot be told."""
-        body = self.photos.recovery.body[slice(0, 1)].to("cpu")
         posed = self.model.pose(self.model.rest(body.betas[None]), body.rel_rotmats)
         lowest = body.camera.project(posed.vertices)[..., 1].amax(1)
         height, width = opacity.shape
