@@ -145,7 +145,8 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
     low, high = outer[corners[0], 0], outer[corners[1], 1]
     columns = np.arange(width)
     straight = first + np.interp(columns, [low, high], [left, right])  # from end to end
-    hem = _round_hem(image, person, straight, (low, high), legs, around.scale)
+    lab = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab))
+    hem = _round_hem(lab, person, straight, (low, high), legs, around.scale)
     stop = min(max(*ends, int(hem[int(max(0, low)) : int(high) + 1].max()) - first), len(outer))
     outer[corners[0] :, 0], outer[corners[1] :, 1] = low, high
     mask = np.zeros((height, width), bool)
@@ -153,7 +154,7 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
         y, start, end = first + row, *(round(float(edge)) for edge in outer[row])
         here = slice(max(0, start), min(width, end + 1))
         mask[y, here] = person[y, here] & (hem[here] > y)
-    if not _one_cloth(image, mask, hem, legs):
+    if not _one_cloth(lab, mask, hem, legs):
         return None
     smooth = cv2.GaussianBlur(outer[:stop], (1, 0), sigmaX=1e-3, sigmaY=3)
     return Skirt(mask, np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1, first, legs)
@@ -165,7 +166,7 @@ def _corner(edge: Float[np.ndarray, "R"], reach: int) -> int:
 
 
 def _round_hem(
-    image: Float[np.ndarray, "H W 3"],
+    lab: Float[np.ndarray, "H W 3"],
     person: Bool[np.ndarray, "H W"],
     straight: Float[np.ndarray, "W"],
     ends: tuple[float, float],
@@ -179,12 +180,12 @@ def _round_hem(
     """
     sag, even = max(2, round(_SAG * scale)), 2 * max(1, round(_EVEN * scale / 2)) + 1
     inner = np.arange(max(0, round(ends[0])), min(len(straight), round(ends[1]) + 1))
-    rows = (np.rint(straight[inner]).astype(int) + np.arange(-sag, sag)[:, None]).clip(0, len(image) - 1)
-    lab = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab)[rows, inner]
-    cloth = np.median(lab[: max(1, sag // 2)], 0)
-    below = np.array([_leg_colour(image, legs, side, int(straight[inner].max()) + sag) for side in range(2)])
+    rows = (np.rint(straight[inner]).astype(int) + np.arange(-sag, sag)[:, None]).clip(0, len(lab) - 1)
+    seen = lab[rows, inner]
+    cloth = np.median(seen[: max(1, sag // 2)], 0)
+    below = np.array([_leg_colour(lab, legs, side, int(straight[inner].max()) + sag) for side in range(2)])
     side = (np.abs(inner - legs.x[0][rows[-1]]) > np.abs(inner - legs.x[1][rows[-1]])).astype(int)
-    nearer = np.linalg.norm(lab - cloth, axis=-1) < np.linalg.norm(lab - below[side], axis=-1)
+    nearer = np.linalg.norm(seen - cloth, axis=-1) < np.linalg.norm(seen - below[side], axis=-1)
     votes = np.where(nearer & person[rows, inner], 1, -1)
     edge = np.concatenate([np.zeros((1, len(inner)), int), votes.cumsum(0)]).argmax(0)
     hem = straight.copy()
@@ -192,12 +193,11 @@ def _round_hem(
     return hem
 
 
-def _leg_colour(image: Float[np.ndarray, "H W 3"], legs: Legs, side: int, row: int) -> Float[np.ndarray, "3"]:
+def _leg_colour(lab: Float[np.ndarray, "H W 3"], legs: Legs, side: int, row: int) -> Float[np.ndarray, "3"]:
     """The median around a leg's axis in one row [CIELAB]."""
-    row = min(len(image) - 2, row)
-    column = int(np.clip(legs.x[side, row], 2, image.shape[1] - 3))
-    patch = image[row - 1 : row + 2, column - 2 : column + 3].astype(np.float32)
-    return np.asarray(np.median(cv2.cvtColor(patch, cv2.COLOR_RGB2Lab).reshape(-1, 3), 0))
+    row = min(len(lab) - 2, row)
+    column = int(np.clip(legs.x[side, row], 2, lab.shape[1] - 3))
+    return np.asarray(np.median(lab[row - 1 : row + 2, column - 2 : column + 3].reshape(-1, 3), 0))
 
 
 def _outline(row: Bool[np.ndarray, "W"], axes: Float[np.ndarray, "2"]) -> tuple[float, float]:
@@ -240,10 +240,9 @@ def _widest(values: Float[np.ndarray, "R"], reach: int) -> Float[np.ndarray, "R"
 
 
 def _one_cloth(
-    image: Float[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"], hem: Float[np.ndarray, "W"], legs: Legs
+    lab: Float[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"], hem: Float[np.ndarray, "W"], legs: Legs
 ) -> bool:
     """Whether the same cloth is all along the hem, and another one, or skin, below it."""
-    lab = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab)
     height = len(mask)
     scale = (legs.ankles - legs.hips) / 0.8
     above, gap = (round(part * scale) for part in _BAND)
@@ -258,7 +257,7 @@ def _one_cloth(
     under = []
     for side in range(2):
         row = min(height - 1, int(hem[int(np.clip(legs.x[side, height // 2], 0, len(hem) - 1))]) + above)
-        leg = _leg_colour(image, legs, side, row)
+        leg = _leg_colour(lab, legs, side, row)
         under.append(min(float(np.linalg.norm(leg - c)) for c in cloth))
     return apart < _ONE_CLOTH and min(under) > _OTHER_CLOTH
 
