@@ -36,7 +36,7 @@ _FINE = 384
 """From this height on [px] the outline of a network that learned from several photos is better than the common one; at
 256 px it is worse, and so is that of one photo's network."""
 _WARPED = 0.3
-"""The warp's share in it."""
+"""The warp's share in the outline of a network that learned from several photos."""
 _EDGE = 0.6
 """How soft outlines are, as in photos [standard deviation, px]: sharper ones are farther from the truth. Small films,
 which were measured, would bear twice as much at 512 px (docs/personalize.md), but sharp photos show every pixel."""

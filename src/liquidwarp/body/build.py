@@ -21,18 +21,20 @@ __all__ = ["WIDTHS", "dressed_shape"]
 WIDTHS = ("torso", "hips", "upper_arm", "lower_arm", "upper_leg", "lower_leg")
 """Parts of the body that clothes make wider, of both sides."""
 
+_END = {"lower_arm": "hand", "lower_leg": "foot"}
+"""What a limb's lower half ends at."""
 _RINGS = 6
 """Into which each part is cut across its axis."""
 _HIPS = 0.12
 """Height of the waistband above the hip joints [m]."""
 _TRUNK = ("torso", "hips")
 _LIMBS = {_TRUNK: 1.25, ("upper_arm", "lower_arm"): 1.17, ("upper_leg", "lower_leg"): 1.17}
-"""And how many times as wide as a limb's slim places its widest one is, by the mean body's, on bare bodies up to 30 %
-heavier than it."""
+"""So many times as wide as its slim places trunk, arms and legs are at most where they are bare, by the mean body's; on
+bodies up to 30 % heavier than it."""
 _SLIM = 0.25
 """So much of a body is tightly dressed or bare [quantile]."""
 _VARIETY = 1.25
-"""The same within the whole body."""
+"""The same within the whole body, which has more than one limb's slim places to go by."""
 _TROUSERS = 1.1
 """Wide trousers are as much wider than the shins."""
 _ROUNDS = 2
@@ -88,9 +90,6 @@ class _Rings:
         far = (across - middle[:, self.ring]).norm(dim=-1)
         mean = vertices.new_zeros(len(vertices), count).index_add_(1, self.ring, far) / ones
         return mean.view(len(vertices), -1, 2).mean(-1)
-
-
-_END = {"lower_arm": "hand", "lower_leg": "foot"}
 
 
 def dressed_shape(
