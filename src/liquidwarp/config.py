@@ -160,6 +160,8 @@ class LossConfig:
     """L1 and binary cross-entropy of the matte (lambda_mask)."""
     outline: float = 1.0
     """1 - intersection over union of the soft silhouettes."""
+    consistency: float = 1.0
+    """L1 between what is made up in a target and what was made up in the frame before, where no photo sees it."""
     smooth_mask: float = 0.1
     """Total variation of the matte (lambda_tv)."""
     adversarial: float = 0.6
@@ -443,6 +445,9 @@ class TrainConfig:
     """Decay of the averaged weights, which are the ones saved."""
     single_source_share: float = 0.2
     """Share of people for whom all sources but one are hidden."""
+    temporal_share: float = 0.2
+    """Share of the samples of rendered people in which each target's other targets, as the network draws them, are
+    frames before: so temporal attention is learned."""
     seed: int = 0
     """Of weights, data and order."""
     device: str = "auto"
@@ -510,7 +515,8 @@ class TrainConfig:
                 raise SettingError(f"train.{name}: expected at least 1, got {getattr(self, name)}.")
         if self.steps == 0 and self.minutes <= 0:
             raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
-        for name in ("adversarial_start", "single_source_share", "half_size_share", "ema_decay", "video_share"):
+        shares = ("adversarial_start", "single_source_share", "temporal_share", "half_size_share", "ema_decay")
+        for name in (*shares, "video_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
 

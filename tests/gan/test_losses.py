@@ -7,9 +7,11 @@ import torch.nn.functional as F
 
 from liquidwarp.config import LossConfig
 from liquidwarp.errors import SettingError
+from liquidwarp.gan.inputs import SourceBatch, Synthesis, TargetBatch
 from liquidwarp.gan.losses import (
     FaceIdentityLoss,
     PerceptualDistance,
+    consistency_loss,
     continued,
     copy_loss,
     discriminator_loss,
@@ -22,6 +24,7 @@ from liquidwarp.gan.losses import (
     tone_l1,
     total_variation,
 )
+from liquidwarp.geometry.warp import Flow
 
 
 def checks(size: int = 96) -> torch.Tensor:
@@ -112,6 +115,35 @@ def test_the_persons_colours_go_on_beyond_the_outline():
     drawn = torch.where(wide > 0, colours, 1 - colours)
     assert tone_l1(drawn, colours, wide) == 0
     assert tone_l1(torch.where(mask > 0, colours, 1 - colours), colours, wide) > 0.02
+
+
+def test_consistency_looks_where_only_the_frame_before_shows_the_surface():
+    """A frame moved by a quarter of the picture; the photo sees the upper half, the person is on the left half."""
+    size = 16
+    frame = torch.rand(1, 1, 3, size, size)
+    shift = Flow.identity(size, size).grid + torch.tensor([0.5, 0.0])
+    grid = torch.stack([Flow.identity(size, size).grid[0], shift[0]])[None, None]
+    photo, before = torch.zeros(1, 1, 1, size, size), torch.ones(1, 1, 1, size, size)
+    photo[..., : size // 2, :] = 1
+    valid = torch.ones(1, 1, 1, size, size, dtype=torch.bool)
+    nothing = torch.zeros(1, 1, 8, size, size)
+    visible = torch.cat([photo, before], 2)
+    targets = TargetBatch(grid, valid, visible, nothing, nothing[:, :, :3], nothing[:, :, :1])
+    matte = torch.zeros(1, 1, 1, size, size)
+    matte[..., : size // 2] = 1
+    moved = torch.zeros(1, 1, 3, size, size)
+    moved[..., : size - size // 4] = frame[..., size // 4 :]
+    frames = SourceBatch(frame, torch.ones_like(photo), nothing)
+    error = torch.zeros_like(moved)
+    error[..., : size // 2, :] = 0.7  # where the photo sees, the truth decides
+    error[..., size // 2 :] = 0.9  # nobody there
+
+    def loss(image: torch.Tensor) -> float:
+        return float(consistency_loss(Synthesis(image, matte, matte), frames, targets))
+
+    assert loss(moved + error) == pytest.approx(0, abs=1e-6)
+    error[..., size // 2 :, : size // 2] = 0.25
+    assert loss(moved + error) == pytest.approx(0.25, abs=1e-5)
 
 
 def test_copy_loss_wants_the_colour_that_is_right():

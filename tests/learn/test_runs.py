@@ -46,6 +46,8 @@ class Both:
         def joined(a, b):
             if isinstance(a, torch.Tensor):
                 return torch.cat([a, b])
+            if a is None:
+                return None
             return type(a)(**{name: joined(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__})
         return [joined(first, second)]
 

@@ -6,6 +6,7 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.config import BodyNoise, SyntheticConfig, TrainConfig
 from liquidwarp.errors import SettingError
+from liquidwarp.geometry.warp import Flow, warp
 from liquidwarp.learn.synthetic import SyntheticData, find_faces
 from liquidwarp.synthetic.dataset import SyntheticPeople
 from liquidwarp.synthetic.poses import PoseLibrary
@@ -147,6 +148,32 @@ def test_faces_are_found_where_they_are(people):
         views.mattes[b, 0, 0, int(p[1]), int(p[0])] for b in range(4) if frontal[b] for p in faces.landmarks[b, 0]
     ]
     assert torch.stack(inside).mean() > 0.95
+
+
+def test_targets_are_each_others_frames_before(people):
+    """The flow into the frames carries one target's true picture onto the other; nobody sees himself."""
+    plain = SyntheticData(replace(CONFIG, temporal_share=0.0), people).samples(0)[0]
+    sample = SyntheticData(replace(CONFIG, temporal_share=1.0), people).samples(0)[0]
+    assert plain.frames is None
+    assert sample.frames is not None
+    torch.testing.assert_close(sample.targets.texture, plain.targets.texture)  # no frame lends to it
+    sources = sample.sources.images.shape[1]
+    assert sample.targets.grid.shape[2] == sources + 2
+    for own, other in ((0, 1), (1, 0)):
+        assert not sample.targets.visible[:, own, sources + own].any()
+        visible = sample.targets.visible[:, own, sources + other][:, None]
+        assert (visible > 0.9).sum() > 500
+        into = Flow(sample.targets.grid[:, own, sources + other], sample.targets.valid[:, own])
+        moved = warp(sample.images[:, other], into)
+        there = (visible > 0.9) & (sample.mattes[:, own] == 1)
+        error = ((moved - sample.images[:, own]).abs() * there).sum()
+        unmoved = ((sample.images[:, other] - sample.images[:, own]).abs() * there).sum()
+        assert error < 0.5 * unmoved
+
+
+def test_one_target_has_no_frame_before(people):
+    data = SyntheticData(replace(CONFIG, num_targets=1, temporal_share=1.0, halos=False, settle=False), people)
+    assert data.samples(0)[0].frames is None
 
 
 def test_missing_folder_is_told():

@@ -12,6 +12,7 @@ from liquidwarp.gan.features import Vgg19Features
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.losses import continued
 from liquidwarp.gan.pretrained import load_discriminators, load_generator
+from liquidwarp.geometry.warp import Flow
 from liquidwarp.learn.boxes import MovingBoxes
 from liquidwarp.learn.checkpoint import Position, load_checkpoint
 from liquidwarp.learn.datasets import TrainingSample
@@ -127,6 +128,26 @@ def test_every_loss_takes_part_in_a_step():
     still = [n for n, p in players.generator.named_parameters() if p.grad is None]
     assert all(name.endswith("previous_bias") for name in still)
     assert all((p != q).any() for p, q in zip(players.discriminators.parameters(), before, strict=True) if p.ndim > 1)
+
+
+def test_frames_before_teach_temporal_attention():
+    """The other target, drawn first, is one more source: its loss takes part and its bias learns."""
+    sample = MovingBoxes(1, 2, 2, 64).samples(0)[0]
+    identity = Flow.identity(64, 64).grid[None, None].expand(1, 2, 2, -1, -1, -1)
+    others = (1 - torch.eye(2))[None, :, :, None, None].expand(-1, -1, -1, 64, 64)
+    unknown = torch.zeros_like(sample.targets.visible)  # no photo shows anything
+    flow = replace(
+        sample.targets,
+        grid=torch.cat([sample.targets.grid, identity], 2),
+        visible=torch.cat([unknown, others * sample.targets.valid], 2),
+    )
+    sample = replace(sample, targets=flow, frames=flow.condition)
+    cpu = torch.device("cpu")
+    players = Players(TINY, DiscriminatorConfig(channels=8, num_layers=2), Judges(PLAIN, cpu), cpu)
+    terms = players.step(sample, Pace(4, 0.9, 1e-3, 1, 0.5, 2.0, 0.9))
+    assert terms["consistency"] > 0
+    biases = [p for n, p in players.generator.named_parameters() if n.endswith("previous_bias")]
+    assert all(p.grad is not None and p.grad != 0 for p in biases)
 
 
 def test_a_run_with_the_papers_vgg19(tmp_path):

@@ -18,7 +18,7 @@ from liquidwarp.flow.compose import Choice
 from liquidwarp.flow.sources import FlowSources, part_weights, prepare_source_batch
 from liquidwarp.flow.surface import project_bodies
 
-__all__ = ["choice_with_frame", "with_frame"]
+__all__ = ["choice_with_frame", "join_frames", "with_frame"]
 
 
 def with_frame(
@@ -35,15 +35,23 @@ def with_frame(
     # A halo is made from one photo, yet the frame shows those of all.
     shared = replace(sources.extension, owner=torch.full_like(sources.extension.owner, -1))
     surface = project_bodies(sources.model, shared, body)
-    frame = prepare_source_batch(sources.model, shared, surface, colours[None], opacity[None])
+    return join_frames(sources, prepare_source_batch(sources.model, shared, surface, colours[None], opacity[None]))
+
+
+def join_frames(sources: FlowSources, frames: FlowSources) -> FlowSources:
+    """The photos of G people, and after them as many drawn frames of each.
+
+    Args:
+        sources: The prepared photos.
+        frames: The frames, prepared like photos, with the same extension; no halo is theirs (``owner`` is -1).
+    """
     joined: dict[str, Any] = {
-        name: torch.cat([getattr(sources, name), getattr(frame, name)], 1)
+        name: torch.cat([getattr(sources, name), getattr(frames, name)], 1)
         for name in ("colours", "mattes", "outlines", "fringes", "body", "unhidden", "clear", "around", "normals")
     }
-    # Of no photo's person: it does not decide whose halo lies in front.
-    return replace(
-        sources, person=torch.cat([sources.person, sources.person.amax()[None] + 1]), occlusion=None, **joined
-    )
+    # Of no photo's person: they do not decide whose halo lies in front.
+    stranger = (sources.person.amax() + 1).expand(frames.body.shape[1])
+    return replace(sources, person=torch.cat([sources.person, stranger]), occlusion=None, **joined)
 
 
 def choice_with_frame(choice: Choice | None, photos: int, device: torch.device | str) -> Float[Tensor, "_ P"] | None:

@@ -231,9 +231,19 @@ class LiquidWarpingGenerator(nn.Module):
         completed: Tensor = self.background_net(image, hole)
         return completed
 
-    def forward(self, sources: SourceBatch, target: TargetBatch) -> tuple[Synthesis, Reconstruction]:
-        """A training step's outputs: the targets, and the sources as their auto-encoder sees them."""
+    def forward(
+        self, sources: SourceBatch, target: TargetBatch, previous: SourceBatch | None = None
+    ) -> tuple[Synthesis, Reconstruction]:
+        """A training step's outputs: the targets, and the sources as their auto-encoder sees them.
+
+        Args:
+            sources: The photos.
+            target: Flows into the photos and, after them, into the previous frames.
+            previous: Frames drawn before, which temporal attention looks at.
+        """
         features, last = self._encode(sources)
+        if previous is not None:
+            features = features.with_previous(self._encode(previous)[0])
         logits = torch.unflatten(self.source_net.decode(last).float(), 0, sources.images.shape[:2])
         reconstruction = Reconstruction(torch.sigmoid(logits[:, :, :3]), logits[:, :, 3:])
         return self.transfer(features, target), reconstruction

@@ -56,6 +56,10 @@ class TargetBatch:
         """Stack the targets of people with equally many sources and targets of one size."""
         return TargetBatch(*(torch.stack([getattr(p, f.name) for p in people]) for f in fields(TargetFlow)))
 
+    def of_first(self, num_sources: int) -> "TargetBatch":
+        """The flow into the first sources alone; the last ones may be previous frames."""
+        return replace(self, grid=self.grid[:, :, :num_sources], visible=self.visible[:, :, :num_sources])
+
     def to(self, device: torch.device | str) -> "TargetBatch":
         """The same values on another device."""
         return TargetBatch(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from liquidwarp.config import LossConfig
 from liquidwarp.gan.crops import FACE_CHIP, align_faces
 from liquidwarp.gan.features import EfficientNetFeatures, FaceIdentityNet, FeatureNet, HedFeatures, Vgg19Features
+from liquidwarp.gan.inputs import SourceBatch, Synthesis, TargetBatch
+from liquidwarp.geometry.warp import Flow, warp
 
 __all__ = [
     "FaceIdentityLoss",
     "PerceptualDistance",
+    "consistency_loss",
     "continued",
     "copy_loss",
     "discriminator_loss",
@@ -200,6 +203,26 @@ def continued(
     colours = torch.where(inner > 0, flat, around)
     wide = torch.maximum(opacity, (share > 0).to(opacity.dtype))
     return colours.view(image.shape), wide.view(mask.shape)
+
+
+def consistency_loss(synthesis: Synthesis, frames: SourceBatch, targets: TargetBatch) -> Float[Tensor, ""]:
+    """What is made up in one frame shall be found again in the next: mean L1 where frames show what no photo does.
+
+    Args:
+        synthesis: The targets as they are drawn now; their colours alone get a gradient.
+        frames: The frames before, drawn without a gradient.
+        targets: Flows into the photos and, after them, into the frames.
+    """
+    count = frames.images.shape[1]
+    into = targets.grid[:, :, -count:]
+    shape = into.shape[:3]  # B T F
+    pictures = torch.cat([frames.images, frames.mattes], 2)[:, None].expand(*shape, -1, -1, -1)
+    valid = targets.valid[:, :, None].expand(*shape, -1, -1, -1)
+    moved = torch.unflatten(warp(pictures.flatten(0, 2), Flow(into.flatten(0, 2), valid.flatten(0, 2))), 0, shape)
+    unknown = 1 - targets.visible[:, :, :-count].amax(2, keepdim=True)
+    both = moved[:, :, :, 3:] * synthesis.matte.detach()[:, :, None]
+    weight = (targets.visible[:, :, -count:] * unknown)[:, :, :, None] * both
+    return masked_l1(synthesis.image[:, :, None].expand(*shape, -1, -1, -1), moved[:, :, :, :3], weight)
 
 
 def copy_loss(

@@ -41,6 +41,10 @@ class TrainingSample:
     source_mattes: Float[Tensor, "B S 1 H W"]
     """True mattes of the sources; those in ``sources`` may be worse, as a detector's are."""
     faces: Faces
+    frames: Float[Tensor, "B T 8 H W"] | None = None
+    """Correspondence maps of the targets as frames drawn before, for temporal attention: the targets' flow then leads
+    into the S sources and, after them, into all T targets of the person, none of which sees itself. None: into the
+    sources alone."""
 
 
 @runtime_checkable

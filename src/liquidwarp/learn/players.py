@@ -13,10 +13,11 @@ from liquidwarp.config import DiscriminatorConfig, GeneratorConfig, LossConfig
 from liquidwarp.gan.crops import crop_boxes
 from liquidwarp.gan.discriminator import Discriminators
 from liquidwarp.gan.generator import LiquidWarpingGenerator
-from liquidwarp.gan.inputs import Reconstruction, Synthesis
+from liquidwarp.gan.inputs import Reconstruction, SourceBatch, Synthesis
 from liquidwarp.gan.losses import (
     FaceIdentityLoss,
     PerceptualDistance,
+    consistency_loss,
     continued,
     copy_loss,
     discriminator_loss,
@@ -132,10 +133,13 @@ class Players:
                 group["lr"] = pace.current_rate()
         share = pace.adversarial_share()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed_precision):
-            synthesis, reconstruction = self.generator(sample.sources, sample.targets)
+            before = self._frames_before(sample)
+            synthesis, reconstruction = self.generator(sample.sources, sample.targets, before)
             composed = synthesis.over(sample.backgrounds).flatten(0, 1)
             terms = dict(self._judge(sample, synthesis, composed))
             terms["source"] = self._source_term(sample, reconstruction)
+            if before is not None and self.loss.consistency > 0:
+                terms["consistency"] = consistency_loss(synthesis, before, sample.targets)
             if self.loss.background > 0 and pace.step % _BACKGROUND_EVERY == 0:
                 terms["background"] = self._background_term(sample, pace.step)
             if share > 0 and self.loss.adversarial > 0:
@@ -147,6 +151,15 @@ class Players:
             terms["discriminator"] = self._teach_discriminators(sample, composed.detach(), pace)
         self._average(min(pace.ema_decay, (1 + pace.step) / (10 + pace.step)))
         return {"total": total.detach()} | {name: value.detach() for name, value in terms.items()}
+
+    @torch.no_grad()
+    def _frames_before(self, sample: TrainingSample) -> SourceBatch | None:
+        """The targets as the generator draws them from the sources alone, if they are each other's frames before."""
+        if sample.frames is None:
+            return None
+        features = self.generator.encode(sample.sources)
+        drawn = self.generator.transfer(features, sample.targets.of_first(sample.sources.images.shape[1]))
+        return SourceBatch(drawn.image.clamp(0, 1), drawn.matte, sample.frames)
 
     def _critics_terms(self, sample: TrainingSample, composed: Float[Tensor, "N 3 H W"]) -> dict[str, Tensor]:
         """What the discriminators say to the generator."""

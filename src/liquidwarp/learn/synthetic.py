@@ -26,6 +26,7 @@ from liquidwarp.flow.surface import project_posed
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import Faces, TrainingSample, choose_views, degrade_mattes
+from liquidwarp.learn.frames import with_frames
 from liquidwarp.learn.halos import CrowdHalo, PosedViews, halos_of, with_shell, without_shell
 from liquidwarp.recover.settle import OutlineFit
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
@@ -74,6 +75,8 @@ class _Scene:
     mattes: Float[Tensor, "B S 1 H W"]
     hidden: Bool[Tensor, "B S"]
     crowd: CrowdHalo | None
+    frames: tuple[Float[Tensor, "B T 3 H W"], Float[Tensor, "B T 1 H W"]] | None
+    """The targets' pictures and mattes, if they are each other's frames before."""
 
 
 @lru_cache(maxsize=1)
@@ -129,7 +132,7 @@ class SyntheticData:
         if config.synthetic.num_identities:
             part = "train"  # the same people, in other poses and places
         if split == "test":
-            config = replace(config, half_size_share=0.0)  # one size for all figures
+            config = replace(config, half_size_share=0.0, temporal_share=0.0)  # one kind for all figures
         return cls(config, SyntheticPeople.load(folder, device, part, seed, config.synthetic))
 
     @torch.no_grad()
@@ -141,7 +144,8 @@ class SyntheticData:
         samples = []
         for step in range(config.reuse):
             chosen = choose_views(num_views, config.num_sources, config.num_targets, generator, first=step == 0)
-            samples.append(self._pair(views, chosen, _hide_sources(config, generator), generator))
+            hidden = _hide_sources(config, generator)
+            samples.append(self._pair(views, chosen, hidden, generator, self._is_temporal(index, step)))
         return samples
 
     @torch.no_grad()
@@ -156,6 +160,13 @@ class SyntheticData:
         nothing = torch.zeros(config.people, most, dtype=torch.bool)
         chosen = [(list(range(count)), targets) for count in num_sources]
         return [self._pair(views, each, nothing[:, : len(each[0])], generator) for each in chosen]
+
+    def _is_temporal(self, index: int, step: int) -> bool:
+        """Whether a sample teaches temporal attention; a chance of its own, so that the others are the same without."""
+        if self.config.num_targets < 2:
+            return False
+        own = torch.Generator().manual_seed(((self.people.seed * 1_000_003 + index) * 64 + step) * 7 + 5)
+        return float(torch.rand((), generator=own)) < self.config.temporal_share
 
     def _views(self, index: int, num_views: int) -> tuple[_Views, torch.Generator]:
         """People rendered from all sides, their fitted bodies projected, and the chance for what is chosen of them."""
@@ -191,8 +202,9 @@ class SyntheticData:
         chosen: tuple[list[int], list[int]],
         hidden: Bool[Tensor, "B S"],
         generator: torch.Generator,
+        temporal: bool = False,
     ) -> TrainingSample:
-        """One choice of sources and targets."""
+        """One choice of sources and targets; ``temporal``: the targets are each other's frames before."""
         sources, targets = chosen
         rendered, faces = views.rendered, views.faces
         people, num_views = rendered.images.shape[:2]
@@ -201,7 +213,8 @@ class SyntheticData:
         images, mattes = rendered.photos[:, sources], views.mattes[:, sources]
         of_sources, of_targets = (views.posed[rows[:, chosen].flatten()] for chosen in (sources, targets))
         crowd = CrowdHalo.join(views.halos, sources, hidden) if views.halos else None
-        flow = self._flow(_Scene(of_sources, of_targets, images, mattes, hidden.to(device), crowd), generator)
+        frames = (rendered.photos[:, targets], views.mattes[:, targets]) if temporal else None
+        flow = self._flow(_Scene(of_sources, of_targets, images, mattes, hidden.to(device), crowd, frames), generator)
         per_person = {name: torch.unflatten(getattr(flow, name), 0, (people, -1)) for name in flow.__dataclass_fields__}
         return TrainingSample(
             SourceBatch(images, mattes, views.conditions[:, sources]),
@@ -211,6 +224,7 @@ class SyntheticData:
             rendered.backgrounds[:, targets],
             rendered.mattes[:, sources],
             Faces(*(getattr(faces, name)[:, targets] for name in faces.__dataclass_fields__)),
+            views.conditions[:, targets] if temporal else None,
         )
 
     def _flow(self, scene: _Scene, generator: torch.Generator) -> TargetFlow:
@@ -229,13 +243,16 @@ class SyntheticData:
         size = (scene.images.shape[-2], scene.images.shape[-1])
         composition = compose_layers(sources, of_targets, size)
         if not config.fill_texture:
-            return merge_layers(composition)
-        made_up = self.fill.at_pixels(self._colours(sources, generator), composition)
-        if crowd is None or halos is None:
-            return draw_flow(composition, made_up)
-        alone = compose_layers(without_shell(sources, shell, crowd.extension), halos[1], size)
-        colours, opacity = draw_layers(alone, made_up)
-        return replace(merge_layers(composition), texture=colours, texture_matte=opacity)
+            flow = merge_layers(composition)
+        else:
+            made_up = self.fill.at_pixels(self._colours(sources, generator), composition)
+            if crowd is None or halos is None:
+                flow = draw_flow(composition, made_up)
+            else:
+                alone = compose_layers(without_shell(sources, shell, crowd.extension), halos[1], size)
+                colours, opacity = draw_layers(alone, made_up)
+                flow = replace(merge_layers(composition), texture=colours, texture_matte=opacity)
+        return flow if scene.frames is None else with_frames(flow, sources, of_targets, *scene.frames)
 
     def _colours(self, sources: FlowSources, generator: torch.Generator) -> Float[Tensor, "B V 3"]:
         """Made-up colours of all vertices, smooth or patchy; of some people, one colour for all that is hidden."""
