@@ -1,16 +1,13 @@
 """How a network's drawing and the warp's come together: colours, and outlines that leave no ghost."""
 
-import math
-
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.flow.draw import seen_weight
-from liquidwarp.flow.masks import dilate, erode
+from liquidwarp.flow.masks import dilate, erode, soften
 from liquidwarp.flow.texture import grow_colours
 from liquidwarp.types import TargetFlow
 
@@ -60,7 +57,7 @@ def keep_photos(
     rim = dilate(solid, round(_RIM * outline.shape[-2])) - solid
     # Just beyond the warp's outline cloth goes on; the network's own colours stray there.
     colour = colour + rim * (grow_colours(shown, solid) - colour)
-    return colour, _softened(common_outline(opacity, outline))
+    return colour, soften(common_outline(opacity, outline), _EDGE)
 
 
 def likely_colours(flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
@@ -129,15 +126,7 @@ def as_known(
     """
     likely = torch.lerp(likely_colours(flow, colour), colour, opacity)  # what it takes for the background it guesses
     outline = learned_outline if photos > 1 and opacity.shape[-2] >= _FINE else common_outline
-    return keep_colours(flow, likely), _softened(outline(opacity, flow.texture_matte))
-
-
-def _softened(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
-    radius = math.ceil(2.5 * _EDGE)
-    weight = (-0.5 * (torch.arange(-radius, radius + 1, device=outline.device) / _EDGE).square()).exp()
-    weight = (weight / weight.sum()).to(outline.dtype)
-    padded = F.pad(outline, (radius, radius, radius, radius), mode="replicate")
-    return F.conv2d(F.conv2d(padded, weight.view(1, 1, 1, -1)), weight.view(1, 1, -1, 1))
+    return keep_colours(flow, likely), soften(outline(opacity, flow.texture_matte), _EDGE)
 
 
 def _near(own: Float[Tensor, "T 1 H W"], mean: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:

@@ -19,6 +19,7 @@ from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
 from liquidwarp.flow.coat import beside_body
 from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
+from liquidwarp.flow.draw import within_edge
 from liquidwarp.flow.extension import inflated_shell
 from liquidwarp.flow.head_choice import choose_heads, head_directions, head_weights
 from liquidwarp.flow.previous import choice_with_frame, with_frame
@@ -50,7 +51,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 18
+_WAY = 19
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _SHOWN, _LITTLE = 0.5, 0.1
@@ -233,7 +234,7 @@ class NetworkRenderer:
         chosen = choice_with_frame(choice, photos, before.colours.device)
         flow = compose_flow(joined, target, size, chosen)
         colours, opacity = self.warp.render(target, size, choice, heads)
-        flow = replace(flow, texture=colours, texture_matte=opacity)
+        flow = replace(flow, texture=colours, texture_matte=within_edge(opacity))
         conditions = condition_maps(self.sources.model, inflated_shell(self.sources.model), before.body, size)
         with _precision(flow.grid.device, self.half):
             views = SourceBatch.of(SourceViews(before.colours, before.opacity, conditions))
@@ -299,7 +300,8 @@ def drawn_flow(
         heads: See :meth:`Renderer.render`.
     """
     colours, opacity = warp.render(targets, size, choice, heads)
-    return replace(compose_flow(sources, targets, size, choice), texture=colours, texture_matte=opacity)
+    flow = compose_flow(sources, targets, size, choice)
+    return replace(flow, texture=colours, texture_matte=within_edge(opacity))
 
 
 def source_views(sources: FlowSources, images: Float[Tensor, "S 3 H W"], bodies: BodyParams) -> SourceViews:

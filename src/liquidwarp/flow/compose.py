@@ -18,6 +18,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyParams
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.condition import correspondence_map
+from liquidwarp.flow.coverage import ProjectedMesh
 from liquidwarp.flow.layers import Layer, build_layer, sample_sources
 from liquidwarp.flow.occlusion import without_crossed
 from liquidwarp.flow.sources import FlowSources, part_weights
@@ -27,6 +28,7 @@ from liquidwarp.geometry.raster import Raster, rasterize
 from liquidwarp.types import TargetFlow
 
 __all__ = [
+    "SOLID",
     "Choice",
     "ComposedLayer",
     "Composition",
@@ -38,7 +40,8 @@ __all__ = [
 ]
 
 Choice = Mapping[str, int] | Float[Tensor, "S P"]
-_SOLID = 0.5
+SOLID = 0.5
+"""From this opacity on the extension hides the body behind it."""
 _FADE_FROM = 0.75
 
 
@@ -63,6 +66,8 @@ class Composition:
     around: ComposedLayer
     in_front: Bool[Tensor, "N H W"]
     """Where the extension is seen: before the body and opaque there, or where the body is not."""
+    meshes: tuple[ProjectedMesh, ProjectedMesh]
+    """Body and extension as they were rasterised."""
 
 
 def compose_flow(
@@ -114,14 +119,16 @@ def compose_layers(
     if sources.occlusion is not None:
         layer = without_crossed(layer, model.faces, sources.occlusion)
     body = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
-    raster = _rasterize_extension(_rank_halos(sources, targets, choice), extension.faces, size)
+    mesh = _whole_faces(_rank_halos(sources, targets, choice), extension.faces)
+    raster = rasterize(mesh.vertices, mesh.faces, *size)
     normals = targets.normals.index_select(1, extension.anchor)
     layer = build_layer(raster, extension.faces, sources.around, names.index_select(0, extension.anchor), normals)
     around = colour_layer(layer, extension.part, choice, torch.cat([sources.colours, sources.fringes], 2))
     around = replace(around, matte=around.matte * _fade(targets.torn, around.layer.raster))
     on_body, on_around = body.layer.raster, around.layer.raster
-    nearer = (on_around.depth < on_body.depth) & (around.matte[:, 0] > _SOLID)
-    return Composition(body, around, on_around.covered & (nearer | ~on_body.covered))
+    nearer = (on_around.depth < on_body.depth) & (around.matte[:, 0] > SOLID)
+    meshes = ProjectedMesh(targets.body, model.faces), mesh
+    return Composition(body, around, on_around.covered & (nearer | ~on_body.covered), meshes)
 
 
 def _weights(choice: Choice | None, num_sources: int, device: torch.device) -> Float[Tensor, "S P"] | None:
@@ -158,15 +165,14 @@ def _rank_halos(sources: FlowSources, targets: ProjectedSurface, choice: Choice 
     return replace(targets, extension=extension, torn=torn)
 
 
-def _rasterize_extension(targets: ProjectedSurface, faces: Int64[Tensor, "M 3"], size: tuple[int, int]) -> Raster:
-    """Without the faces that the pose tore: they differ from target to target, so they get corners of their own."""
+def _whole_faces(targets: ProjectedSurface, faces: Int64[Tensor, "M 3"]) -> ProjectedMesh:
+    """The extension without the faces that the pose tore: these differ, so all faces get corners of their own."""
     if not bool((targets.torn > 1).any()):
-        return rasterize(targets.extension, faces, *size)
+        return ProjectedMesh(targets.extension, faces)
     corners = targets.extension.index_select(1, faces.reshape(-1)).reshape(len(targets), -1, 3, 3)
     whole = (targets.torn <= 1)[..., None, None]
     corners = torch.where(whole, corners, corners[:, :, :1]).flatten(1, 2)  # no area: never drawn
-    soup = torch.arange(corners.shape[1], device=faces.device).view(-1, 3)
-    return rasterize(corners, soup, *size)
+    return ProjectedMesh(corners, torch.arange(corners.shape[1], device=faces.device).view(-1, 3))
 
 
 def _fade(torn: Float[Tensor, "N M"], raster: Raster) -> Float[Tensor, "N 1 H W"]:

@@ -1,17 +1,18 @@
 """The person drawn from a composition: the photos' pixels where a photo shows the place, made-up colours elsewhere."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from liquidwarp.flow.compose import Composition, merge_layers
+from liquidwarp.flow.compose import SOLID, Composition, merge_layers
+from liquidwarp.flow.coverage import Rim, coverage
+from liquidwarp.flow.masks import dilate
 from liquidwarp.geometry.raster import Raster
 from liquidwarp.types import TargetFlow
 
-__all__ = ["draw_flow", "draw_layers", "seen_weight", "soften_inner_edges"]
+__all__ = ["draw_flow", "draw_layers", "seen_weight", "soften_inner_edges", "within_edge"]
 
 _RIM = 7 / 512
 _STEP = 0.05
@@ -33,19 +34,38 @@ def draw_layers(
         The person's own colours, not multiplied by the opacity, and the opacity.
     """
     body, around = composition.body, composition.around
-    covered = body.layer.raster.covered[:, None]
+    on_body, on_around = body.layer.raster, around.layer.raster
     seen = seen_weight(body.seen)
-    before = composition.in_front[:, None] & covered
+    own = 1 - _transparent_rim(on_body.covered[:, None], seen * (1 - body.matte))
+    covers = [coverage(*pair) for pair in zip(composition.meshes, (on_body, on_around), strict=True)]
+    skin = _to_the_edge(seen * body.texture + (1 - seen) * made_up, own, on_body, covers[0])
+    cloth = _to_the_edge(around.texture, around.matte, on_around, covers[1])
+    before = (cloth.depth < skin.depth) & (cloth.opacity > SOLID)
     picture = torch.zeros_like(body.texture)
     matte = torch.zeros_like(body.matte)
-    for colour, alpha in (
-        (around.texture, around.matte * ~before),
-        (seen * body.texture + (1 - seen) * made_up, _body_opacity(covered, seen * (1 - body.matte))),
-        (around.texture, around.matte * before),
-    ):
-        picture = picture + alpha * (colour - picture)
+    for drawn, cover, shown in ((cloth, covers[1], ~before), (skin, covers[0], None), (cloth, covers[1], before)):
+        alpha = torch.minimum(drawn.opacity, cover)
+        alpha = alpha if shown is None else alpha * shown
+        picture = picture + alpha * (drawn.colour - picture)
         matte = matte + alpha * (1 - matte)
     return (picture / matte.clamp(min=1e-4)).clamp(0, 1), matte.clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """What one mesh shows, also at the pixels that it covers in part only."""
+
+    colour: Float[Tensor, "N 3 H W"]
+    opacity: Float[Tensor, "N 1 H W"]
+    depth: Float[Tensor, "N 1 H W"]
+
+
+def _to_the_edge(
+    colour: Float[Tensor, "N 3 H W"], opacity: Float[Tensor, "N 1 H W"], raster: Raster, cover: Float[Tensor, "N 1 H W"]
+) -> _Sheet:
+    values = torch.cat([colour, opacity, raster.depth[:, None]], 1)
+    continued = Rim.of(raster.covered, cover).continued(values, raster.covered)
+    return _Sheet(*continued.split((3, 1, 1), 1))
 
 
 def soften_inner_edges(
@@ -89,7 +109,15 @@ def _steps_in_depth(raster: Raster) -> Bool[Tensor, "N H W"]:
 def draw_flow(composition: Composition, made_up: Float[Tensor, "N 3 H W"]) -> TargetFlow:
     """The flow of a composition, whose texture is the drawn person: what a network starts from."""
     colours, matte = draw_layers(composition, made_up)
-    return replace(merge_layers(composition), texture=colours, texture_matte=matte)
+    return replace(merge_layers(composition), texture=colours, texture_matte=within_edge(matte))
+
+
+def within_edge(opacity: Float[Tensor, "*B 1 H W"]) -> Float[Tensor, "*B 1 H W"]:
+    """The drawn person's outline as networks are given it: a quarter of a pixel inside.
+
+    They have learned from outlines of whole pixels that were drawn so, and widen what they get.
+    """
+    return (2 * opacity - 1).clamp(min=0)
 
 
 def seen_weight(visible: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -97,14 +125,13 @@ def seen_weight(visible: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return (visible * 1.6 - 0.3).clamp(0, 1)
 
 
-def _body_opacity(covered: Bool[Tensor, "N 1 H W"], transparent: Float[Tensor, "N 1 H W"]) -> Float[Tensor, "N 1 H W"]:
-    """Opaque within; at the rim as transparent as the source's matte was, with a soft edge of one pixel."""
-    solid = covered.to(transparent.dtype)
-    outside = 1 - solid
+def _transparent_rim(
+    covered: Bool[Tensor, "N 1 H W"], transparent: Float[Tensor, "N 1 H W"]
+) -> Float[Tensor, "N 1 H W"]:
+    """How transparent the body is: 0 within, at the rim as the sources' mattes are."""
+    outside = 1 - covered.to(transparent.dtype)
+    reach = outside
     for _ in range(max(1, round(_RIM * covered.shape[-2]))):
         # Only what is transparent all the way from outside: no slits between a limb and its made-up edge.
-        outside = torch.maximum(outside, torch.minimum(F.max_pool2d(outside, 3, 1, 1), transparent))
-    rim = outside
-    # A covered pixel at a straight edge is covered by three quarters on average.
-    soft = (F.avg_pool2d(solid, 3, 1, 1, count_include_pad=False) * 2 - 0.75).clamp(0, 1)
-    return torch.minimum(soft, solid) * (1 - rim * solid)
+        reach = torch.maximum(reach, torch.minimum(dilate(reach, 1), transparent))
+    return reach - outside

@@ -1,11 +1,13 @@
-"""Growing and shrinking masks, and colours beyond a mask's edge, on any device."""
+"""Growing, shrinking and softening masks, and colours beyond a mask's edge, on any device."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["dilate", "erode", "grow_colours"]
+__all__ = ["dilate", "erode", "grow_colours", "soften"]
 
 _CERTAIN = 0.03
 """Where less than this of a picture covers a pixel, its colour comes partly from around."""
@@ -39,6 +41,15 @@ def erode(mask: Float[Tensor, "B 1 H W"], radius: int) -> Float[Tensor, "B 1 H W
         else:  # a plus: every other step keeps the corners round
             eroded = -torch.maximum(_widened(-eroded, 1, 2), _widened(-eroded, 1, 3))
     return eroded
+
+
+def soften(mask: Float[Tensor, "B 1 H W"], deviation: float) -> Float[Tensor, "B 1 H W"]:
+    """Gaussian blur with this standard deviation [px]."""
+    radius = math.ceil(2.5 * deviation)
+    weight = (-0.5 * (torch.arange(-radius, radius + 1, device=mask.device) / deviation).square()).exp()
+    weight = (weight / weight.sum()).to(mask.dtype)
+    padded = F.pad(mask, (radius, radius, radius, radius), mode="replicate")
+    return F.conv2d(F.conv2d(padded, weight.view(1, 1, 1, -1)), weight.view(1, 1, -1, 1))
 
 
 def grow_colours(ink: Float[Tensor, "C H W"], cover: Float[Tensor, "1 H W"]) -> Float[Tensor, "C H W"]:

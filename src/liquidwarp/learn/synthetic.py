@@ -18,7 +18,7 @@ from liquidwarp.config import TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.flow.compose import compose_layers, merge_layers
 from liquidwarp.flow.condition import surface_condition
-from liquidwarp.flow.draw import draw_flow, draw_layers
+from liquidwarp.flow.draw import draw_flow, draw_layers, within_edge
 from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions
 from liquidwarp.flow.fill import SurfaceFill
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
@@ -251,7 +251,7 @@ class SyntheticData:
             else:
                 alone = compose_layers(without_shell(sources, shell, crowd.extension), halos[1], size)
                 colours, opacity = draw_layers(alone, made_up)
-                flow = replace(merge_layers(composition), texture=colours, texture_matte=opacity)
+                flow = replace(merge_layers(composition), texture=colours, texture_matte=within_edge(opacity))
         return flow if scene.frames is None else with_frames(flow, sources, of_targets, *scene.frames)
 
     def _colours(self, sources: FlowSources, generator: torch.Generator) -> Float[Tensor, "B V 3"]:
