@@ -81,26 +81,28 @@ def coverage(mesh: ProjectedMesh, raster: Raster) -> Float[Tensor, "N 1 H W"]:
         return solid
     edge = (dilate(solid, 1) + dilate(1 - solid, 1))[:, 0] > 1
     corners, box, image = _faces_near(mesh, edge)
-    number = edge.view(-1).cumsum(0).view_as(edge) - 1
-    samples = torch.zeros(int(edge.sum()), _SIDE**2, dtype=torch.bool, device=solid.device)
-    counts = (box[:, 2] - box[:, 0] + 1) * (box[:, 3] - box[:, 1] + 1)
+    height, width = edge.shape[1:]
+    of_pixel = edge.view(-1).cumsum(0, dtype=torch.int32) - 1
+    hits = solid.new_zeros(int(edge.sum()), _SIDE**2)
+    across = box[:, 2] - box[:, 0] + 1
+    counts = across * (box[:, 3] - box[:, 1] + 1)
     start, ends = 0, counts.cumsum(0)
     while start < len(counts):
         done = int(ends[start - 1]) if start else 0
         stop = max(start + 1, int(torch.searchsorted(ends, done + _BOXES_PER_CHUNK, right=True)))
         face = torch.repeat_interleave(torch.arange(start, stop, device=solid.device), counts[start:stop])
-        place = torch.arange(len(face), device=solid.device) + done - (ends - counts)[face]
-        across = (box[face, 2] - box[face, 0]) + 1
-        row = torch.div(place, across, rounding_mode="floor")
-        column, row = box[face, 0] + place - row * across, box[face, 1] + row
-        chosen = edge[image[face], row, column].nonzero()[:, 0]
-        face, row, column = face[chosen], row[chosen], column[chosen]
-        inside = _inside(corners[face], row, column)
-        hit, which = inside.nonzero(as_tuple=True)
-        samples[number[image[face], row, column][hit], which] = True
+        place = torch.arange(done, done + len(face), device=solid.device) - (ends - counts).index_select(0, face)
+        row = torch.div(place, across.index_select(0, face), rounding_mode="floor")
+        column = place - row * across.index_select(0, face) + box[:, 0].index_select(0, face)
+        row += box[:, 1].index_select(0, face)
+        pixel = (image.index_select(0, face) * height + row) * width + column
+        at_edge = edge.view(-1).index_select(0, pixel).nonzero()[:, 0]
+        face, row, column, pixel = (t.index_select(0, at_edge) for t in (face, row, column, pixel))
+        inside = _inside(corners.index_select(0, face), row, column)
+        hits.index_add_(0, of_pixel.index_select(0, pixel), inside.to(hits.dtype))
         start = stop
     share = solid.clone()
-    share[:, 0][edge] = samples.to(solid.dtype).mean(1)
+    share[:, 0][edge] = (hits > 0).to(solid.dtype).mean(1)
     return share
 
 
@@ -113,21 +115,20 @@ def _faces_near(
         Their corners (x, y of each) [px]; their first column and row, and their last ones; and their picture.
     """
     height, width = edge.shape[1:]
-    x, y = (mesh.vertices[..., axis][:, mesh.faces] for axis in (0, 1))  # N F 3
-    area = (x[..., 1] - x[..., 0]) * (y[..., 2] - y[..., 0]) - (x[..., 2] - x[..., 0]) * (y[..., 1] - y[..., 0])
-    first_column, first_row = x.amin(-1).floor().long().clamp(min=0), y.amin(-1).floor().long().clamp(min=0)
-    last_column = x.amax(-1).floor().long().clamp(max=width - 1)
-    last_row = y.amax(-1).floor().long().clamp(max=height - 1)
-    there = (area < -1e-9) & (last_column >= first_column) & (last_row >= first_row)
-    image, face = there.nonzero(as_tuple=True)
-    box = torch.stack([first_column, first_row, last_column, last_row], -1)[image, face]
-    below = F.pad(edge.long().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    corners = mesh.vertices[..., :2].index_select(1, mesh.faces.reshape(-1)).view(-1, 6)
+    x, y = corners[:, 0::2], corners[:, 1::2]
+    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    first = torch.stack([x.amin(1), y.amin(1)], 1).floor().clamp(min=0)
+    last = torch.stack([x.amax(1).clamp(max=width - 1), y.amax(1).clamp(max=height - 1)], 1).floor()
+    there = ((area < -1e-9) & (last >= first).all(1)).nonzero()[:, 0]
+    image = torch.div(there, len(mesh.faces), rounding_mode="floor")
+    box = torch.cat([first, last], 1).index_select(0, there).long()
+    below = F.pad(edge.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32), (1, 0, 1, 0)).view(-1)
     left, top, right, bottom = box[:, 0], box[:, 1], box[:, 2] + 1, box[:, 3] + 1
-    number = below[image, bottom, right] - below[image, top, right] - below[image, bottom, left]
-    kept = (number + below[image, top, left]).nonzero()[:, 0]
-    image, face = image[kept], face[kept]
-    corners = torch.stack([x[image, face], y[image, face]], -1).flatten(1)
-    return corners, box[kept], image
+    upper, lower = ((image * (height + 1) + row) * (width + 1) for row in (top, bottom))
+    number = below[lower + right] - below[upper + right] - below[lower + left] + below[upper + left]
+    kept = number.nonzero()[:, 0]
+    return corners.index_select(0, there.index_select(0, kept)), box.index_select(0, kept), image.index_select(0, kept)
 
 
 def _inside(corners: Float[Tensor, "P 6"], row: Int64[Tensor, "P"], column: Int64[Tensor, "P"]) -> Bool[Tensor, "P S"]:
