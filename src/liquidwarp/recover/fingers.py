@@ -11,7 +11,12 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.geometry.rotations import kabsch, matrix_to_rotvec, rotvec_to_matrix, swing
 from liquidwarp.recover.observation import Observation
 
-__all__ = ["finger_axes", "palm_normal", "pose_fingers", "relaxed_fingers"]
+__all__ = ["BENDS", "SPREAD", "THUMB_BENDS", "finger_axes", "palm_normal", "pose_fingers", "relaxed_fingers"]
+
+BENDS, THUMB_BENDS = (-0.3, 1.7), (-0.4, 0.8)
+"""How far the joints of fingers and of thumbs can bend, from straight [rad],"""
+SPREAD = 0.4
+"""and a finger to either side."""
 
 _CURL = ((0.1, 0.15, 0.2), (0.35, 0.45, 0.25), (0.45, 0.5, 0.3), (0.5, 0.5, 0.3), (0.5, 0.45, 0.3))
 """Bend of each joint of a relaxed hand, thumb to little finger, from the palm outwards [rad], from straight."""
@@ -114,9 +119,9 @@ def pose_fingers(
             bent = _bend(bones, axis, palm_out) - _bend(rest_bones[None], axis, palm_out)
             bent = torch.cat([bent[:, :1], bent[:, 1:] - bent[:, :-1]], 1)
             bent = torch.remainder(bent + torch.pi, 2 * torch.pi) - torch.pi
-            low, high = (-0.4, 0.8) if finger == 0 else (-0.3, 1.7)
+            low, high = THUMB_BENDS if finger == 0 else BENDS
             spread = _spread(bones[:, 0], axis) - _spread(rest_bones[:1], axis)
-            spread = spread.clamp(-0.4, 0.4)
+            spread = spread.clamp(-SPREAD, SPREAD)
             for place, joint in enumerate(chain):
                 posed = rotvec_to_matrix(axis * bent[:, place, None].clamp(low, high))
                 if place == 0:

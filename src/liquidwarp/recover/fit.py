@@ -19,6 +19,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import FitConfig
 from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.finger_fit import fingers_in_picture
 from liquidwarp.recover.fingers import pose_fingers
 from liquidwarp.recover.fit_task import FitTask, Pass, key_frames
 from liquidwarp.recover.observation import runs
@@ -104,6 +105,7 @@ def fit_outlines(task: FitTask, state: FitState, config: FitConfig) -> BodyFit:
     body = task.whole_body(_fit_poses(task, state, index, fps, config))
     if config.fingers:
         body = pose_fingers(body, task.observation, index, model)
+        body = fingers_in_picture(body, task.observation, index, model)
     trust = torch.zeros(len(found), len(model.parents))
     trust[index] = task.trust
     if fps > 0:

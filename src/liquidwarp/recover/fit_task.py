@@ -33,15 +33,18 @@ _FRAMES_PER_CHUNK = 32
 """Frames that are fitted together, so that long clips need no more memory."""
 PALM = (0, 1, 5, 9, 13, 17)
 """The hand's landmarks that do not move with the fingers."""
-_PALM_WEIGHT = 0.3
-"""Of the palm's landmarks, against those of the body."""
-_PALM_SIGMA = 0.012
+_PALM_SIGMA = 0.02
 """Trusted accuracy of the palm's landmarks in space, relative to each other [m]."""
+
+
+_FIRM = {"hand-size": 1.0, "finger-length": 2.0}
+"""Strength of the prior of directions that neither landmarks nor outlines tell: bent fingers look short."""
 
 
 def shape_weights(model: BodyModel) -> Float[Tensor, "K"]:
     """Strength of the shape's prior per beta: local directions may move less than principal components."""
-    return torch.tensor([0.2 if name.startswith(("pc", "beta")) else 0.3 for name in model.beta_names])
+    plain = (0.2 if name.startswith(("pc", "beta")) else 0.3 for name in model.beta_names)
+    return torch.tensor([_FIRM.get(name, value) for name, value in zip(model.beta_names, plain, strict=True)])
 
 
 def landmark_terms(
@@ -62,7 +65,7 @@ def landmark_terms(
         if name not in model.landmarks or not bool((observation.hand_weight[:, side] > 0).any()):
             continue
         palm = skeleton.landmark_points(model.landmarks[name]).select(PALM)
-        weight = _PALM_WEIGHT * observation.hand_weight[:, side, None].expand(-1, len(PALM))
+        weight = observation.hand_weight[:, side, None].expand(-1, len(PALM))
         terms.append(ImageLandmarks(palm, observation.hand_image[:, side, list(PALM)], weight, sigma, cutoff))
         terms.append(_shape_in_space(palm, observation.hand_world[:, side, list(PALM)], weight, _PALM_SIGMA))
     return terms

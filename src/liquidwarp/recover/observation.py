@@ -34,10 +34,13 @@ the camera with bent knees, also when seen from the side or from behind.
 """
 _HAND_REACH = 0.1
 """A hand whose wrist is farther than this from the body's wrist is somebody else's, or wrong [m]."""
+_YIELD = 0.8
+"""So much of their weight in the picture the body's landmarks of a hand lose where the hand itself was seen."""
 _DEPTH_NOISE = 4.0
 """How much more a landmark's depth is smoothed than its place in the picture."""
 _LEAST_NOISE = 0.003
 """Landmarks are not surer than this, however smooth they look [m]."""
+_SIDES = ("left", "right")
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
@@ -106,18 +109,24 @@ def observe(detections: Detections) -> Observation:
     world = world - (anchors[..., None] * world).sum(1, keepdim=True)
     image = (detections.xy - centre[:, None]) / scale[:, None, None]
     hand_image = (detections.hands_xy - centre[:, None, None]) / scale[:, None, None, None]
+    hand_weight = _hand_weight(detections, image, hand_image)
+    of_hand = torch.stack([torch.tensor([_of_hand(name, side) for name in BODY_LANDMARKS]) for side in _SIDES])
     return Observation(
         image=image,
         world=world,
-        weight=weight,
+        weight=weight * (1 - _YIELD * hand_weight @ of_hand.to(weight)),
         place_weight=weight * torch.tensor([name not in FACE for name in BODY_LANDMARKS]),
         anchors=anchors,
         hand_image=hand_image,
         hand_world=detections.hands_world,
-        hand_weight=_hand_weight(detections, image, hand_image),
+        hand_weight=hand_weight,
         centre=centre,
         pixels_per_metre=scale,
     )
+
+
+def _of_hand(name: str, side: str) -> bool:
+    return name in {f"{side}_{part}" for part in ("wrist", "pinky", "index", "thumb")}
 
 
 def _hand_weight(
