@@ -1,7 +1,9 @@
 """Skirts: cloth around both legs, which hangs from the hips and opens with the legs, but not between them.
 
 A skirt is known by its hem: on both sides the outline steps in towards the legs, and above the hem the picture is
-filled from leg to leg with one cloth. It becomes a closed tube around both legs. Its back shows the front's colours.
+filled from leg to leg with one cloth. A narrow skirt steps in by little, as a shoe or a knee does: it is told by the
+gap between the legs, which begins at its hem and not where the body's legs part. It becomes a closed tube around both
+legs (:mod:`liquidwarp.flow.skirt_tube`).
 """
 
 from dataclasses import dataclass
@@ -9,20 +11,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import median_filter
-from scipy.spatial import cKDTree
 
-from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
-from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.extension import Extension
-from liquidwarp.flow.surroundings import Surroundings, at_rest
+from liquidwarp.body.model import BodyModel, BodyParams, PosedBody
+from liquidwarp.flow.surroundings import Surroundings
 
-__all__ = ["Legs", "Skirt", "find_skirt", "legs_of", "skirt_tube"]
+__all__ = ["ARMS", "Legs", "Skirt", "find_skirt", "legs_of"]
 
 _STEP_IN, _EITHER = 0.06, 0.008
 """The outline steps in by at least this at the hem, on both sides together and on either one [m]."""
+_NARROW = 0.03
+"""The same, on both sides together, where the gap between the legs begins at the hem [m]."""
+_GAP, _CLOSED = 0.02, 0.03
+"""Legs are apart where so much is between them [m]; in a skirt that begins at least so far below the body's own gap."""
+_CROTCH = 0.16
+"""So far below the hips the body's gap counts as begun, where its legs do not part [m]."""
+_CREASE = 0.62
+"""Two trouser legs that touch are darker between than beside: to less than this share of the lightness."""
 _WITHIN = 0.012
 """Within so many rows above and below [m]."""
 _TILT = 0.12
@@ -33,32 +39,16 @@ _BAND = (0.06, 0.012)
 """The cloth above the hem and the leg below it are compared from here to here [m]."""
 _ONE_CLOTH, _OTHER_CLOTH = 26.0, 9.0
 """Colours farther apart are two cloths, an open coat say; nearer ones are the same [CIELAB]."""
-_SAG = 0.06
+_PLACES = np.arange(5)
+"""Parts of the hem."""
+_SAG = 0.09
 """A hem is round, so in a picture its middle lies lower or higher than its ends; by so much at most [m]."""
+_NOTCH = 0.06
+"""So far above a hem's ends its middle may be already [m]."""
 _EVEN = 0.02
 """Over this width hems have no teeth [m]."""
 _FILLED = 0.9
-_STEP = 4 / 512
-"""Distance of the tube's rows, relative to the picture's height."""
-_ROOM = 0.03
-"""Between the legs and the tube [m]."""
-_CLOTH = 0.008
-"""At least so far before and behind the body [m]."""
-_FLARE = 0.12
-"""Below its top by this much a skirt has that room [m]."""
-_HANG = 0.15
-"""Below the hips by this much the cloth goes with the legs alone [m]."""
-_BELOW_KNEE = 0.5
-"""How much the cloth goes with the shins where it is longer than to the knees."""
-_ROUND = 24
-"""Points across, before and behind each."""
-_OVAL = 0.65
-"""From front to back it measures at most so much of its width: a fit fills skirts with thighs that are too deep."""
-_MARGIN = 0.96
-"""The tube is a little narrower than the outline, whose pixels are half background."""
-_BEFORE = 0.03
-"""A leg that sticks out of the tube by less than this stays behind it [m]."""
-_ARMS = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("upper_arm", "lower_arm", "hand"))
+ARMS = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("upper_arm", "lower_arm", "hand"))
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -90,6 +80,8 @@ class Skirt:
     """Behind the last."""
     top: int
     legs: Legs
+    hem: Float[np.ndarray, "W"]
+    """In each column the row in which the cloth has ended."""
 
 
 def legs_of(model: BodyModel, body: BodyParams, posed: PosedBody, height: int) -> Legs | None:
@@ -126,17 +118,18 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
     if legs is None:
         return None
     height, width = around.matte.shape
-    person = (around.matte > 0.5) & ~around.on(*_ARMS)
+    person = (around.matte > 0.5) & ~around.on(*ARMS)
     first, last = max(0, legs.hips), min(height - 1, legs.ankles)
     if last - first < _LENGTH * around.scale:
         return None
     outer = np.array([_outline(person[y], legs.x[:, y]) for y in range(first, last)])  # R 2
-    ends = _hem(outer, around.scale)
+    lab = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab))
+    ends = _narrow_hem(lab, person, around, legs, outer) or _hem(outer, around.scale, _STEP_IN)
     if ends is None or max(ends) < _LENGTH * around.scale:
         return None
     left, right = ends
     rows = np.arange(first, last)
-    for y in rows[: min(ends)]:
+    for y in rows[: max(0, min(ends) - round(_NOTCH * around.scale))]:
         between = person[y, round(legs.x[0, y]) : round(legs.x[1, y])]
         if len(between) and between.mean() < _FILLED:
             return None
@@ -145,7 +138,6 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
     low, high = outer[corners[0], 0], outer[corners[1], 1]
     columns = np.arange(width)
     straight = first + np.interp(columns, [low, high], [left, right])  # from end to end
-    lab = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab))
     hem = _round_hem(lab, person, straight, (low, high), legs, around.scale)
     stop = min(max(*ends, int(hem[int(max(0, low)) : int(high) + 1].max()) - first), len(outer))
     outer[corners[0] :, 0], outer[corners[1] :, 1] = low, high
@@ -157,7 +149,48 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
     if not _one_cloth(lab, mask, hem, legs):
         return None
     smooth = cv2.GaussianBlur(outer[:stop], (1, 0), sigmaX=1e-3, sigmaY=3)
-    return Skirt(mask, np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1, first, legs)
+    return Skirt(mask, np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1, first, legs, hem)
+
+
+def _narrow_hem(
+    lab: Float[np.ndarray, "H W 3"],
+    person: Bool[np.ndarray, "H W"],
+    around: Surroundings,
+    legs: Legs,
+    outer: Float[np.ndarray, "R 2"],
+) -> tuple[int, int] | None:
+    """The hem's ends where the gap between the legs begins there; None where it does not, or trousers close it."""
+    scale = around.scale
+    opens, parts = (_opening(shown, legs, len(outer), scale) for shown in (person, around.distance == 0))
+    if opens is None or opens < (round(_CROTCH * scale) if parts is None else parts + round(_CLOSED * scale)):
+        return None
+    if _creased(lab, legs, opens, scale):
+        return None
+    slack = round((_NOTCH + _WITHIN) * scale)
+    top = max(0, opens - slack)
+    ends = _hem(outer[top : opens + slack], scale, _NARROW)
+    return None if ends is None else (ends[0] + top, ends[1] + top)
+
+
+def _opening(shown: Bool[np.ndarray, "H W"], legs: Legs, rows: int, scale: float) -> int | None:
+    """The first row below the hips in which something else shows between the legs' axes."""
+    for row in range(rows):
+        y = legs.hips + row
+        between = shown[y, max(0, round(legs.x[0, y])) : max(0, round(legs.x[1, y]))]
+        if float((~between).sum()) > _GAP * scale:
+            return row
+    return None
+
+
+def _creased(lab: Float[np.ndarray, "H W 3"], legs: Legs, opens: int, scale: float) -> bool:
+    """Whether halfway between the legs all is much darker than beside it, down to where they part."""
+    rows = legs.hips + np.arange(min(round(_CROTCH * scale), opens - 1), opens)
+    across = np.linspace(-0.9, 0.9, 37)
+    middle, half = legs.x[:, rows].mean(0), np.abs(np.diff(legs.x[:, rows], axis=0)[0]) / 2
+    column = np.rint(middle[:, None] + half[:, None] * across).astype(int).clip(0, lab.shape[1] - 1)
+    light = np.median(lab[rows[:, None], column, 0], 0)
+    beside = np.median(light[np.abs(across) > 0.4])
+    return bool(light[np.abs(across) < 0.25].min() < _CREASE * beside)
 
 
 def _corner(edge: Float[np.ndarray, "R"], reach: int) -> int:
@@ -211,16 +244,22 @@ def _outline(row: Bool[np.ndarray, "W"], axes: Float[np.ndarray, "2"]) -> tuple[
     return float(ends[0]), float(ends[1])
 
 
-def _hem(outer: Float[np.ndarray, "R 2"], scale: float) -> tuple[int, int] | None:
-    """The first rows below the places where the outline steps in most, on the left and on the right."""
+def _hem(outer: Float[np.ndarray, "R 2"], scale: float, least: float) -> tuple[int, int] | None:
+    """The first rows below the places where the outline steps in most, on the left and on the right.
+
+    Args:
+        outer: The outline's ends in each row.
+        scale: [px/m]
+        least: By so much it must step in on both sides together [m].
+    """
     reach = max(1, round(_WITHIN * scale))
     steps = np.stack([outer[2 * reach :, 0] - outer[: -2 * reach, 0], outer[: -2 * reach, 1] - outer[2 * reach :, 1]])
-    if steps.shape[1] == 0:
+    if len(outer) <= 2 * reach or steps.shape[1] == 0:
         return None
     left, right = (_widest(side, round(_TILT * scale / 2)) for side in steps)
     both = (left + right) * (np.minimum(left, right) > _EITHER * scale)
     around = int(both.argmax())
-    if both[around] < _STEP_IN * scale:
+    if both[around] < least * scale:
         return None
     window = slice(max(0, around - round(_TILT * scale / 2)), around + round(_TILT * scale / 2) + 1)
     ends = []
@@ -242,7 +281,10 @@ def _widest(values: Float[np.ndarray, "R"], reach: int) -> Float[np.ndarray, "R"
 def _one_cloth(
     lab: Float[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"], hem: Float[np.ndarray, "W"], legs: Legs
 ) -> bool:
-    """Whether the same cloth is all along the hem, and another one, or skin, below it."""
+    """Whether the same cloth is all along the hem, and another one, or skin, below it.
+
+    Light from one side makes its colours change steadily along the hem, which does not count.
+    """
     height = len(mask)
     scale = (legs.ankles - legs.hips) / 0.8
     above, gap = (round(part * scale) for part in _BAND)
@@ -251,156 +293,13 @@ def _one_cloth(
     columns = np.flatnonzero(band.any(0))
     if len(columns) < 10:
         return False
-    fifths = np.array_split(columns, 5)
-    cloth = [np.median(lab[:, part][band[:, part]], 0) for part in fifths]
-    apart = max(float(np.linalg.norm(a - b)) for a in cloth for b in cloth)
+    fifths = np.array_split(columns, len(_PLACES))
+    cloth = np.stack([np.median(lab[:, part][band[:, part]], 0) for part in fifths])
+    even = cloth - np.polynomial.polynomial.polyval(_PLACES, np.polynomial.polynomial.polyfit(_PLACES, cloth, 1)).T
+    apart = max(float(np.linalg.norm(a - b)) for a in even for b in even)
     under = []
     for side in range(2):
         row = min(height - 1, int(hem[int(np.clip(legs.x[side, height // 2], 0, len(hem) - 1))]) + above)
         leg = _leg_colour(lab, legs, side, row)
         under.append(min(float(np.linalg.norm(leg - c)) for c in cloth))
     return apart < _ONE_CLOTH and min(under) > _OTHER_CLOTH
-
-
-def skirt_tube(
-    model: BodyModel,
-    body: BodyParams,
-    rest: RestBody,
-    posed: PosedBody,
-    around: Surroundings,
-    skirt: Skirt,
-    source: int,
-) -> Extension:
-    """A closed tube around both legs, as wide as the skirt in the picture.
-
-    Args:
-        model: The body.
-        body: One body.
-        rest: The same at rest.
-        posed: The same in its pose.
-        around: The body's photo.
-        skirt: In it.
-        source: Number of the photo.
-    """
-    step = max(2, round(_STEP * len(skirt.mask)))
-    vertices = body.camera.project(posed.vertices)[0].cpu().numpy().astype(np.float64)
-    part = model.vertex_part.cpu().numpy()
-    rows = np.arange(-2 * step, len(skirt.start) + 2 * step + 1, step)
-    known = rows.clip(0, len(skirt.start) - 1)
-    y = (skirt.top + rows).clip(0, len(skirt.mask) - 1)
-    middle, half = (skirt.start + skirt.stop)[known] / 2, (skirt.stop - skirt.start)[known] / 2
-    u = np.linspace(-1, 1, _ROUND)
-    x = middle[:, None] + _MARGIN * half[:, None] * u
-    legs_x, legs_depth = skirt.legs.x[:, y], skirt.legs.depth[:, y]
-    across = ((x - legs_x[0][:, None]) / np.maximum(legs_x[1] - legs_x[0], 1)[:, None]).clip(0, 1)
-    centre = legs_depth[0][:, None] * (1 - across) + legs_depth[1][:, None] * across
-    hangs = ((rows / (_FLARE * float(body.camera.scale[0])))[:, None]).clip(0, 1)
-    deep = _depth_of_legs(vertices, part, skirt.top + rows, legs_depth.mean(0), step) + _ROOM * hangs
-    deep *= (_OVAL * 2 * half / float(body.camera.scale[0]) / deep.sum(1).clip(1e-3)).clip(max=1)[:, None]
-    profile = np.sqrt(1 - np.abs(u) ** (2 + 2 * hangs))
-    surface = _surface(around, x, y)
-    before = np.fmin(centre - deep[:, :1] * profile, surface - _CLOTH)
-    behind = centre + deep[:, 1:] * profile
-    height = np.broadcast_to((skirt.top + rows + 0.5)[:, None], x.shape)
-    nodes = np.concatenate([np.dstack([x, height, depth]).reshape(-1, 3) for depth in (before, behind)])
-    weights = _weights(model, vertices[:, 1], part, skirt, skirt.top + rows, across)
-    device, dtype = rest.vertices.device, rest.vertices.dtype
-    on_both = torch.as_tensor(np.concatenate([weights, weights]), dtype=dtype, device=device)
-    pixels = torch.as_tensor(nodes, dtype=dtype, device=device)
-    unposed = at_rest(body, posed, pixels, on_both)
-    near = np.flatnonzero(np.isin(part, [PARTS.index("torso"), *_leg_parts("left"), *_leg_parts("right")]))
-    scale = float(body.camera.scale[0])
-    tree = cKDTree(vertices[near] / [scale, scale, 1])
-    anchor = torch.as_tensor(near[tree.query(nodes / [scale, scale, 1])[1]], device=device)
-    faces, side = _tube_faces(len(rows), across)
-    sides = _leg_parts("left")[0], _leg_parts("right")[0]
-    first, second = sides if skirt.legs.left_first else sides[::-1]
-    return Extension(
-        anchor=anchor,
-        offset=unposed - rest.vertices[0, anchor],
-        weights=on_both,
-        faces=torch.as_tensor(faces, device=device),
-        part=torch.as_tensor(np.where(side, second, first), device=device),
-        owner=torch.full_like(anchor, source),
-        recess=torch.full_like(pixels[:, 0], -_BEFORE),
-        max_edge=torch.full((len(faces),), torch.inf, dtype=dtype, device=device),
-    )
-
-
-def _leg_parts(side: str) -> tuple[int, int]:
-    return PARTS.index(f"{side}_upper_leg"), PARTS.index(f"{side}_lower_leg")
-
-
-def _depth_of_legs(
-    vertices: FloatArray, part: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], centre: FloatArray, step: int
-) -> Float[np.ndarray, "R 2"]:
-    """How far the tube reaches before and behind the legs' axes in each row [m]."""
-    member = np.isin(part, [PARTS.index("torso"), *_leg_parts("left"), *_leg_parts("right")])
-    own = vertices[member]
-    deep = np.zeros((len(rows), 2))
-    for index, row in enumerate(rows):
-        near = own[np.abs(own[:, 1] - row) < 2 * step, 2]
-        if len(near):
-            deep[index] = centre[index] - near.min(), near.max() - centre[index]
-    soft = cv2.GaussianBlur(np.maximum(deep, 0), (1, 0), sigmaX=1e-3, sigmaY=2.0)
-    widest: FloatArray = np.asarray(soft, np.float64)
-    return np.maximum(widest, deep)
-
-
-def _surface(around: Surroundings, x: Float[np.ndarray, "R K"], y: Int[np.ndarray, "R"]) -> Float[np.ndarray, "R K"]:
-    """Depth of the body's front [m]; nan beside the body."""
-    column = np.floor(x).astype(int).clip(0, around.matte.shape[1] - 1)
-    row = np.broadcast_to(y[:, None], column.shape)
-    depth = around.raster.depth[0].cpu().numpy().astype(np.float64)[row, column]
-    legs = (around.distance == 0) & ~around.on(*_ARMS)
-    surface: FloatArray = np.where(legs[row, column], depth, np.nan)
-    return surface
-
-
-def _weights(
-    model: BodyModel,
-    height: FloatArray,
-    part: npt.NDArray[np.int64],
-    skirt: Skirt,
-    rows: npt.NDArray[np.int64],
-    across: Float[np.ndarray, "R K"],
-) -> Float[np.ndarray, "N J"]:
-    """With the hips at the top, further down with the leg on its side and between the legs with both."""
-    own = model.lbs_weights.cpu().numpy()
-    metre = (skirt.legs.ankles - skirt.legs.hips) / 0.8
-    order = ("left", "right") if skirt.legs.left_first else ("right", "left")
-
-    def band(members: npt.NDArray[np.bool_], row: float | int) -> FloatArray:
-        candidates = np.flatnonzero(members)
-        nearest = candidates[np.argsort(np.abs(height[candidates] - row))[:60]]
-        mean: FloatArray = own[nearest].mean(0).astype(np.float64)
-        return mean
-
-    hips = band(part == PARTS.index("torso"), skirt.legs.hips)
-    result = np.empty((len(rows), across.shape[1], own.shape[1]))
-    smooth = across * across * (3 - 2 * across)
-    for index, row in enumerate(rows.tolist()):
-        with_legs = np.clip((row - skirt.legs.hips) / (_HANG * metre), 0, 1)
-        legs = []
-        for side in order:
-            thigh, shin = (part == leg for leg in _leg_parts(side))
-            above = band(thigh, min(row, skirt.legs.knees - 0.05 * metre))
-            below = band(thigh | shin, row)
-            long = _BELOW_KNEE * np.clip((row - skirt.legs.knees) / (0.1 * metre), 0, 1)
-            legs.append((1 - with_legs) * hips + with_legs * ((1 - long) * above + long * below))
-        result[index] = (1 - smooth[index])[:, None] * legs[0] + smooth[index][:, None] * legs[1]
-    return result.reshape(-1, own.shape[1]) / result.sum(-1).reshape(-1, 1)
-
-
-def _tube_faces(rows: int, across: Float[np.ndarray, "R K"]) -> tuple[Int[np.ndarray, "M 3"], Bool[np.ndarray, "M"]]:
-    """Front and back, each seen from both sides, joined at the outline.
-
-    Also whether a face is on the second leg's side.
-    """
-    columns = across.shape[1]
-    front = np.arange(rows * columns).reshape(rows, columns)
-    ring = np.concatenate([front, front[:, ::-1] + rows * columns, front[:, :1]], 1)
-    a, b, c, d = (part.ravel() for part in (ring[:-1, :-1], ring[:-1, 1:], ring[1:, :-1], ring[1:, 1:]))
-    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])
-    faces = np.concatenate([faces, faces[:, ::-1]])
-    return faces, across.ravel()[faces[:, 0] % (rows * columns)] > 0.5

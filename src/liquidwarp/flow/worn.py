@@ -19,7 +19,8 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.extension import Extension, join_extensions, no_extension
 from liquidwarp.flow.hair import find_hair
 from liquidwarp.flow.masks import dilate
-from liquidwarp.flow.skirt import find_skirt, legs_of, skirt_tube
+from liquidwarp.flow.skirt import ARMS, find_skirt, legs_of
+from liquidwarp.flow.skirt_tube import skirt_tube
 from liquidwarp.flow.surroundings import Surroundings, at_rest, look_around, on_body
 from liquidwarp.geometry.raster import rasterize
 
@@ -28,7 +29,6 @@ __all__ = ["Worn", "without_worn", "worn_things"]
 _STEP = 4 / 512
 _LIFT = 0.02
 """Hair lies this far before the body [m]."""
-_ARMS = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("upper_arm", "lower_arm", "hand"))
 _TRUNK = ("torso", "head", "face")
 _AROUND = 0.03
 """So far around an arm its hair goes on over the chest [m]."""
@@ -146,7 +146,7 @@ def _above_hem(skirt: Bool[np.ndarray, "H W"], rows: int) -> Bool[np.ndarray, "H
 
 def _over_arms(hair: Bool[np.ndarray, "H W"], around: Surroundings) -> Bool[np.ndarray, "H W"]:
     """The hair that would go with an arm, and a little around it: what lies on the chest goes with the chest anyway."""
-    arms = hair & around.on(*_ARMS)
+    arms = hair & around.on(*ARMS)
     if arms.sum() < _LEAST * around.scale**2:
         return np.zeros_like(hair)
     size = 2 * max(1, round(_AROUND * around.scale)) + 1
@@ -213,7 +213,7 @@ def _index(values: np.ndarray, device: torch.device) -> Tensor:
 
 def _without_arms(model: BodyModel, weights: Float[Tensor, "N J"]) -> Float[Tensor, "N J"]:
     """What hangs on the shoulder does not follow the arm."""
-    arms = torch.isin(model.vertex_part, torch.tensor([PARTS.index(part) for part in _ARMS], device=weights.device))
+    arms = torch.isin(model.vertex_part, torch.tensor([PARTS.index(part) for part in ARMS], device=weights.device))
     of_arm = model.lbs_weights[arms].sum(0) > model.lbs_weights[~arms].sum(0)
     kept = weights * ~of_arm
     total = kept.sum(1, keepdim=True)
