@@ -71,6 +71,8 @@ class SelfEvaluation:
     bounds: bool = False
     """Also tell what each kind of error costs: the figures of each model if its outline, its colours' places, its light
     or what stands around the person were true."""
+    temporal: bool = False
+    """Also draw with each network what attends to the frame before: of each pair, the second frame after the first."""
 
     def __post_init__(self) -> None:
         _check_models(self.models)

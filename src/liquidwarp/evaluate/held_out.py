@@ -23,6 +23,7 @@ from liquidwarp.recover.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
 from liquidwarp.recover.digitize import recover_video
 from liquidwarp.recover.photos import SourcePhotos, photos_of_video, scenery_of_photos
 from liquidwarp.recover.views import views_of_video
+from liquidwarp.renderers import DrawnFrame, NetworkRenderer
 from liquidwarp.synthesizer import SourceBank
 
 __all__ = ["HeldOutVideo", "Truth", "detail_boxes", "held_out_pairs", "hold_out"]
@@ -198,18 +199,27 @@ class Truth:
             details.to(device),
         )
 
-    def synthesized(self, bank: SourceBank) -> Pictures:
+    def synthesized(self, bank: SourceBank, temporal: bool = False) -> Pictures:
         """The same windows, made from the sources; black where they leave the picture, as in the truth.
 
         As in use the body's shape is the prepared person's, who may wear shoes.
+
+        Args:
+            bank: The person.
+            temporal: The second frame of each pair attends to the first as it was drawn; needs a network.
         """
         bodies = replace(self.bodies, betas=bank.bodies.betas.to(self.bodies.betas.device))
         scenery = to_tensor(bank.background)
         images, mattes = [], []
+        before: DrawnFrame | None = None
         for index, crop in enumerate(self.crops):
             with torch.inference_mode():
                 body = bodies[slice(index, index + 1)]
-                colour, opacity = bank.renderer.render(body, (crop.size, crop.size))
+                if temporal and before and index % 2 and isinstance(bank.renderer, NetworkRenderer):
+                    colour, opacity = bank.renderer.render_after(before, body, (crop.size, crop.size))
+                else:
+                    colour, opacity = bank.renderer.render(body, (crop.size, crop.size))
+                before = DrawnFrame(body, colour, opacity)
                 behind, shown = crop.take(scenery).to(colour.device), self.shown[index : index + 1]
                 images.append((colour * opacity + behind * (1 - opacity)) * shown)
                 mattes.append(opacity * shown)

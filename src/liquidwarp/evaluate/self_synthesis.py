@@ -37,6 +37,7 @@ from liquidwarp.media import save_image
 from liquidwarp.personal.person import personalise_banks
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.renderers import NetworkRenderer
 from liquidwarp.synthesizer import SourceBank, prepare_bank, with_network
 
 __all__ = ["SelfReport", "VideoFacts", "contact_sheet_of", "evaluate_self", "over_all"]
@@ -164,6 +165,9 @@ class _Bench:
         if settings.personalize:
             banks += _personal(self.contenders, banks, settings, synthesis, cache)
         results = {contender: truth.synthesized(bank) for contender, bank in banks}
+        if settings.temporal:
+            networks = [(name, bank) for name, bank in banks if isinstance(bank.renderer, NetworkRenderer)]
+            results |= {f"{name}, temporal": truth.synthesized(bank, temporal=True) for name, bank in networks}
         shown = dict(results)
         if settings.bounds:
             results |= _with_bounds(results, truth.pictures)
