@@ -20,6 +20,7 @@ from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import sample_at
 
 BROWN, BLUE, SKIN = (np.array(colour) for colour in ((0.5, 0.33, 0.27), (0.1, 0.15, 0.45), (0.85, 0.66, 0.55)))
+GREY, WHITE = (np.full(3, value) for value in (0.43, 0.88))
 PINK, DARK_RED, BLACK = (np.array(colour) for colour in ((0.91, 0.09, 0.44), (0.68, 0.0, 0.04), (0.03, 0.03, 0.04)))
 SIZE = 160
 
@@ -107,6 +108,19 @@ def test_a_coat_over_a_dark_top_is_one_also_in_a_blurred_photo(sides, blur):
     coat = find_coat(cells, (1 - share) * BLACK + share * sides, sleeves(sides))
     assert coat is not None
     assert np.abs(coat - sides).max() < 0.1
+
+
+def test_a_grey_jacket_over_white_is_one_by_its_two_lines():
+    """By colour alone it may be light and shade, and light may draw one line: an arm's shadow."""
+    assert same_cloth(WHITE[None], GREY, 2.0)
+    cells, colours = front(middle=WHITE, sides=GREY)
+    coat = find_coat(cells, colours, sleeves(GREY))
+    assert coat is not None
+    assert np.abs(coat - GREY).max() < 0.05
+    share = ((cells[:, 1] / COLUMNS - 0.5) / 0.3).clip(0, 1)[:, None]
+    right = cells[:, 1] > COLUMNS / 2
+    colours[right] = ((1 - share) * WHITE + share * GREY)[right]
+    assert find_coat(cells, colours, sleeves(GREY)) is None
 
 
 def test_rows_are_covered_where_the_coat_is():

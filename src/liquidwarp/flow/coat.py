@@ -2,7 +2,8 @@
 
 An open coat is known by its sleeves: the torso shows their cloth at both sides, and another one in the middle, which
 begins at a line. Light does not draw such a line. Colour alone does not tell the two: a saturated cloth changes its hue
-from light to shade, as some of its red, green and blue are 0 or at their limit in the photo.
+from light to shade, as some of its red, green and blue are 0 or at their limit in the photo. Where the colours differ
+by no more than light and shade may, a grey jacket over a white shirt say, there must be such a line on either side.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ _AT_SIDES, _IN_FRONT = 0.5, 0.5
 """At least this share of one of the sides is the coat's in each row, and at most this share of the middle."""
 _SEEN, _OPAQUE = 0.5, 0.8
 _APART = 2.0
-"""What is worn below differs from the coat by so many times as much as light and shade mostly do."""
+"""What is worn below differs from the coat by so many times as much as light and shade mostly do, if one side tells."""
 _ROWS = 7
 """Rows over which shares are averaged."""
 _LINE = 5
@@ -104,9 +105,11 @@ def find_coat(
     front = rows[cells[:, 0].round().astype(int)] & (around < _MIDDLE)
     if rows.sum() < _LENGTH * ROWS or not front.any():
         return None
-    if same_cloth(colours[front], cloth, _APART).mean() > _IN_FRONT:
-        return None
-    return cloth if _ends_at_a_line(cells, colours, cloth, rows) else None
+    for tolerance, both_sides in ((_APART, False), (1.0, True)):
+        apart = same_cloth(colours[front], cloth, tolerance).mean() <= _IN_FRONT
+        if apart and _ends_at_a_line(cells, colours, cloth, rows, tolerance, both_sides):
+            return cloth
+    return None
 
 
 def below_coat(
@@ -143,18 +146,29 @@ def _ends_at_a_line(
     colours: Float[np.ndarray, "N 3"],
     cloth: Float[np.ndarray, "3"],
     rows: Bool[np.ndarray, "R"],
+    tolerance: float,
+    both_sides: bool,
 ) -> bool:
-    """Whether in most of these rows the cloth gives way to another one within a few columns."""
+    """Whether in most of these rows the cloth gives way to another one within a few columns, on either side or on both.
+
+    Args:
+        cells: See :func:`find_coat`.
+        colours: The same.
+        cloth: The coat's colour.
+        rows: Where it is seen.
+        tolerance: So many times as far apart as light and shade makes it another cloth.
+        both_sides: Whether it must do so on both sides.
+    """
     grid, known = _grid(cells, colours)
     middle = known & (np.abs(np.arange(COLUMNS) / COLUMNS - 0.5) < _MIDDLE)
     steps = []
     for row in np.flatnonzero(rows & middle.any(1)):
         below = np.median(grid[row, middle[row]], axis=0)
-        if not same_cloth(below[None], cloth, _APART)[0]:
+        if not same_cloth(below[None], cloth, tolerance)[0]:
             own = known[row] & same_cloth(grid[row], cloth)
             coat = np.median(grid[row, own], axis=0) if own.any() else cloth
-            steps.append(_steepest(grid[row], known[row], coat, below))
-    return bool(steps) and float(np.quantile(steps, _RARELY)) > _STEEP
+            steps.append(sorted(_steepest(grid[row], known[row], coat, below)))
+    return bool(steps) and float(np.quantile([step[not both_sides] for step in steps], _RARELY)) > _STEEP
 
 
 def _steepest(
@@ -162,13 +176,18 @@ def _steepest(
     known: Bool[np.ndarray, "C"],
     coat: Float[np.ndarray, "3"],
     below: Float[np.ndarray, "3"],
-) -> float:
-    """The greatest share of the way from the coat's colour to that below, towards the front within a few columns."""
+) -> tuple[float, float]:
+    """The greatest share of the way from the coat's colour to that below, towards the front within a few columns.
+
+    Returns:
+        Left of the front, and right of it.
+    """
     way = coat - below
     place = ((ring - below) @ way / (way @ way)).clip(0, 1)  # 1: the coat's, 0: that below
     step = place[: -2 * _LINE] - place[2 * _LINE :]
-    towards = np.where(np.arange(len(step)) + _LINE < COLUMNS / 2, step, -step)
-    return float(np.where(known[: -2 * _LINE] & known[2 * _LINE :], towards, 0).max())
+    seen = known[: -2 * _LINE] & known[2 * _LINE :]
+    left = np.arange(len(step)) + _LINE < COLUMNS / 2
+    return float(np.where(seen & left, step, 0).max()), float(np.where(seen & ~left, -step, 0).max())
 
 
 def _grid(
