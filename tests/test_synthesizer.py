@@ -304,6 +304,26 @@ def test_a_hand_that_no_photo_shows_is_the_warp_s(network_bank):
     assert not renderer._with_hands(flow, black).any()
 
 
+def test_hair_that_no_photo_shows_is_the_warp_s(network_bank):
+    """Where nothing is seen the top of the head is, and never the face; where all is seen nothing."""
+    renderer, size = network_bank.renderer, (CONFIG.size, CONFIG.size)
+    model, black = renderer.sources.model, torch.zeros(1, 3, *size)
+    own = network_bank.bodies[slice(0, 1)]
+    shown = renderers.drawn_flow(renderer.sources, renderer.warp, own, size)
+    unseen = replace(shown, visible=torch.zeros_like(shown.visible))
+    taken = (renderer._with_scalp(unseen, black) - unseen.texture).abs().amax(1, keepdim=True) < 1e-3
+    head, face = (renderers.part_mask(model, unseen, part) > 0.999 for part in ("head", "face"))
+    person = unseen.texture_matte > 0.99
+    rows = torch.arange(size[0])[:, None].expand(size)[None, None]
+    crown = rows[head & person].min() + 2
+    assert taken[..., crown, :][(head & person)[..., crown, :]].float().mean() >= 0.5
+    middle = face & person & (rows > rows[face & person].float().mean())
+    assert int(middle.sum()) > 10
+    assert not renderer._with_scalp(unseen, black)[middle.expand(-1, 3, -1, -1)].any()
+    surely = shown.visible.amax(1, keepdim=True) > 0.9
+    assert float(renderer._with_scalp(shown, black)[surely.expand(-1, 3, -1, -1)].mean()) < 0.01
+
+
 def test_fingerprint_tells_people_apart(bank, network_bank, demo_photos, anny):
     assert bank.fingerprint() == bank.fingerprint()
     green = prepare_bank(demo_photos, anny, CONFIG, background=np.full((8, 8, 3), 90, np.uint8))

@@ -19,11 +19,12 @@ from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
 from liquidwarp.flow.coat import beside_body
 from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
-from liquidwarp.flow.draw import within_edge
+from liquidwarp.flow.draw import seen_weight, within_edge
 from liquidwarp.flow.extension import inflated_shell
 from liquidwarp.flow.head_choice import choose_heads, head_directions, head_weights
 from liquidwarp.flow.previous import choice_with_frame, with_frame
 from liquidwarp.flow.render import render_person
+from liquidwarp.flow.scalp import on_scalp
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.gan.generator import LiquidWarpingGenerator
@@ -250,7 +251,7 @@ class NetworkRenderer:
         flow = replace(flow, grid=flow.grid[:, :photos], visible=flow.visible[:, :photos])
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
-            return keep_photos(flow, self._with_hands(flow, colour), opacity)
+            return keep_photos(flow, self._with_scalp(flow, self._with_hands(flow, colour)), opacity)
         return as_known(flow, colour, opacity, photos) if self.knows_person else (colour, opacity)
 
     def _with_hands(self, flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
@@ -262,6 +263,14 @@ class NetworkRenderer:
                 there = part_mask(model, flow, part) * (flow.texture_matte > _SOLID)
                 colour = torch.lerp(colour, flow.texture, there)
         return colour
+
+    def _with_scalp(self, flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
+        """The warp's hair where no photo shows the head: there the network weaves blocks."""
+        model = self.sources.model
+        behind = on_scalp(model, flow.condition[:, :3].movedim(1, -1))[:, None]
+        hidden = 1 - seen_weight(flow.visible.amax(1, keepdim=True))
+        there = hidden * behind * part_mask(model, flow, "head") * (flow.texture_matte > _SOLID)
+        return torch.lerp(colour, flow.texture, _blurred(there))
 
 
 def head_mask(model: BodyModel, flow: TargetFlow) -> Float[Tensor, "T 1 H W"]:
@@ -277,8 +286,12 @@ def part_mask(model: BodyModel, flow: TargetFlow, *parts: str) -> Float[Tensor, 
     low, high = (edge[:, None, None] for edge in (points.amin(0), points.amax(0)))
     named, shown = flow.condition[:, :3], flow.condition[:, 6:8].amax(1, keepdim=True) > 0
     inside = ((named >= low - _NEAR) & (named <= high + _NEAR)).all(1, keepdim=True) & shown
-    radius = max(1, round(_SOFT * inside.shape[-1]))
-    return F.avg_pool2d(inside.float(), 2 * radius + 1, 1, radius, count_include_pad=False)
+    return _blurred(inside.float())
+
+
+def _blurred(mask: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
+    radius = max(1, round(_SOFT * mask.shape[-1]))
+    return F.avg_pool2d(mask, 2 * radius + 1, 1, radius, count_include_pad=False)
 
 
 def drawn_flow(

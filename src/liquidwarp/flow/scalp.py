@@ -19,7 +19,7 @@ from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.tubes import complete_rings, tube_of
 from liquidwarp.flow.unwrap import UnwrappedBody
 
-__all__ = ["hair_around"]
+__all__ = ["hair_around", "on_scalp"]
 
 _HEAD, _FACE = PARTS.index("head"), PARTS.index("face")
 _STRIP = 60.0
@@ -55,13 +55,12 @@ def hair_around(
     """
     rest = rest_coordinates(model)
     face = rest[model.vertex_part == _FACE]
-    skull = rest[torch.isin(model.vertex_part, torch.tensor([_HEAD, _FACE], device=rest.device))]
     if len(face) == 0:
         return made_up
     level = face[:, 1].mean()
     nape = level + 0.5 * (face[:, 1].amax() - level)
     on_head, height = (texture.part == _HEAD) & (flat.place[:, 1] < nape), flat.place[:, 1]
-    scalp = on_head & _on_scalp(flat.place, skull, level)
+    scalp = on_head & on_scalp(model, flat.place)
     unseen = ~texture.seen | texture.crossed
     hidden, top = scalp & unseen, on_head & unseen & (height < level)
     shown_face = texture.colours[texture.seen & (texture.part == _FACE)]
@@ -71,6 +70,7 @@ def hair_around(
     lender = _inner(on_head & texture.lends & ~texture.crossed & hair, flat)
     if int(lender.sum()) < _ENOUGH or not bool(hidden.any()):
         return made_up
+    skull = _skull(model)
     tube = tube_of(skull[skull[:, 1] < nape].cpu().numpy().astype(np.float64), upright=True)
     cells = [tube.cells(flat.place[some].cpu().numpy()) for some in (lender, hidden)]
     around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP, _STRANDS)
@@ -82,11 +82,26 @@ def hair_around(
     return result
 
 
-def _on_scalp(place: Float[Tensor, "P 3"], skull: Float[Tensor, "V 3"], level: Float[Tensor, ""]) -> Bool[Tensor, "P"]:
-    """Where a head usually has hair: above the forehead, above the ears and behind them."""
-    front, back, crown = skull[:, 2].amin(), skull[:, 2].amax(), skull[:, 1].amin()
-    backwards, upwards = (place[:, 2] - front) / (back - front), (level - place[:, 1]) / (level - crown)
+def on_scalp(model: BodyModel, place: Float[Tensor, "*B 3"]) -> Bool[Tensor, "*B"]:
+    """Where a head usually has hair: above the forehead, above the ears and behind them.
+
+    Args:
+        model: The body.
+        place: Rest coordinates of points of the head.
+    """
+    rest = rest_coordinates(model)
+    face = rest[model.vertex_part == _FACE]
+    if len(face) == 0:
+        return torch.zeros_like(place[..., 0], dtype=torch.bool)
+    skull = _skull(model)
+    front, back, crown, level = skull[:, 2].amin(), skull[:, 2].amax(), skull[:, 1].amin(), face[:, 1].mean()
+    backwards, upwards = (place[..., 2] - front) / (back - front), (level - place[..., 1]) / (level - crown)
     return (upwards > _HAIRLINE) | ((upwards > _EARS[0]) & (backwards > 0.5)) | (backwards > _EARS[1])
+
+
+def _skull(model: BodyModel) -> Float[Tensor, "V 3"]:
+    head = torch.tensor([_HEAD, _FACE], device=model.vertex_part.device)
+    return rest_coordinates(model)[torch.isin(model.vertex_part, head)]
 
 
 def _alike(colours: Float[Tensor, "P 3"], usual: Float[Tensor, "3"]) -> Bool[Tensor, "P"]:
