@@ -86,3 +86,32 @@ def test_a_made_up_shoe_does_not_fade_into_the_trousers(anny):
     apart = torch.stack([(filled[hidden] - colour).abs().amax(1) for colour in (brown, black)]).amin(0)
     assert int(hidden.sum()) > 1000
     assert apart.gt(0.1).float().mean() < 0.2
+
+
+def test_hair_between_two_photos_has_no_step(anny):
+    """Dark hair in front, lighter hair behind, a strip at the sides that nobody shows: a slope, and the face stays.
+
+    Of the front one half is shown; the other one is its mirror image.
+    """
+    flat = unwrap(anny, 512)
+    head, face = (flat.part == PARTS.index(part) for part in ("head", "face"))
+    level = flat.place[face, 1].mean()
+    depth = (flat.place[:, 2] - flat.place[head | face, 2].mean())[:, None]
+    skin, dark, light = torch.tensor([[0.85, 0.65, 0.55], [0.2, 0.13, 0.11], [0.42, 0.33, 0.24]])
+    hair = torch.where(depth < 0, dark, light)
+    colours = torch.where((head & (flat.place[:, 1] < level - 0.02))[:, None], hair, skin)
+    strip = depth.abs() < 0.02
+    seen = (~strip & ((depth > 0) | (flat.place[:, :1] > 0))).float()
+    atlas = TextureAtlas(
+        flat.spread(colours * seen), flat.spread(seen), flat.spread(seen), flat.spread(seen * 0), flat.covered
+    )
+    filled = flat.take(fill_atlas(anny, atlas).colours)
+    above = head & (flat.place[:, 1] < level - 0.06) & (flat.place[:, 0] < -0.03)
+    width = 0.02 / 6
+    centres = torch.linspace(-0.03, 0.03, 13)
+    means = [filled[above & ((depth[:, 0] - centre).abs() < width)].mean() for centre in centres]
+    steps = torch.stack(means).diff() / (light - dark).mean()
+    assert float(steps.sum()) == pytest.approx(1, abs=0.1)
+    assert float(steps.abs().max()) < 0.45
+    bare = face & (seen[:, 0] > 0)
+    assert float((filled[bare] - skin).abs().max()) < 1e-3

@@ -35,3 +35,16 @@ def test_a_step_in_light_becomes_a_slope(strip):
 def test_a_hem_stays(strip):
     gain = shade_gain(colours([0.6, 0.5, 0.4], [0.1, 0.15, 0.4]), KNOWN, strip)
     assert (gain - 1).abs().amax() < 0.01
+
+
+def test_hair_has_no_hem(strip):
+    """One photo's hair is much darker than another's, of another hue: what was made up between them is a slope."""
+    both = colours([0.25, 0.17, 0.14], [0.42, 0.32, 0.24])
+    hair = torch.ones(COLUMNS * ROWS, dtype=torch.bool)
+    as_cloth = shade_gain(both, KNOWN, strip).view(COLUMNS, ROWS, 3)[COLUMNS // 2].mean()
+    as_hair = shade_gain(both, KNOWN, strip, hair).view(COLUMNS, ROWS, 3).mean((1, 2))
+    assert as_cloth > 0.9
+    assert as_hair[COLUMNS // 2] < 0.7
+    assert (as_hair[COLUMNS // 2 + 1 :] >= as_hair[COLUMNS // 2 : -1] - 1e-4).all()
+    beside = shade_gain(both, KNOWN, strip, hair & KNOWN).view(COLUMNS, ROWS, 3)[COLUMNS // 2].mean()
+    assert beside == pytest.approx(float(as_cloth))

@@ -21,7 +21,7 @@ from liquidwarp.flow.head import mirror_gain, twin_vertices
 from liquidwarp.flow.layers import build_layer
 from liquidwarp.flow.occlusion import without_crossed
 from liquidwarp.flow.rings import Unrolled, go_on_around
-from liquidwarp.flow.scalp import hair_around
+from liquidwarp.flow.scalp import hair_around, on_scalp
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
@@ -42,6 +42,9 @@ _SPREAD, _ON_FEET = 12, 2
 """How often made-up colours are smoothed over the mesh; straps and soles stay sharp."""
 _BLUR = 9
 """Over so many pixels of the texture folds and weave are averaged, when light is judged."""
+_BESIDE, _DARK, _OTHER_HAIR = 2, 0.03, 2.2
+"""Made-up hair within so many edges of the mesh is taken for what meets other hair, which is at most so many times as
+light or dark."""
 _MIRRORED = 3
 _TWIN_NEAR = 0.01
 """A mirror image farther than this from everything seen was not seen, in rest coordinates."""
@@ -137,7 +140,7 @@ def fill_atlas(
     known = ((flat.take(atlas.confidence) - 0.2) / 0.5).clamp(0, 1) * (1 - flat.take(atlas.crossed))
     seen = known * flat.take(atlas.colours)
     mixed = replace(atlas, colours=flat.spread(seen + (1 - known) * made_up))
-    made_up = _in_even_light(model, mixed, flat, made_up)
+    made_up = _in_even_light(model, mixed, flat, made_up, torch.maximum(known, twin_seen))
     colours = seen + (1 - known) * made_up
     if filled is not None:
         colours = torch.where(found[:, None], copied, colours)
@@ -151,15 +154,33 @@ def _on_head(flat: UnwrappedBody) -> Bool[Tensor, "P"]:
 
 
 def _in_even_light(
-    model: BodyModel, mixed: TextureAtlas, flat: UnwrappedBody, made_up: Float[Tensor, "P 3"]
+    model: BodyModel,
+    mixed: TextureAtlas,
+    flat: UnwrappedBody,
+    made_up: Float[Tensor, "P 3"],
+    shown: Float[Tensor, "P 1"],
 ) -> Float[Tensor, "P 3"]:
-    """Made-up colours without steps in light where they meet seen ones (``mixed`` has both) or other made-up ones."""
+    """Made-up colours without steps in light where they meet seen ones (``mixed`` has both) or other made-up ones.
+
+    ``shown`` says how far the photos, or their mirror images, tell a place's colour.
+    """
     share = mean_around(mixed.covered.to(made_up.dtype), _BLUR).clamp(min=1e-6)
     blurred = mean_around(mixed.colours, _BLUR) / share
     colour, known = _vertex_colours(model, replace(mixed, colours=blurred))
     lends = known & (sample_at(mixed.lends, _vertex_places(model))[0, 0] > 0.9 * _SEEN)
-    gain = shade_gain(colour, lends | twin_vertices(model).head, model.faces)  # a head's halves are alike by now
-    return (made_up * flat.mix(gain)).clamp(0, 1)
+    told = sample_at(flat.spread(shown), _vertex_places(model))[0, 0] > 0.9 * _SEEN
+    hair = on_scalp(model, rest_coordinates(model)) & (model.vertex_part == PARTS.index("head"))
+    hair &= unlike_face(colour, colour[told & (model.vertex_part == PARTS.index("face"))])
+    still = twin_vertices(model).head & (told | ~hair)  # a face's halves are alike by now
+    gain = shade_gain(colour, lends | still, model.faces, hair)
+    # Where it meets what is told made-up hair must have that light, or the step would only be a face wide.
+    free = (hair & ~told)[None, :, None].to(gain.dtype)
+    near = smooth_on_mesh(torch.cat([colour[None] * free, free], -1), model.faces, _BESIDE)[0]
+    meets = (hair & told & (near[:, 3] > 0))[:, None]
+    step = colour.clamp(min=_DARK) / (near[:, :3] / near[:, 3:].clamp(min=1e-6)).clamp(min=_DARK)
+    gain = torch.where(meets, step.clamp(1 / _OTHER_HAIR, _OTHER_HAIR), gain)
+    change = flat.mix(gain) - 1
+    return (made_up * (1 + change * (1 - shown))).clamp(0, 1)
 
 
 def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, flat: UnwrappedBody) -> Float[Tensor, "P 3"]:

@@ -18,11 +18,16 @@ _PULL, _EXCHANGES = 0.04, 80
 """A made-up colour follows what is seen beside it over about 1 / sqrt(pull) edges of the mesh."""
 _STRONGEST = 0.4
 """A colour is made brighter or darker by this at most [logarithm]."""
+_OTHER_HAIR = 0.8
+"""The same for hair, which two photos show much darker and lighter."""
 _DARK = 0.03
 
 
 def shade_gain(
-    colours: Float[Tensor, "V 3"], known: Bool[Tensor, "V"], faces: Int64[Tensor, "F 3"]
+    colours: Float[Tensor, "V 3"],
+    known: Bool[Tensor, "V"],
+    faces: Int64[Tensor, "F 3"],
+    hair: Bool[Tensor, "V"] | None = None,
 ) -> Float[Tensor, "V 3"]:
     """By how much made-up colours have to be brighter, so that no step in light is left.
 
@@ -30,6 +35,7 @@ def shade_gain(
         colours: Seen or made up, RGB in [0, 1].
         known: Which are seen; they keep their colours.
         faces: Of the mesh.
+        hair: What is one head's hair and so has no hem, however much darker it is in one photo than in another.
 
     Returns:
         1 where a colour is known.
@@ -39,10 +45,15 @@ def shade_gain(
     a = faces[:, [0, 1, 2, 1, 2, 0]].reshape(-1)
     b = faces[:, [1, 2, 0, 0, 1, 2]].reshape(-1)
     alike = (-2 * (look[a] - look[b]).square().sum(1)).exp()
+    if hair is not None:
+        alike = torch.where(hair[a] & hair[b], 1, alike)
     light = colours.clamp(min=_DARK).log()
     exchange = _exchange_by_matrix if colours.device.type == "cpu" else _exchange_by_edges
     even = exchange(light, known, a, b, alike)
-    return (even - light).clamp(-_STRONGEST, _STRONGEST).exp()
+    most = torch.full_like(light[:, :1], _STRONGEST)
+    if hair is not None:
+        most[hair] = _OTHER_HAIR
+    return torch.maximum(torch.minimum(even - light, most), -most).exp()
 
 
 def _exchange_by_edges(
