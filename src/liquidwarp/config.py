@@ -481,6 +481,9 @@ class TrainConfig:
     init: Path | None = None
     """Weights to start from (a saved folder, with or without discriminators); ignored when the output folder holds a
     checkpoint."""
+    keep_init: float = 0.0
+    """With ``init``: share of the starting weights in the saved ones. Fine tuning forgets less so, and the mean of both
+    is often better than either (Wortsman et al. 2022)."""
     reset_gate: bool = False
     """With ``init``: forget when to copy the texture and begin with copying it everywhere."""
     part_minutes: float = 0.0
@@ -516,9 +519,12 @@ class TrainConfig:
         if self.steps == 0 and self.minutes <= 0:
             raise SettingError(f"train.minutes: expected more than 0 (or set steps), got {self.minutes}.")
         shares = ("adversarial_start", "single_source_share", "temporal_share", "half_size_share", "ema_decay")
-        for name in (*shares, "video_share"):
+        for name in (*shares, "video_share", "keep_init"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"train.{name}: expected a share in [0, 1], got {getattr(self, name)}.")
+
+        if self.keep_init > 0 and self.init is None:
+            raise SettingError("train.keep_init: there is nothing to keep; name the weights to start from with init.")
 
     def generator_config(self) -> GeneratorConfig:
         """The generator's settings that the preset stands for."""

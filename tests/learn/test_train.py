@@ -103,6 +103,22 @@ def test_a_run_may_start_from_bundled_weights(tmp_path, monkeypatch):
     assert asked == ["base"]  # a name, not a path: only that finds what is bundled
 
 
+def test_some_of_the_starting_weights_are_kept(tmp_path):
+    """What is saved lies between the weights that a run began with and those that it learned."""
+    first = train(tiny_run(tmp_path / "first", steps=2)).folder / "weights"
+    changes = {"init": first, "steps": 4, "ema_decay": 0.0, "learning_rate": 1e-2}
+    learned, mixed = (
+        load_generator(train(tiny_run(tmp_path / name, **changes, keep_init=share)).folder / "weights").state_dict()
+        for name, share in (("learned", 0.0), ("mixed", 0.25))
+    )
+    start = load_generator(first).state_dict()
+    name = "transfer_net.heads.weight"
+    assert (learned[name] - start[name]).abs().max() > 1e-3
+    torch.testing.assert_close(mixed[name], torch.lerp(learned[name], start[name], 0.25), atol=1e-4, rtol=1e-2)
+    with pytest.raises(SettingError, match="keep_init: there is nothing to keep"):
+        tiny_run(tmp_path, keep_init=0.5)
+
+
 def test_every_loss_takes_part_in_a_step():
     """With all judges on; gradients reach every parameter of both players."""
     config = LossConfig(feature_matching=1.0)

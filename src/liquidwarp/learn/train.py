@@ -192,9 +192,13 @@ class _Showcase:
         return self.data.samples(0)[0]
 
     def generator(self) -> LiquidWarpingGenerator:
-        """With the averaged weights."""
+        """With the averaged weights, a share of which may be the starting ones."""
         averaged = LiquidWarpingGenerator(self.config.generator_config())
         averaged.load_state_dict(self.players.averaged)
+        if self.config.keep_init > 0:
+            start = load_generator(str(self.config.init)).state_dict()
+            mixed = {k: torch.lerp(v, start[k], self.config.keep_init) for k, v in averaged.state_dict().items()}
+            averaged.load_state_dict(mixed)
         averaged.eval().to(self.players.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return averaged
 
