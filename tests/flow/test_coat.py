@@ -8,7 +8,8 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.coat import below_coat, beside_body, covered_rows, find_coat, same_cloth, usual_cloth
+from liquidwarp.flow.cloth import same_cloth, usual_cloth
+from liquidwarp.flow.coat import below_coat, beside_body, covered_rows, find_coat
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.halo import halo
 from liquidwarp.flow.sources import prepare_sources

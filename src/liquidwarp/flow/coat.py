@@ -14,18 +14,14 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from scipy.ndimage import uniform_filter, uniform_filter1d
 
+from liquidwarp.flow.cloth import same_cloth, usual_cloth
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.tubes import COLUMNS, ROWS
 from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["Beside", "below_coat", "beside_body", "covered_rows", "find_coat", "same_cloth", "usual_cloth"]
+__all__ = ["Beside", "below_coat", "beside_body", "covered_rows", "find_coat"]
 
-_HUE, _SHADE = 0.05, 0.6
-"""Colours whose shares of red, green and blue differ by less [Euclidean], and whose brightness by less [logarithm],
-are one cloth in light and shade."""
-_SAMPLES = 300
-_MOSTLY = 0.5
 _SIDE, _MIDDLE = 50 / 360, 25 / 360
 """So far around from the front the sides begin and the middle ends [turns]."""
 _AT_SIDES, _IN_FRONT = 0.5, 0.5
@@ -218,32 +214,3 @@ def _share_of_rows(
     seen, own = (uniform_filter1d(np.bincount(row, w, ROWS).astype(float), _ROWS) for w in (None, coat[where]))
     share: FloatArray = own / np.maximum(seen, 1e-6)
     return share
-
-
-def usual_cloth(colours: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "3"] | None:
-    """The colour that most others are alike; None where less than half are."""
-    if len(colours) == 0:
-        return None
-    some = colours[:: max(1, len(colours) // _SAMPLES)]
-    alike = np.stack([same_cloth(some, colour) for colour in some])
-    best = int(alike.sum(1).argmax())
-    if alike[best].mean() < _MOSTLY:
-        return None
-    usual: FloatArray = np.median(some[alike[best]], axis=0)
-    return usual
-
-
-def same_cloth(
-    colours: Float[np.ndarray, "N 3"], cloth: Float[np.ndarray, "3"], tolerance: float = 1.0
-) -> Bool[np.ndarray, "N"]:
-    """Which colours may be one cloth's in light and shade.
-
-    Args:
-        colours: RGB in [0, 1].
-        cloth: The cloth's.
-        tolerance: How many times the usual difference is still alike.
-    """
-    light, own = colours.sum(1).clip(0.06), float(cloth.sum().clip(0.06))
-    hue = np.linalg.norm(colours / light[:, None] - cloth / own, axis=1)
-    same: BoolArray = (hue < tolerance * _HUE) & (np.abs(np.log(light / own)) < tolerance * _SHADE)
-    return same

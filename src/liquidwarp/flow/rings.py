@@ -10,7 +10,8 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS, mirrored
-from liquidwarp.flow.coat import Beside, below_coat, covered_rows, find_coat, same_cloth
+from liquidwarp.flow.cloth import same_cloth
+from liquidwarp.flow.coat import Beside, below_coat, covered_rows, find_coat
 from liquidwarp.flow.complexion import like_face
 from liquidwarp.flow.contamination import minority
 from liquidwarp.flow.surface import rest_coordinates

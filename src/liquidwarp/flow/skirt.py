@@ -17,7 +17,7 @@ from scipy.ndimage import median_filter
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody
 from liquidwarp.flow.surroundings import Surroundings
 
-__all__ = ["ARMS", "Legs", "Skirt", "find_skirt", "legs_of"]
+__all__ = ["ARMS", "Ending", "Legs", "Skirt", "find_ending", "find_skirt", "hanging", "legs_of"]
 
 _STEP_IN, _EITHER = 0.06, 0.008
 """The outline steps in by at least this at the hem, on both sides together and on either one [m]."""
@@ -41,10 +41,10 @@ _ONE_CLOTH, _OTHER_CLOTH = 26.0, 9.0
 """Colours farther apart are two cloths, an open coat say; nearer ones are the same [CIELAB]."""
 _PLACES = np.arange(5)
 """Parts of the hem."""
-_SAG = 0.09
-"""A hem is round, so in a picture its middle lies lower or higher than its ends; by so much at most [m]."""
-_NOTCH = 0.06
-"""So far above a hem's ends its middle may be already [m]."""
+_SAG = 0.06
+"""A hem is round, so in a picture its middle lies lower or higher than its ends; by so much at most [m], or as low as
+the gap between the legs begins and ``_BEYOND`` [m] lower."""
+_BEYOND = 0.02
 _EVEN = 0.02
 """Over this width hems have no teeth [m]."""
 _FILLED = 0.9
@@ -84,6 +84,26 @@ class Skirt:
     """In each column the row in which the cloth has ended."""
 
 
+@dataclass(frozen=True)
+class Ending:
+    """The outline of cloth around both legs, down to its hem and below."""
+
+    person: Bool[np.ndarray, "H W"]
+    """The person without the arms."""
+    outer: Float[np.ndarray, "R 2"]
+    """Outer ends of each row from ``first`` on; from the hem on as wide as there."""
+    first: int
+    stop: int
+    """Rows down to the lower one of the hem's ends."""
+    straight: Float[np.ndarray, "W"]
+    """A straight hem from end to end [row of the picture]."""
+    low: float
+    """Columns of the hem's ends."""
+    high: float
+    opens: int | None
+    """The row from ``first`` on in which the gap between the legs begins."""
+
+
 def legs_of(model: BodyModel, body: BodyParams, posed: PosedBody, height: int) -> Legs | None:
     """Where the legs are; None: not upright, so that rows say nothing of them.
 
@@ -117,39 +137,60 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
     """
     if legs is None:
         return None
+    lab = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab))
+    ending = find_ending(lab, around, legs)
+    if ending is None:
+        return None
+    hem = _round_hem(lab, ending, legs, around.scale)
+    inside = hem[int(max(0, ending.low)) : int(ending.high) + 1]
+    stop = min(max(ending.stop, int(inside.max()) - ending.first), len(ending.outer))
+    columns = np.arange(len(hem))
+    mask = np.zeros_like(ending.person)
+    for row in range(stop):
+        y, start, end = ending.first + row, *(round(float(edge)) for edge in ending.outer[row])
+        mask[y] = ending.person[y] & (columns >= start) & (columns <= end) & (hem > y)
+    if not _one_cloth(lab, mask, hem, legs):
+        return None
+    return hanging(mask, ending, stop, legs, hem)
+
+
+def hanging(mask: Bool[np.ndarray, "H W"], ending: Ending, stop: int, legs: Legs, hem: Float[np.ndarray, "W"]) -> Skirt:
+    """Cloth that hangs down to this hem, as wide as the outline in its first ``stop`` rows; see :class:`Skirt`."""
+    smooth = cv2.GaussianBlur(ending.outer[:stop], (1, 0), sigmaX=1e-3, sigmaY=3)
+    start, end = np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1
+    return Skirt(mask, start, end, ending.first, legs, hem)
+
+
+def find_ending(lab: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Legs) -> Ending | None:
+    """Where cloth ends that closes the gap between the legs, by the outline; None: there is none.
+
+    Args:
+        lab: The photo [CIELAB].
+        around: Its body and matte.
+        legs: Of the same body.
+    """
     height, width = around.matte.shape
     person = (around.matte > 0.5) & ~around.on(*ARMS)
     first, last = max(0, legs.hips), min(height - 1, legs.ankles)
     if last - first < _LENGTH * around.scale:
         return None
     outer = np.array([_outline(person[y], legs.x[:, y]) for y in range(first, last)])  # R 2
-    lab = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab))
     ends = _narrow_hem(lab, person, around, legs, outer) or _hem(outer, around.scale, _STEP_IN)
     if ends is None or max(ends) < _LENGTH * around.scale:
         return None
     left, right = ends
     rows = np.arange(first, last)
-    for y in rows[: max(0, min(ends) - round(_NOTCH * around.scale))]:
+    for y in rows[: max(0, min(ends) - round(_SAG * around.scale))]:
         between = person[y, round(legs.x[0, y]) : round(legs.x[1, y])]
         if len(between) and between.mean() < _FILLED:
             return None
     reach = max(1, round(_WITHIN * around.scale))
     corners = _corner(outer[:left, 0], reach), _corner(-outer[:right, 1], reach)
     low, high = outer[corners[0], 0], outer[corners[1], 1]
-    columns = np.arange(width)
-    straight = first + np.interp(columns, [low, high], [left, right])  # from end to end
-    hem = _round_hem(lab, person, straight, (low, high), legs, around.scale)
-    stop = min(max(*ends, int(hem[int(max(0, low)) : int(high) + 1].max()) - first), len(outer))
     outer[corners[0] :, 0], outer[corners[1] :, 1] = low, high
-    mask = np.zeros((height, width), bool)
-    for row in range(stop):
-        y, start, end = first + row, *(round(float(edge)) for edge in outer[row])
-        here = slice(max(0, start), min(width, end + 1))
-        mask[y, here] = person[y, here] & (hem[here] > y)
-    if not _one_cloth(lab, mask, hem, legs):
-        return None
-    smooth = cv2.GaussianBlur(outer[:stop], (1, 0), sigmaX=1e-3, sigmaY=3)
-    return Skirt(mask, np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1, first, legs, hem)
+    straight = first + np.interp(np.arange(width), [low, high], [left, right])
+    opens = _opening(person, legs, len(outer), around.scale)
+    return Ending(person, outer, first, max(ends), straight, float(low), float(high), opens)
 
 
 def _narrow_hem(
@@ -166,7 +207,7 @@ def _narrow_hem(
         return None
     if _creased(lab, legs, opens, scale):
         return None
-    slack = round((_NOTCH + _WITHIN) * scale)
+    slack = round((_SAG + _WITHIN) * scale)
     top = max(0, opens - slack)
     ends = _hem(outer[top : opens + slack], scale, _NARROW)
     return None if ends is None else (ends[0] + top, ends[1] + top)
@@ -198,21 +239,16 @@ def _corner(edge: Float[np.ndarray, "R"], reach: int) -> int:
     return max(0, len(edge) - reach) + int(edge[-reach:].argmin())
 
 
-def _round_hem(
-    lab: Float[np.ndarray, "H W 3"],
-    person: Bool[np.ndarray, "H W"],
-    straight: Float[np.ndarray, "W"],
-    ends: tuple[float, float],
-    legs: Legs,
-    scale: float,
-) -> Float[np.ndarray, "W"]:
+def _round_hem(lab: Float[np.ndarray, "H W 3"], ending: Ending, legs: Legs, scale: float) -> Float[np.ndarray, "W"]:
     """The row in each column below which there is no cloth any more.
 
     Around the straight hem each pixel votes for the cloth above or for the leg below, whichever its colour is nearer
     to; the background votes for the leg. The hem is where most votes are right on both sides.
     """
-    sag, even = max(2, round(_SAG * scale)), 2 * max(1, round(_EVEN * scale / 2)) + 1
-    inner = np.arange(max(0, round(ends[0])), min(len(straight), round(ends[1]) + 1))
+    straight, person = ending.straight, ending.person
+    lowest = straight.mean() if ending.opens is None else ending.first + ending.opens + _BEYOND * scale
+    sag, even = max(2, round(_SAG * scale), round(lowest - straight.mean())), 2 * max(1, round(_EVEN * scale / 2)) + 1
+    inner = np.arange(max(0, round(ending.low)), min(len(straight), round(ending.high) + 1))
     rows = (np.rint(straight[inner]).astype(int) + np.arange(-sag, sag)[:, None]).clip(0, len(lab) - 1)
     seen = lab[rows, inner]
     cloth = np.median(seen[: max(1, sag // 2)], 0)

@@ -13,7 +13,7 @@ from liquidwarp.flow.extension import Extension
 from liquidwarp.flow.skirt import ARMS, Skirt
 from liquidwarp.flow.surroundings import Surroundings, at_rest
 
-__all__ = ["skirt_tube"]
+__all__ = ["hanging_tube", "skirt_tube"]
 
 _STEP = 4 / 512
 """Distance of the tube's rows, relative to the picture's height."""
@@ -33,6 +33,8 @@ _OVAL = 0.65
 """From front to back it measures at most so much of its width: a fit fills skirts with thighs that are too deep."""
 _MARGIN = 1.0
 """The tube is so much narrower than the outline on either side, whose pixels are half background [px]."""
+_BELOW = 0.03
+"""So far below its hem the tube goes on, as its edge is soft [m]."""
 _BEFORE = 0.03
 """A leg that sticks out of the tube by less than this stays behind it [m]."""
 
@@ -48,7 +50,20 @@ def skirt_tube(
     skirt: Skirt,
     source: int,
 ) -> Extension:
-    """A closed tube around both legs, as wide as the skirt in the picture.
+    """A closed tube around both legs, as wide as the skirt in the picture; see :func:`hanging_tube`."""
+    return hanging_tube(model, body, rest, posed, around, skirt, source)[0]
+
+
+def hanging_tube(
+    model: BodyModel,
+    body: BodyParams,
+    rest: RestBody,
+    posed: PosedBody,
+    around: Surroundings,
+    skirt: Skirt,
+    source: int,
+) -> tuple[Extension, Float[np.ndarray, "R K 3"], Float[np.ndarray, "R K 3"]]:
+    """The tube, and its points before and behind the legs as the photo shows them (x, y [px], depth [m]).
 
     Args:
         model: The body.
@@ -79,7 +94,7 @@ def skirt_tube(
     before = np.fmin(centre - deep[:, :1] * profile, surface - _CLOTH)
     behind = centre + deep[:, 1:] * profile
     height = np.broadcast_to((skirt.top + rows + 0.5)[:, None], x.shape)
-    place = _down_to_hem(skirt, rows, x[known.argmax()])
+    place = _down_to_hem(skirt, rows, x[known.argmax()], _BELOW * float(body.camera.scale[0]))
     front, back = (_between_rows(np.dstack([x, height, depth]), place) for depth in (before, behind))
     nodes = np.concatenate([front.reshape(-1, 3), back.reshape(-1, 3)])
     weights = _weights(model, vertices[:, 1], part, skirt, skirt.top + rows, across)
@@ -95,7 +110,7 @@ def skirt_tube(
     faces, side = _tube_faces(len(rows), across)
     sides = _leg_parts("left")[0], _leg_parts("right")[0]
     first, second = sides if skirt.legs.left_first else sides[::-1]
-    return Extension(
+    tube = Extension(
         anchor=anchor,
         offset=unposed - rest.vertices[0, anchor],
         weights=on_both,
@@ -105,17 +120,21 @@ def skirt_tube(
         recess=torch.full_like(pixels[:, 0], -_BEFORE),
         max_edge=torch.full((len(faces),), torch.inf, dtype=dtype, device=device),
     )
+    return tube, front, back
 
 
-def _down_to_hem(skirt: Skirt, rows: npt.NDArray[np.int64], last: Float[np.ndarray, "K"]) -> Float[np.ndarray, "R K"]:
+def _down_to_hem(
+    skirt: Skirt, rows: npt.NDArray[np.int64], last: Float[np.ndarray, "K"], below: float
+) -> Float[np.ndarray, "R K"]:
     """Where the nodes of each row lie [numbers of rows]: those below a column's hem lie on it.
 
     Args:
         skirt: In the picture.
         rows: Of the tube, from the skirt's top on [px].
         last: Columns of the nodes at the hem [px].
+        below: So far below the hem they may lie [px].
     """
-    hem = skirt.hem[np.floor(last).astype(int).clip(0, len(skirt.hem) - 1)] - skirt.top - 0.5
+    hem = skirt.hem[np.floor(last).astype(int).clip(0, len(skirt.hem) - 1)] - skirt.top - 0.5 + below
     stop = np.interp(hem, rows, np.arange(len(rows)))
     return np.minimum(np.arange(len(rows))[:, None], stop)
 

@@ -163,7 +163,7 @@ def prepare_sources(
     if bool((extension.owner >= 0).any()) and (found := worn_things(model, bodies, images, mattes)):
         worn = found
         extension = join_extensions([without_worn(extension, surface.extension, worn.masks), worn.extension])
-        surface = project_bodies(model, extension, bodies)
+        surface = worn.in_photos(project_bodies(model, extension, bodies))
     raster = rasterize(surface.body, model.faces, *images.shape[-2:])
     prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], worn, raster)
     cleaned = _without_strange_colours(prepared, surface, raster, images, mattes)

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.coat_tails import find_tails, tails_tube
 from liquidwarp.flow.extension import Extension, join_extensions, no_extension
 from liquidwarp.flow.hair import find_hair
 from liquidwarp.flow.masks import dilate
 from liquidwarp.flow.skirt import ARMS, find_skirt, legs_of
 from liquidwarp.flow.skirt_tube import skirt_tube
+from liquidwarp.flow.surface import ProjectedSurface
 from liquidwarp.flow.surroundings import Surroundings, at_rest, look_around, on_body
 from liquidwarp.geometry.raster import rasterize
 
@@ -36,6 +38,8 @@ _LEAST = 0.0015
 """Less hair than this on the arms is left as it is [m2]."""
 _HEM = 0.05
 """So far above a skirt's hem the legs' colours are not its own [m]."""
+_BESIDE = 0.03
+"""So far beside an open coat legs show their own colours, as far as the photo shows them [m]."""
 _SIDE = 2 / 512
 """So far beyond its outline a skirt's sides go on, relative to the picture's height."""
 _SOFT = 0.7
@@ -55,6 +59,8 @@ class Worn:
     """A skirt and a little beside its outline, where front and back of its tube meet: neither is transparent there."""
     beside: Float[Tensor, "S 1 H W"]
     """Where an arm next to hair shows neither the hair nor its own colours, 1 = there."""
+    shown: Float[Tensor, "E 2"]
+    """Where the extension's points are shown in their photo [px], behind a coat; nan: as the fitted body has them."""
 
     def hidden_limbs(self, reach: int) -> Float[Tensor, "S 1 H W"]:
         """Where limbs are hidden, or mixed with what hangs before them.
@@ -64,6 +70,17 @@ class Worn:
         """
         around = dilate(torch.maximum(self.masks, self.beside), reach)
         return around * (1 - self.skirts)
+
+    def in_photos(self, surface: ProjectedSurface) -> ProjectedSurface:
+        """Where the photos show people and extensions, whose last points are these.
+
+        Args:
+            surface: The same as the fitted bodies have it.
+        """
+        points = surface.extension.clone()
+        own = torch.cat([self.shown.new_full((points.shape[1] - len(self.shown), 2), torch.nan), self.shown])
+        points[..., :2] = torch.where(own.isnan(), points[..., :2], own.to(points))
+        return replace(surface, extension=points)
 
     def __bool__(self) -> bool:
         return len(self.extension.faces) > 0
@@ -86,6 +103,7 @@ def worn_things(
     singles = [bodies[slice(i, i + 1)] for i in range(len(bodies))] if isinstance(bodies, BodyParams) else bodies
     meshes = [no_extension(model)]
     masks, skirts, sides, beside = (torch.zeros_like(mattes) for _ in range(4))
+    behind: dict[int, Float[Tensor, "E 2"]] = {}
     for source, body in enumerate(singles):
         rest = model.rest(body.betas[None])
         posed = model.pose(rest, body.rel_rotmats)
@@ -100,14 +118,23 @@ def worn_things(
             beside[source, 0] = torch.as_tensor(found.beside).to(beside)
             meshes.append(_hair_sheet(model, body, rest, posed, around, hair, source))
             masks[source, 0] = _soft(hair, masks)
-        skirt = find_skirt(picture, around, legs_of(model, body, posed, mattes.shape[-2]))
-        if skirt is not None:
-            meshes.append(skirt_tube(model, body, rest, posed, around, skirt, source))
-            above_hem = _above_hem(skirt.mask, round(_HEM * around.scale))
+        legs = legs_of(model, body, posed, mattes.shape[-2])
+        cloth = find_skirt(picture, around, legs)
+        over_legs = None if cloth is None else cloth.mask
+        if cloth is not None:
+            meshes.append(skirt_tube(model, body, rest, posed, around, cloth, source))
+        elif (tails := find_tails(picture, around, legs)) is not None:
+            cloth, over_legs = tails.cloth, _grown(tails.cloth.mask, round(_BESIDE * around.scale))
+            tube, places = tails_tube(model, body, rest, posed, around, tails, source)
+            behind[len(meshes)] = places
+            meshes.append(tube)
+        if cloth is not None and over_legs is not None:
+            above_hem = _above_hem(over_legs, round(_HEM * around.scale))
             skirts[source, 0] = _soft(above_hem, skirts) * (1 - masks[source, 0])
-            masks[source, 0] = torch.maximum(masks[source, 0], _soft(skirt.mask, masks))
-            sides[source, 0] = _soft(_wider(skirt.mask), sides)
-    return Worn(join_extensions(meshes), masks, skirts, sides, beside)
+            masks[source, 0] = torch.maximum(masks[source, 0], _soft(cloth.mask, masks))
+            sides[source, 0] = _soft(_wider(cloth.mask), sides)
+    shown = [behind.get(i, mattes.new_full((len(mesh.anchor), 2), torch.nan)) for i, mesh in enumerate(meshes)]
+    return Worn(join_extensions(meshes), masks, skirts, sides, beside, torch.cat(shown))
 
 
 def without_worn(extension: Extension, points: Float[Tensor, "S E 3"], masks: Float[Tensor, "S 1 H W"]) -> Extension:
@@ -135,6 +162,11 @@ def _soft(mask: Bool[np.ndarray, "H W"], like: Tensor) -> Float[Tensor, "H W"]:
 def _wider(skirt: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
     row = np.ones((1, 2 * max(1, round(_SIDE * len(skirt))) + 1), np.uint8)
     return np.asarray(cv2.dilate(skirt.astype(np.uint8), row) > 0)
+
+
+def _grown(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
+    size = 2 * max(1, pixels) + 1
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)) > 0)
 
 
 def _above_hem(skirt: Bool[np.ndarray, "H W"], rows: int) -> Bool[np.ndarray, "H W"]:
