@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from liquidwarp.body.linear import LinearBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.occlusion import _NOWHERE, _arms_shown
+from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.occlusion import _NOWHERE, _arms_shown, _hands_shown
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies
@@ -86,3 +88,69 @@ def test_what_the_colours_do_not_tell_is_as_fitted():
 
 def test_a_spot_of_the_arms_colour_is_the_shirts():
     assert (arm_in(slice(40, 60), spot=True)[30:38] == _NOWHERE).all()
+
+
+FLAT = (-0.18 * pi / 2, 0.0, 0.8 * pi / 2)
+"""Turns the arm before the trunk, but so that it touches it."""
+
+
+@pytest.fixture(scope="module")
+def with_hand(box_body):
+    """A body whose arm is a hand altogether."""
+    hand = PARTS.index("left_hand")
+    tensors = box_body.tensors
+    changed = replace(
+        tensors,
+        face_part=torch.where(tensors.face_part == PARTS.index("left_upper_arm"), hand, tensors.face_part),
+        vertex_part=torch.where(tensors.vertex_part == PARTS.index("left_upper_arm"), hand, tensors.vertex_part),
+    )
+    model = box_body
+    return LinearBody("hand", model.joint_names, model.parents, model.beta_names, changed, model.roles, {})
+
+
+def touching(model, wider):
+    """A photo in which a hand that is wider than the fitted one lies on the trunk, and its body."""
+    body = box_params(FLAT, scale=100.0, at=(64.0, 64.0))
+    raster = rasterize(project_bodies(model, no_extension(model), body).body, model.faces, SIZE, SIZE)
+    hand = (model.face_part == PARTS.index("left_hand"))[raster.pix_to_face.clamp(min=0)] & raster.covered
+    hand = dilate(hand[:, None].float(), wider)[:, 0] > 0.5
+    photo = torch.where(hand[..., None], torch.from_numpy(SKIN), torch.from_numpy(SHIRT)).permute(0, 3, 1, 2)
+    matte = raster.covered[:, None].float()
+    return prepare_sources(model, no_extension(model), body, photo * matte, matte), body
+
+
+def test_a_hand_that_touches_the_body_leaves_no_rest_on_it(with_hand):
+    hanging = box_params((0.0, 0.0, 0.0), scale=100.0, at=(64.0, 64.0))
+    sources, _ = touching(with_hand, 2)
+    by_depth = replace(sources.occlusion, hands=torch.zeros_like(sources.occlusion.hands))
+    assert rest_of_arm(replace(sources, occlusion=by_depth), hanging) > 100
+    assert rest_of_arm(sources, hanging) == 0
+
+
+def test_a_hand_that_stays_where_it_was_keeps_its_rim(with_hand):
+    sources, body = touching(with_hand, 2)
+    atlas = fill_atlas(with_hand, merge_texture(sources))
+    shown = sources.occlusion.hands[0, 0, 0] > 0.5
+    shown &= sources.mattes[0, 0, 0] > 0.9
+
+    def skin(poses):
+        drawn = render_person(sources, poses, atlas, (SIZE, SIZE))[0][0].permute(1, 2, 0)
+        return float(((drawn - torch.from_numpy(SKIN)).abs().amax(2) < 0.2)[shown].float().mean())
+
+    assert skin(body) > 0.93
+    elsewhere = box_params((FLAT[0], 0.0, 0.6 * pi / 2), scale=100.0, at=(64.0, 64.0))
+    assert skin(elsewhere) < 0.4
+
+
+def test_what_is_between_fingers_is_the_hands_and_its_colours_go_on():
+    hand = np.zeros((512, 512), bool)
+    hand[160:240, 240:246] = hand[160:240, 250:256] = True
+    photo = np.broadcast_to(SHIRT, (512, 512, 3)).copy()
+    photo[160:240, 236:260] = SKIN
+    photo[180:200, 246:250] = SHIRT
+    photo[100:108, 244:252] = SKIN
+    shown = _hands_shown(hand, ~hand, photo) > 0
+    assert shown[164:236, 237:259].all()
+    for beyond in (shown[:150], shown[250:], shown[:, :228], shown[:, 268:]):
+        assert not beyond.any()
+    assert not _hands_shown(np.zeros_like(hand), ~hand, photo).any()

@@ -117,7 +117,7 @@ def compose_layers(
     raster = rasterize(targets.body, model.faces, *size)
     layer = build_layer(raster, model.faces, sources.body, names, targets.normals)
     if sources.occlusion is not None:
-        layer = without_crossed(layer, model.faces, sources.occlusion)
+        layer = without_crossed(layer, model.faces, sources.occlusion, targets)
     body = colour_layer(layer, model.face_part, choice, torch.cat([sources.colours, sources.mattes], 2))
     mesh = _whole_faces(_rank_halos(sources, targets, choice), extension.faces)
     raster = rasterize(mesh.vertices, mesh.faces, *size)

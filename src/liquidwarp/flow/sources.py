@@ -168,7 +168,7 @@ def prepare_sources(
     prepared = prepare_source_batch(model, extension, surface, images[None], mattes[None], worn, raster)
     cleaned = _without_strange_colours(prepared, surface, raster, images, mattes)
     hair = _thin_hair(model, surface, raster, mattes)[None]
-    arms = arms_before(model, surface.body, raster, cleaned.colours[0])
+    arms = arms_before(model, surface, raster, cleaned.colours[0])
     cleaned = replace(cleaned, fringes=torch.maximum(cleaned.fringes, hair), occlusion=arms)
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
