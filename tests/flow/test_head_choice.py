@@ -33,7 +33,7 @@ def views(*degrees, penalty=None):
     count = len(degrees)
     nothing = torch.zeros(count, count, 1)
     extra = torch.zeros(count) if penalty is None else torch.tensor(penalty)
-    return HeadViews(torch.arange(count), directions(*degrees), extra, nothing, nothing)
+    return HeadViews(torch.arange(count), directions(*degrees), extra, nothing, nothing, nothing)
 
 
 def test_a_direction_is_the_cameras_in_the_heads_frame(box_body):

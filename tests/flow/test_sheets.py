@@ -61,7 +61,7 @@ def with_head_of(sources, giver):
     head = PARTS.index("head")
     extension = replace(sources.extension, part=torch.full_like(sources.extension.part, head))
     visible = sources.body[..., 2]
-    views = HeadViews(torch.tensor([giver]), torch.tensor([[0.0, 0, -1]]), torch.zeros(1), visible, visible)
+    views = HeadViews(torch.tensor([giver]), torch.tensor([[0.0, 0, -1]]), torch.zeros(1), visible, visible, visible)
     model = copy(sources.model)
     model.vertex_part = torch.full_like(model.vertex_part, head)
     return replace(sources, model=model, extension=extension, heads=views)

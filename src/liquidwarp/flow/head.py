@@ -123,7 +123,7 @@ def head_shares(
     inside: Float[Tensor, "S V"],
     giver: int,
     unlike: Float[Tensor, "V"],
-) -> tuple[Float[Tensor, "S V"], Float[Tensor, "S V"]]:
+) -> tuple[Float[Tensor, "S V"], Float[Tensor, "S V"], Float[Tensor, "S V"]]:
     """How much of what each photo of one person sees may be shown, such that one photo gives the head.
 
     Args:
@@ -137,7 +137,7 @@ def head_shares(
     Returns:
         What may be shown: 1, but 0 on the head where the giver shows a place much worse than its twin, and in the
         other photos where the giver shows the place or its twin. And what may be lent to hidden places: the same, less
-        what is seen at a grazing angle.
+        what is seen at a grazing angle. And the first of them, also where a place of the face falls on the outline.
     """
     share = torch.ones_like(worth)
     own, mirrored = worth[giver], worth[giver, twins.index]
@@ -149,8 +149,8 @@ def head_shares(
     deficit = smooth_on_mesh(deficit[None, :, None], model.faces, _LINE)[0, :, 0]
     shown = (1 - _smoothstep(deficit, *_DEFICIT)) * _better_half(model, twins, mirrored - own)
     share[giver] = torch.where(twins.head, shown, 1)
-    share = torch.where(twins.head, share * inside, share)
-    return share, torch.where(twins.head, share * worth, share)
+    shared = torch.where(twins.head, share * inside, share)
+    return shared, torch.where(twins.head, shared * worth, shared), torch.where(twins.face, share, shared)
 
 
 def _better_half(model: BodyModel, twins: Twins, deficit: Float[Tensor, "V"]) -> Float[Tensor, "V"]:
@@ -203,8 +203,8 @@ def head_views(
         shown = sample_at(colours[giver : giver + 1], body[giver : giver + 1, :, :2])[0].T
         unlike = unlike_twins(twins, shown, worth[giver])
         shares.append(head_shares(model, twins, worth, inside, giver, unlike))
-    may_show, may_lend = (torch.stack(part) for part in zip(*shares, strict=True))
-    return HeadViews(source, directions[source], penalty, visible * may_show, clear * may_lend)
+    may_show, may_lend, given = (torch.stack(part) for part in zip(*shares, strict=True))
+    return HeadViews(source, directions[source], penalty, visible * may_show, clear * may_lend, given)
 
 
 def _sharpness(

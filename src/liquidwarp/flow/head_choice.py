@@ -52,6 +52,8 @@ class HeadViews:
     """How well each photo sees each body vertex and may show it, if this one gives the head."""
     clear: Float[Tensor, "K S V"]
     """The same for lending to hidden places."""
+    share: Float[Tensor, "K S V"]
+    """How much of what each photo sees it gives, if this one gives the head: 0 where the mirror image is better."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -67,7 +69,7 @@ class HeadViews:
 def no_head_views(visible: Float[Tensor, "S V"]) -> HeadViews:
     """No choice; ``visible`` is that of the photos."""
     none, nothing = visible.new_zeros(0), visible[None, ...][:0]
-    return HeadViews(none.long(), none.view(0, 3), none, nothing, nothing)
+    return HeadViews(none.long(), none.view(0, 3), none, nothing, nothing, nothing)
 
 
 def head_directions(model: BodyModel, rel_rotmats: Float[Tensor, "T J 3 3"]) -> Float[Tensor, "T 3"]:

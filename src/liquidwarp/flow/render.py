@@ -16,6 +16,7 @@ from liquidwarp.flow.atlas import TextureAtlas
 from liquidwarp.flow.compose import Choice, compose_layers
 from liquidwarp.flow.coverage import Rim
 from liquidwarp.flow.draw import draw_layers, soften_inner_edges
+from liquidwarp.flow.halves import one_face
 from liquidwarp.flow.masks import soften
 from liquidwarp.flow.sheets import shown_sheets
 from liquidwarp.flow.sources import FlowSources
@@ -83,7 +84,7 @@ def render_person(
     soft = ~torch.isin(sources.model.face_part, head)
     for t in range(len(targets)):
         surface = shown_sheets(sources, project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)]))
-        composition = compose_layers(sources.seen_from(surface.normals), surface, size, choice)
+        composition = compose_layers(one_face(sources, surface.normals), surface, size, choice)
         raster = composition.body.layer.raster
         colour, matte = draw_layers(composition, atlas.sample(_uv(sources, raster)))
         colour = soften_inner_edges(colour, matte, raster, soft.to(colour.device))
