@@ -68,7 +68,7 @@ def test_values_go_on_over_the_rim_without_what_is_not_known():
     values = torch.where(known, torch.arange(6.0)[None, :, None], torch.inf)[:, None]
     cover = torch.zeros(1, 1, 6, 6)
     cover[..., :3], cover[..., 3] = 1, 0.2
-    result = Rim.of(known, cover).continued(values, known)
+    result = Rim.of(known, cover).continued(values.clone(), known)
     assert result[0, 0, 1:-1, 3].tolist() == [1, 2, 3, 4]
     assert torch.equal(result[..., :3], values[..., :3])
     assert torch.isinf(result[..., 4:]).all()
