@@ -1,6 +1,7 @@
 """The figures of a recovery, on a person who is known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,9 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.evaluate.recover import RecoveryReport, lag, score_recovery
 from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.recover.detections import BODY_LANDMARKS
 from liquidwarp.recover.fit import BodyFit
+from liquidwarp.recover.skeleton import Skeleton
 from recover.people import Truth, make_person
 
 
@@ -45,6 +48,24 @@ def test_a_shifted_body_scores_worse(model: AnnyBody, truth: Truth) -> None:
     height = float((rest.max() - rest.min()) * 230)
     assert math.isclose(score.landmark_error, 100 * 20 / height, rel_tol=0.02)
     assert score.overlap < 0.8
+
+
+def test_a_hand_that_was_seen_is_measured_by_its_own_landmarks(model: AnnyBody, truth: Truth) -> None:
+    """The body's detector errs about a wrist and a knuckle, the hands' own does not."""
+    xy = truth.detections.xy.clone()
+    xy[:, [BODY_LANDMARKS.index("left_wrist"), BODY_LANDMARKS.index("left_index")]] += 8
+    skeleton, body = Skeleton.of(model), truth.body
+    posed = skeleton.pose(body.rel_rotmats[:, skeleton.joints], body.betas)
+    tables = (model.landmarks["left_hand"], model.landmarks["right_hand"])
+    hands = [skeleton.locate(posed, skeleton.landmark_points(table), body.betas) for table in tables]
+    hands_xy = torch.stack([body.camera.project(hand)[..., :2] for hand in hands], 1)
+    wrong = replace(truth.detections, xy=xy, hands_xy=hands_xy)
+    seen, unseen = (replace(wrong, hands_score=torch.full_like(wrong.hands_score, score)) for score in (1.0, 0.0))
+    by_hand = score_recovery("seen", seen, fit_of(truth.body), model)
+    alone = score_recovery("unseen", unseen, fit_of(truth.body), model)
+    assert by_hand.landmark_error < 0.02
+    assert by_hand.error_body > 0.1
+    assert alone.landmark_error == alone.error_body == by_hand.error_body
 
 
 @pytest.mark.parametrize("frames_late", [-2, 0, 1, 3])
