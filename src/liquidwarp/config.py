@@ -260,7 +260,7 @@ class SynthesisConfig:
     """Paint a soft shadow where feet touch the ground of the picture behind; plain colours have no ground."""
     temporal: bool = False
     """Let the network attend to the frame before as to one more photo (the paper's temporal attention). Takes twice as
-    long; the bundled networks were not trained for it and get worse (docs/journal.md)."""
+    long and flickers a few per cent less (docs/results.md)."""
     batch: int = 0
     """Frames rendered at once; 0: 1 on a CPU, 8 on a GPU."""
     half: bool = True

@@ -55,8 +55,8 @@ class Making:
     shadow: bool = True
     """Paint a soft shadow where the feet touch the ground."""
     temporal: bool = False
-    """Let the network attend to the frame before as well (the paper's temporal attention). Twice as slow; only for
-    networks that were trained for it, which the bundled ones were not."""
+    """Let the network attend to the frame before as well (the paper's temporal attention). Twice as slow, for a few
+    per cent less flicker."""
     personalize: bool = False
     """Tune the network to the person first (minutes; kept for the next run). See `liquidwarp personalize`."""
     quality: Quality = "good"
