@@ -34,7 +34,7 @@ the camera with bent knees, also when seen from the side or from behind.
 """
 _HAND_REACH = 0.1
 """A hand whose wrist is farther than this from the body's wrist is somebody else's, or wrong [m]."""
-_YIELD = 0.8
+_YIELD = 0.4
 """So much of their weight in the picture the body's landmarks of a hand lose where the hand itself was seen."""
 _DEPTH_NOISE = 4.0
 """How much more a landmark's depth is smoothed than its place in the picture."""
