@@ -129,4 +129,4 @@ def test_a_hand_lies_where_it_was_seen_and_not_where_the_pose_guessed_it(model: 
     truth.detections.xy[:, hand, 0] += 0.03 * float(truth.body.camera.scale)
     found = fit_body(truth.detections, model, FitConfig(outline_rounds=0, frame_outline_rounds=0)).body
     apart = (landmarks(model, found) - landmarks(model, truth.body)).norm(dim=-1) / truth.body.camera.scale
-    assert float(apart[0, 0, list(PALM)].mean()) < 0.004
+    assert float(apart[0, 0, list(PALM)].mean()) < 0.006  # of 0.03 that the pose is wrong
