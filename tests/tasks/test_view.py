@@ -1,6 +1,7 @@
 """The camera walks around the demo's person, whose front and back are known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from liquidwarp.body.motion import Motion, motion_of
-from liquidwarp.body.turntable import orbit, standing_pose
+from liquidwarp.body.turntable import orbit, seen_centre, standing_pose
 from liquidwarp.config import SynthesisConfig, ViewConfig
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.geometry.rotations import rotation_about
@@ -89,6 +90,31 @@ def test_place_size_and_ground_stay(bank, elevation):
     expected = body.camera.translation + torch.stack([torch.zeros(1), body.camera.scale * floor], 1)
     torch.testing.assert_close(pixels, expected.expand(5, 2), rtol=0, atol=1e-3)
     torch.testing.assert_close(seen.camera.scale, body.camera.scale.expand(5))
+
+
+def test_who_is_seen_without_feet_turns_about_itself(bank):
+    """A body that leans by 45 degrees stays within 30 cm of its place in a portrait; a whole one stays on its feet."""
+    body, model = bank.body, bank.model
+    assert seen_centre(body, model, bank.size) is None
+    lean = rotation_about("x", torch.tensor(math.radians(45)))
+    rotations = body.rel_rotmats.clone()
+    rotations[:, model.roles.root] = lean @ rotations[:, model.roles.root]
+    leaning = replace(body, rel_rotmats=rotations)
+    size = (bank.size[0], int(body.camera.translation[0, 1]))
+    about = seen_centre(leaning, model, size)
+    assert about is not None
+    angles = torch.linspace(0, 2 * math.pi, 5)
+
+    def places(seen):
+        posed = model.pose(model.rest(seen.betas[None]), seen.rel_rotmats)
+        head = seen.camera.project(posed.joints)[:, model.roles.neck[-1], :2] / body.camera.scale
+        return float((head[:, 0] - head[0, 0]).abs().max())
+
+    assert places(orbit(leaning, model, angles, about=about)) < 0.3 < places(orbit(leaning, model, angles))
+    raised = orbit(leaning, model, angles, math.radians(20), about)
+    turned = about @ (raised.rel_rotmats[:, model.roles.root] @ rotations[0, model.roles.root].T).mT
+    pixels = raised.camera.project(turned[:, None])[:, 0, :2]
+    torch.testing.assert_close(pixels, body.camera.project(about[None, None])[0, :, :2].expand(5, 2), rtol=0, atol=0.01)
 
 
 def test_positive_angles_show_the_left_side_raised_cameras_the_top(bank):

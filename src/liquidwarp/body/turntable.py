@@ -9,15 +9,17 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
+from liquidwarp.body.parts import PARTS
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotation_about, swing
 
-__all__ = ["frozen_turns", "orbit", "standing_pose"]
+__all__ = ["frozen_turns", "orbit", "seen_centre", "standing_pose"]
 
+_UPRIGHT = ("head", "torso")
 _RAMP = 0.15
 """Share of a turn in which the camera gathers speed, and again in which it slows down."""
 
@@ -27,6 +29,7 @@ def orbit(
     model: BodyModel,
     angle: Float[Tensor, "T"],
     elevation: float = 0.0,
+    about: Float[Tensor, "3"] | None = None,
 ) -> BodyParams:
     """See a body from other sides.
 
@@ -38,19 +41,52 @@ def orbit(
         model: The body model.
         angle: About the vertical [rad].
         elevation: Of the camera [rad].
+        about: A point that stays where it is in the picture instead of the root joint and the ground [m, body space];
+            see :func:`seen_centre`.
 
     Returns:
         T frames; those of angle 0 and elevation 0 are the given ones.
     """
     tilt = rotation_about("x", angle.new_tensor(elevation))
     turned = body.rel_rotmats.repeat(len(angle) // len(body), 1, 1, 1)
-    turned[:, model.roles.root] = tilt @ rotation_about("y", angle) @ turned[:, model.roles.root]
-    drop = torch.zeros_like(body.camera.scale)
-    if elevation:
-        drop = body.camera.scale * _ground(body, model) * (1 - tilt[1, 1])
-    translation = body.camera.translation + torch.stack([torch.zeros_like(drop), drop], 1)
+    turn = tilt @ rotation_about("y", angle)
+    turned[:, model.roles.root] = turn @ turned[:, model.roles.root]
+    if about is not None:
+        shift = (about - turn @ about)[:, :2]
+    elif elevation:
+        drop = _ground(body, model) * (1 - tilt[1, 1])
+        shift = torch.stack([torch.zeros_like(drop), drop], 1)
+    else:
+        shift = torch.zeros_like(body.camera.translation)
+    translation = body.camera.translation + body.camera.scale[:, None] * shift
     camera = WeakPerspective(body.camera.scale.expand(len(angle)), translation.expand(len(angle), 2))
     return BodyParams(body.betas, turned, camera)
+
+
+def seen_centre(body: BodyParams, model: BodyModel, size: tuple[int, int]) -> Float[Tensor, "3"] | None:
+    """The middle of head and trunk as far as a picture holds them, where it does not hold the feet.
+
+    Without a ground below it, the person turns about itself: turned about its hips, what leans would leave the picture.
+
+    Args:
+        body: One frame.
+        model: The body model.
+        size: (width, height) of the picture [px].
+
+    Returns:
+        A point relative to the root joint [m]; None where the picture holds a foot, or nothing of the person.
+    """
+    limits = body.camera.translation.new_tensor(size)
+
+    def held(pixels: Float[Tensor, "N 2"]) -> Bool[Tensor, "N"]:
+        return ((pixels >= 0) & (pixels <= limits)).all(-1)
+
+    posed = model.pose(model.rest(body.betas[None]), body.rel_rotmats[:1])
+    if bool(held(body.camera.project(posed.joints)[0, list(model.roles.foot), :2]).any()):
+        return None
+    trunk = torch.isin(model.vertex_part, model.vertex_part.new_tensor([PARTS.index(name) for name in _UPRIGHT]))
+    seen = posed.vertices[0, trunk & held(body.camera.project(posed.vertices)[0, :, :2])]
+    return (seen.amin(0) + seen.amax(0)) / 2 if len(seen) else None
 
 
 def _ground(body: BodyParams, model: BodyModel) -> Float[Tensor, "T"]:

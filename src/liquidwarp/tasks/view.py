@@ -14,7 +14,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import Motion, leg_length
 from liquidwarp.body.retarget import retarget
-from liquidwarp.body.turntable import orbit, standing_pose
+from liquidwarp.body.turntable import orbit, seen_centre, standing_pose
 from liquidwarp.config import SynthesisConfig, ViewConfig
 from liquidwarp.synthesizer import SourceBank
 from liquidwarp.tasks.rendering import Rendering
@@ -37,6 +37,8 @@ def view(
 ) -> Rendering:
     """Show the person from other sides, at its place and size in the first photo.
 
+    The camera turns about the hips, or, where the photo shows no foot, about the middle of the trunk and the head.
+
     Args:
         bank: The person.
         pose: "own" for that of the first photo, "t" or "a" to stand with the arms spread or half lowered, or a motion
@@ -50,7 +52,8 @@ def view(
     config = config or ViewConfig()
     body = _posed(bank, pose, 1 if config.angle is not None else config.frames)
     angles = view_angles(config, len(body))
-    targets = orbit(body, bank.model, angles, math.radians(config.elevation))
+    about = seen_centre(body, bank.model, bank.size) if len(body) == 1 else None
+    targets = orbit(body, bank.model, angles, math.radians(config.elevation), about)
     fps = pose.fps if isinstance(pose, Motion) else VIEW_FPS
     return Rendering(bank, targets, synthesis or SynthesisConfig(), fps)
 
