@@ -55,11 +55,11 @@ class RecoveryScore:
     """Share of frames with a person [0, 1]."""
     landmark_error: float
     """Mean distance of the projected from the detected landmarks [% of body height], eyes counted by the nose; where a
-    hand was seen its own landmarks stand for the body's wrist, knuckles and thumb, which lie farther off."""
-    error_body: float
-    """The same by the body's detector alone."""
+    hand was seen its own landmarks stand for the body's wrist, knuckles and thumb."""
     landmark_error_95: float
     """The same, 95th percentile."""
+    error_body: float
+    """The mean by the body's detector alone [% of body height]."""
     overlap: float
     """Mean intersection over union of drawn body and mask [0, 1]."""
     overlap_least: float

@@ -10,7 +10,9 @@ _HUE, _SHADE = 0.05, 0.6
 """Colours whose shares of red, green and blue differ by less [Euclidean], and whose brightness by less [logarithm],
 are one cloth in light and shade."""
 _SAMPLES = 300
+"""So many colours are compared with each other."""
 _MOSTLY = 0.5
+"""The usual colour is like at least this share of them."""
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]

@@ -30,8 +30,9 @@ _BAND = (0.07, 0.012)
 _RIM = 0.012
 """So far within the outline [m]."""
 _WIDE, _APART = 0.03, 0.05
-"""A side is at least as wide as the first, and as far from the other as the second [m], each in most of the rows."""
+"""A side is at least as wide as the first, and as far from the other as the second [m]."""
 _MOST = 0.6
+"""In at least this share of the rows."""
 _SMOOTH = 0.02
 """Gaps in a side that are narrower than this are folds, and over so many rows its edge has no teeth [m]."""
 _STANDS_OFF = 0.06
