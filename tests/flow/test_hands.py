@@ -27,13 +27,13 @@ def vertices(anny, *parts):
     return torch.isin(anny.vertex_part, torch.tensor([PARTS.index(part) for part in parts]))
 
 
-def found(anny, **colours):
-    """Which hands are hidden in a photo that shows all; named parts have these colours, the others are white."""
+def found(anny, unseen=(), **colours):
+    """Which hands are hidden in a photo; named parts have these colours, the others are white."""
     shown = WHITE.expand(1, len(anny.vertex_part), 3).clone()
     shown[:, vertices(anny, "face")] = SKIN
     for name, colour in colours.items():
         shown[:, vertices(anny, *(HANDS if name == "hands" else FOREARMS if name == "forearms" else (name,)))] = colour
-    hidden = hidden_hands(anny, shown, torch.ones(1, len(anny.vertex_part), dtype=torch.bool))[0]
+    hidden = hidden_hands(anny, shown, ~vertices(anny, *unseen)[None])[0]
     assert not hidden[~vertices(anny, *HANDS)].any()
     return {hand for hand in HANDS if hidden[vertices(anny, hand)].all()}
 
@@ -45,6 +45,26 @@ def test_bare_hands_are_shown(anny):
 
 def test_hands_in_the_sleeves_colour_are_hidden(anny):
     assert found(anny, hands=BLACK, forearms=BLACK) == set(HANDS)
+
+
+def test_hands_in_the_shade_of_a_sleeve_or_before_the_chest_are_hidden(anny):
+    """Sleeves in half of the light, and a forearm that the photo does not show while the other one is dressed."""
+    orange = torch.tensor([0.87, 0.43, 0.18])
+    assert found(anny, hands=0.65 * orange, forearms=orange) == set(HANDS)
+    assert found(anny, unseen=("right_lower_arm",), hands=BLACK, left_lower_arm=BLACK) == set(HANDS)
+    arms = {"left_upper_arm": BLACK, "right_upper_arm": BLACK}
+    assert found(anny, unseen=FOREARMS, hands=BLACK, **arms) == set(HANDS)
+
+
+def test_little_of_a_hand_that_is_no_skin_tells_nothing(anny):
+    hands = vertices(anny, *HANDS).nonzero()[:, 0]
+    shown = WHITE.expand(1, len(anny.vertex_part), 3).clone()
+    shown[:, vertices(anny, "face")] = SKIN
+    seen = ~vertices(anny, *HANDS)
+    seen[hands[::8]] = True
+    assert hidden_hands(anny, shown, seen[None])[0, hands].all()
+    shown[:, hands] = SKIN
+    assert not hidden_hands(anny, shown, seen[None]).any()
 
 
 def test_what_one_of_two_bare_hands_holds_is_no_hand(anny):

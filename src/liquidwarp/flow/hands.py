@@ -10,6 +10,7 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.cloth import same_cloth
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.geometry.raster import Raster
@@ -17,13 +18,14 @@ from liquidwarp.geometry.raster import Raster
 __all__ = ["hidden_hands", "lost_hands", "strange_fingers"]
 
 _SIDES = ("left", "right")
+_FOREARMS, _UPPER_ARMS = (tuple(f"{side}_{part}" for side in _SIDES) for part in ("lower_arm", "upper_arm"))
 _FEW = 30
 _HUE, _LIGHT = 0.1, 1.0
 """Skin's shares of red, green and blue differ less than this from the face's, and its brightness [logarithm]."""
 _BARE = 0.5
 """A hand of which more than this share is skin wears no glove."""
 _SLEEVE = 0.15
-"""A colour is a sleeve's if it differs less from its usual one [RGB, 0..1]."""
+"""A colour is a sleeve's if it differs less from its usual one [RGB, 0..1], or as light and shade do."""
 _MOSTLY = 0.6
 """A hand of which more than this share shows something else is hidden altogether."""
 _OWN_HUE, _BRIGHTER, _DARKER = 0.05, 0.4, 1.0
@@ -34,6 +36,8 @@ _AROUND = 1
 _TRACE = 0.05
 _WHOLE = 0.8
 """A matte that has less than this share of a hand has lost it."""
+_LITTLE = 0.2
+"""Of a hand of which no more than this share is seen only skin counts: the rest may be cuffs or what is beside it."""
 _PALM = 0.45
 """Up to this share of its length a hand may be in a sleeve."""
 
@@ -54,12 +58,12 @@ def hidden_hands(model: BodyModel, colours: Float[Tensor, "S V 3"], seen: Bool[T
     hands = [model.vertex_part == PARTS.index(f"{side}_hand") for side in _SIDES]
     bare = any(float(skin[s, seen[s] & hand].float().mean()) > _BARE for s, hand in _well_seen(seen, hands))
     for side, hand in zip(_SIDES, hands, strict=True):
-        forearm = model.vertex_part == PARTS.index(f"{side}_lower_arm")
+        sleeves = _sleeves(model, side)
         for s, _ in _well_seen(seen, [model.vertex_part == PARTS.index("face")]):
             shown = seen[s] & hand
             strange = shown & ~skin[s]
-            if not bare:
-                strange &= _like_sleeve(colours[s], seen[s] & forearm, skin[s])
+            if not bare and int(shown.sum()) > _LITTLE * int(hand.sum()):
+                strange &= _like_sleeve(colours[s], [seen[s] & sleeve for sleeve in sleeves], skin[s])
             if int(strange.sum()) > _MOSTLY * int(shown.sum()):
                 hidden[s] |= hand
     return hidden
@@ -139,10 +143,28 @@ def _like_face(model: BodyModel, colours: Float[Tensor, "S V 3"], seen: Bool[Ten
     return skin
 
 
+def _sleeves(model: BodyModel, side: str) -> list[Bool[Tensor, "V"]]:
+    """Parts whose cloth is that of a hand's sleeve: the forearm's, else the other one's, else the upper arms'."""
+
+    def of(*parts: str) -> Bool[Tensor, "V"]:
+        return torch.isin(model.vertex_part, model.vertex_part.new_tensor([PARTS.index(part) for part in parts]))
+
+    return [of(f"{side}_lower_arm"), of(*_FOREARMS), of(*_UPPER_ARMS)]
+
+
 def _like_sleeve(
-    colours: Float[Tensor, "V 3"], forearm: Bool[Tensor, "V"], skin: Bool[Tensor, "V"]
+    colours: Float[Tensor, "V 3"], sleeves: list[Bool[Tensor, "V"]], skin: Bool[Tensor, "V"]
 ) -> Bool[Tensor, "V"]:
-    """Colours like those of a clothed forearm; none if it is bare, or not seen."""
-    if int(forearm.sum()) < _FEW or float(skin[forearm].float().mean()) > _BARE:
+    """Colours like those of a clothed arm, in light or shade; none if it is bare, or not seen.
+
+    Args:
+        colours: RGB in [0, 1].
+        sleeves: What is seen of arms; the first one counts of which there is enough.
+        skin: What is skin.
+    """
+    sleeve = next((arm for arm in sleeves if int(arm.sum()) >= _FEW), None)
+    if sleeve is None or float(skin[sleeve].float().mean()) > _BARE:
         return torch.zeros_like(skin)
-    return (colours - colours[forearm].median(0).values).norm(dim=-1) < _SLEEVE
+    cloth = colours[sleeve].median(0).values
+    shaded = same_cloth(colours.cpu().double().numpy(), cloth.cpu().double().numpy())
+    return ((colours - cloth).norm(dim=-1) < _SLEEVE) | torch.as_tensor(shaded, device=skin.device)
