@@ -6,7 +6,7 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import TextureAtlas, fill_atlas
+from liquidwarp.flow.atlas import TextureAtlas, _part_means, fill_atlas
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.hands import hidden_hands, lost_hands, strange_fingers
 from liquidwarp.flow.surface import project_bodies, rest_coordinates
@@ -14,6 +14,7 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 
 SKIN, BLACK, WHITE = (torch.tensor(c) for c in ([0.8, 0.6, 0.5], [0.1, 0.1, 0.11], [0.95, 0.95, 0.95]))
+GREEN, BLUE = torch.tensor([0.2, 0.5, 0.3]), torch.tensor([0.2, 0.3, 0.6])
 HANDS = ("left_hand", "right_hand")
 FOREARMS = ("left_lower_arm", "right_lower_arm")
 
@@ -76,25 +77,50 @@ def test_gloves_are_hands(anny):
     assert found(anny, hands=WHITE, forearms=BLACK) == set()
 
 
-def test_hands_that_no_photo_shows_have_the_faces_skin_and_feet_the_other_shoe(anny):
-    known = vertices(anny, "face", "left_foot")
+def filled(anny, **seen):
+    """Mean colours of the parts in a texture of which only these parts are seen, in these colours."""
     size = 256
     colours = torch.zeros(1, 3, size, size)
     confidence, covered = torch.zeros(1, 1, size, size), torch.zeros(1, 1, size, size, dtype=torch.bool)
-    for part, colour in (("face", SKIN), ("left_foot", BLACK)):
-        uv = anny.uv[anny.face_uv[anny.face_part == PARTS.index(part)]].mean(1) * size
-        column, row = uv.long().clamp(0, size - 1).T
+
+    def places(part):
+        own = anny.face_part == PARTS.index(part)
+        uv = anny.uv[anny.face_uv[own]].mean(1) * size
+        return uv.long().clamp(0, size - 1).T
+
+    for part, colour in seen.items():
+        column, row = places(part)
         for down, right in [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]:
             at = (row + down).clamp(0, size - 1), (column + right).clamp(0, size - 1)
             colours[0, :, at[0], at[1]] = colour[:, None]
             confidence[0, 0, at[0], at[1]] = 1
             covered[0, 0, at[0], at[1]] = True
     atlas = fill_atlas(anny, TextureAtlas(colours, confidence, confidence, torch.zeros_like(confidence), covered))
-    assert int(known.sum()) > 100
-    for part, colour in (("left_hand", SKIN), ("right_foot", BLACK)):
-        uv = anny.uv[anny.face_uv[anny.face_part == PARTS.index(part)]].mean(1) * size
-        column, row = uv.long().clamp(0, size - 1).T
-        assert (atlas.colours[0, :, row, column].T - colour).abs().mean() < 0.15, part
+    return {part: atlas.colours[0][:, places(part)[1], places(part)[0]].mean(1) for part in PARTS}
+
+
+def test_hands_that_no_photo_shows_have_the_faces_skin_and_feet_the_other_shoe(anny):
+    assert int(vertices(anny, "face", "left_foot").sum()) > 100
+    shown = filled(anny, face=SKIN, left_foot=BLACK)
+    assert (shown["left_hand"] - SKIN).abs().mean() < 0.15
+    assert (shown["right_foot"] - BLACK).abs().mean() < 0.15
+
+
+def test_sleeves_and_trouser_legs_that_no_photo_shows_go_on_from_elbow_and_knee(anny):
+    colours = SKIN.expand(len(anny.vertex_part), 3).clone()
+    places = rest_coordinates(anny)
+    hems = {}
+    for limb, colour in (("arm", GREEN), ("leg", BLUE)):
+        for side in ("left", "right"):
+            upper = vertices(anny, f"{side}_upper_{limb}")
+            away = (places - places[vertices(anny, f"{side}_lower_{limb}")].mean(0)).norm(dim=1)
+            colours[upper] = torch.where((away < away[upper].median())[upper, None], colour, WHITE)
+        hems[limb] = colour
+    known = ~vertices(anny, *FOREARMS, "left_lower_leg", "right_lower_leg", "right_upper_arm")
+    means = _part_means(anny, colours, known)
+    for part in (*FOREARMS, "left_lower_leg"):
+        own = means[vertices(anny, part)][0]
+        assert (own - hems[part[-3:]]).abs().max() < 0.1, part
 
 
 def test_fingers_that_show_what_is_behind_them_are_not_seen(anny):

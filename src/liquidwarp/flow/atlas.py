@@ -288,21 +288,36 @@ def _continue_rims(
 
 
 def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> Float[Tensor, "V 3"]:
-    """Mean colour of the seen vertices of each vertex's part; of its mirror image or of all, where it was not seen.
+    """Mean colour of the seen vertices of each vertex's part; of its mirror image, where it was not seen.
 
-    Hands that nobody sees look like bare arms or legs, or else like the face.
+    Hands that nobody sees look like bare arms or legs, or else like the face; lower arms and legs like the upper ones
+    at the elbow and at the knee; all else like the seen clothes.
     """
-    means = colour[known].mean(0) if bool(known.any()) else colour.mean(0)
-    table = means.repeat(len(PARTS), 1)
-    for part in range(len(PARTS)):
-        lenders = [known & (model.vertex_part == PARTS.index(name)) for name in (PARTS[part], mirrored(PARTS[part]))]
-        if PARTS[part].endswith("hand"):
+    clothes = known & ~_vertices_of(model, "head", "face", "left_hand", "right_hand")
+    worn = next((all_of for all_of in (clothes, known) if int(all_of.sum()) > _SOME), torch.ones_like(known))
+    table = colour[worn].mean(0).repeat(len(PARTS), 1)
+    for part, name in enumerate(PARTS):
+        lenders = [known & (model.vertex_part == PARTS.index(side)) for side in (name, mirrored(name))]
+        if name.endswith("hand"):
             lenders += _bare_skin(model, colour, known)
+        elif "_lower_" in name:
+            lenders += [known & joint for joint in _above(model, name)]
         for lender in lenders:
             if int(lender.sum()) > _SOME:
                 table[part] = colour[lender].mean(0)
                 break
     return table[model.vertex_part]
+
+
+def _above(model: BodyModel, lower: str) -> list[Bool[Tensor, "V"]]:
+    """The upper limb, this side's and the other one's, as far as it is nearer to a lower one than to its own middle."""
+    found, places = [], rest_coordinates(model)
+    for name in (lower, mirrored(lower)):
+        upper, own = (_vertices_of(model, part) for part in (name.replace("lower", "upper"), name))
+        if bool(upper.any()) and bool(own.any()):
+            away = (places - places[own].mean(0)).norm(dim=1)
+            found.append(upper & (away < away[upper].mean()))
+    return found
 
 
 def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> list[Bool[Tensor, "V"]]:
