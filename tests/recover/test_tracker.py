@@ -100,6 +100,26 @@ def test_who_is_hidden_by_others_is_found_when_they_are_painted_over(crowd):
     assert [pose.xy[0] for pose in people] == [pytest.approx(disc[:2], abs=0.3) for disc in (LARGE, MIDDLE, SMALL)]
 
 
+class Blind(Discs):
+    """Overlooks everybody."""
+
+    def finder(self, image):
+        offsets, logits = super().finder(image)
+        return [offsets, np.full_like(logits, -20)]
+
+
+@pytest.mark.parametrize("there", [LARGE, MIDDLE])
+def test_who_is_overlooked_is_found_where_somebody_points(crowd, there):
+    blind = detector(Blind())
+    assert blind.detect_people(crowd) == []
+    assert blind.find(crowd, there[:2]).xy[0] == pytest.approx(there[:2], abs=0.3)
+    with pytest.raises(NoPersonFoundError, match="found nobody"):
+        blind.find(crowd, (5.0, 150.0))
+    video = follow([crowd] * 3, choice=there[:2], networks=Blind())
+    assert video.found.all()
+    assert video.xy[2, 0].tolist() == pytest.approx(there[:2], abs=0.3)
+
+
 def test_messages_say_what_to_do(crowd):
     finder = detector()
     with pytest.raises(NoPersonFoundError, match=r"found nobody.*whole body"):

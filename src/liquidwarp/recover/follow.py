@@ -50,6 +50,10 @@ class Sight(Protocol):
         """The people in a picture, largest first."""
         ...
 
+    def at_place(self, rgb: UInt8[np.ndarray, "H W 3"], people: list[Pose], place: tuple[float, float]) -> list[Pose]:
+        """Those who are at a place [px]; all where nobody is."""
+        ...
+
 
 @dataclass(frozen=True)
 class Place:
@@ -189,6 +193,8 @@ class Track:
         people = self._sight.detect_people(frame, everybody=False)
         if look_hard and (not people or (place is None and self._choice is not None)):
             people = self._sight.detect_people(frame)
+        if place is None and look_hard and isinstance(self._choice, tuple):
+            people = self._sight.at_place(frame, people, self._choice)
         if place is None:
             return self._choose(people)
         costs = [self._mismatch(frame, person, place) for person in people]

@@ -34,6 +34,8 @@ QUARTER_TURNS = (math.pi / 2, -math.pi / 2, math.pi)
 TILES = (0.6, 0.35, 0.2)
 """Sides of the squares in which small people are looked for, in longer sides of the picture: the detector sees people
 who fill at least a fifth of what it looks at."""
+LOOKS = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18)
+"""Sides of the squares in which somebody is looked for at a place, in longer sides of the picture."""
 SECOND_LOOK = 1.3
 """Side of the square in which somebody just found must be found again, upright and in the middle, in sides of the
 pose's own region. Real people are; of the shapes that are taken for people in one way of looking, hardly any."""
@@ -266,11 +268,36 @@ class PersonDetector:
         """
         people = self.detect_people(rgb, everybody=False) if choice is None else []
         people = people or self.detect_people(rgb)
-        if isinstance(choice, tuple):  # boxes of people who stand close overlap, their masks do not
-            x, y = int(choice[0]), int(choice[1])
-            inside = 0 <= x < rgb.shape[1] and 0 <= y < rgb.shape[0]
-            people = [pose for pose in people if inside and self._mask(pose, rgb)[y, x]] or people
+        if isinstance(choice, tuple):
+            people = self.at_place(rgb, people, choice)
         return choose_person(people, choice, self.config.min_height)
+
+    def at_place(self, rgb: UInt8[np.ndarray, "H W 3"], people: list[Pose], place: tuple[float, float]) -> list[Pose]:
+        """Those whose mask holds a place [px], as the boxes of people who stand close overlap.
+
+        Where that is nobody's, who is found by a closer look there; all of the people if nobody is.
+        """
+        x, y = int(place[0]), int(place[1])
+        if not (0 <= x < rgb.shape[1] and 0 <= y < rgb.shape[0]):
+            return people
+        return [pose for pose in people if self._mask(pose, rgb)[y, x]] or self._look_at(rgb, x, y) or people
+
+    def _look_at(self, rgb: UInt8[np.ndarray, "H W 3"], x: int, y: int) -> list[Pose]:
+        """Who is at a place, although the finder overlooks them: in squares of all sizes around it.
+
+        A mistake is less likely here than in a search: somebody says that a person is there.
+        """
+        longer = float(max(rgb.shape[:2]))
+        best: Pose | None = None
+        for share in LOOKS:
+            around = Region(float(x), float(y), share * longer)
+            for region in (around, *(found.region for found in self.finder(rgb, around))):
+                pose = self._settle(rgb, region)
+                if pose is None or pose.visibility[list(LIMBS)].max() < HIDDEN_LIMB or not self._mask(pose, rgb)[y, x]:
+                    continue
+                if best is None or pose.score > best.score:
+                    best = pose
+        return [] if best is None else [best]
 
     def _sight(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose, hands: tuple[Hand | None, Hand | None]) -> Sighting:
         size = (rgb.shape[1], rgb.shape[0])
