@@ -38,7 +38,7 @@ class PersonalizeConfig:
     further: int = 12
     """How many frames of a source video are learned from or held out, beside those that are sources."""
     patience: int = 5
-    """Checks in a row that are clearly worse than the best before it stops."""
+    """Exams in a row that are by far worse than before learning, before it stops."""
     allow_mixed: bool = False
     """Go on although the faces of the photos seem to be those of different persons."""
     seed: int = 0

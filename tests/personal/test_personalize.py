@@ -100,10 +100,18 @@ def test_cancel_keeps_the_best_so_far(person, plain_network):
     assert 1 - result.score >= 0.7 * (1 - min(1.0, *(score for _, score in result.history)))
 
 
-def test_it_stops_when_nothing_gets_better(person, plain_network):
+def test_it_stops_when_the_network_is_ruined(person, plain_network):
     result = personalise([person], plain_network, SIZE, replace(CONFIG, steps=40, learning_rate=3.0, patience=2))
     assert result.finished
     assert result.steps == 4
+
+
+def test_what_is_a_little_worse_at_first_learns_on(person, plain_network, monkeypatch):
+    marks = iter([1.0, 1.03, 1.02, 1.04, 0.97])
+    monkeypatch.setattr("liquidwarp.personal.personalize._Board.marks", lambda *_: (Marks(next(marks), 1.0),) * 2)
+    monkeypatch.setattr(Marks, "relative_to", lambda self, start: self.perceptual / start.perceptual)
+    result = personalise([person], plain_network, SIZE, replace(CONFIG, steps=8, patience=2))
+    assert (result.best_step, result.score) == (8, 0.97)
 
 
 def test_of_networks_about_as_good_the_one_that_learned_longest_is_kept(person, plain_network, monkeypatch):

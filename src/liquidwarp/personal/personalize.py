@@ -39,6 +39,8 @@ _GAIN = 0.002
 _SHARE = 0.1
 """A network that gains this share of the most that was gained in the exam is kept if it learned longer: frames that
 nobody has seen prefer it."""
+_RUINED = 0.05
+"""A network that is so much worse than the pretrained one in several exams in a row will not recover."""
 _LONE_SHARE = 0.5
 """Of what was learned from one photo alone, this share is kept: half of it is in other poses as good or better, and
 what such a network has learned wrongly is halved."""
@@ -156,7 +158,7 @@ def personalise(
         return draw_lesson(person.sets, person.views, size, window, chance, config.harder)
 
     try:
-        while state.step < steps and not _hopeless(state, plan.check_every, config.patience):
+        while state.step < steps and not _ruined(state, config.patience):
             terms = tuner.step(lesson_of(state.step), state.step, state.step % len(people))
             if not all(math.isfinite(value) for value in terms.values()):
                 _log.warning("The losses left the finite numbers at step %d; the best so far is kept.", state.step)
@@ -198,8 +200,13 @@ def _check(
         state.best, state.best_step, state.change, state.keeps_photos = score, state.step, change, keeps
 
 
-def _hopeless(state: _State, every: int, patience: int) -> bool:
-    return state.step - state.best_step >= every * patience
+def _ruined(state: _State, patience: int) -> bool:
+    """Whether nothing good can come any more.
+
+    A little worse than before is no reason to stop: the most is gained in the end, when the steps get smaller.
+    """
+    last = state.history[-patience:]
+    return len(last) == patience and min(score for _, score in last) > 1 + _RUINED
 
 
 class _Board:
