@@ -188,13 +188,17 @@ def test_skin_on_the_torso_is_an_arms_only_beside_a_forearm():
     neckline = torso & (place[:, 1] < -0.55) & (place[:, 0].abs() < 0.02) & (place[:, 2] < 0.1)
     belly = torso & ((place[:, 1] + 0.1).abs() < 0.1)
     sure = torch.ones_like(torso)
-    stained = skin_of_an_arm(anny, pixels, in_a_shirt(anny, beside, neckline), sure, 512)
+    stained = skin_of_an_arm(anny, pixels, in_a_shirt(anny, beside, neckline), sure, sure, 512)
     assert int(beside.sum()) > 10
     assert int(neckline.sum()) > 3
     assert stained[beside].float().mean() > 0.8
     assert not stained[neckline].any()
+    glare = torch.where(beside[:, None], torch.tensor([0.93, 0.86, 0.79]), in_a_shirt(anny, neckline))
+    assert skin_of_an_arm(anny, pixels, glare, sure, sure & ~beside, 512)[beside].float().mean() > 0.8
+    white = torch.where(beside[:, None], torch.tensor([0.95, 0.95, 0.94]), in_a_shirt(anny, neckline))
+    assert not skin_of_an_arm(anny, pixels, white, sure, sure, 512).any()
     within = belly & ((place[:, 1] + 0.1).abs() < 0.06)
-    assert not skin_of_an_arm(anny, pixels, in_a_shirt(anny, belly), sure, 512)[within].any()
+    assert not skin_of_an_arm(anny, pixels, in_a_shirt(anny, belly), sure, sure, 512)[within].any()
 
 
 def test_the_outline_of_an_arm_before_the_chest_does_not_take_the_chests_colour(box_body):

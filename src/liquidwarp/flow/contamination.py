@@ -34,6 +34,11 @@ _TESTED = tuple(part for part in PARTS if part not in ("head", "face"))
 """Hair beside a face is as far from its colour as anything else, and hangs down on the chest."""
 _SKIN = 0.05
 """Skin's shares of red, green and blue differ less than this [Euclidean]."""
+_GLARE, _PALEST, _ON_LINE = 1.2, 0.75, 0.03
+"""In glaring light, brighter than most of the face by the first factor, skin pales: its shares go up to this part of
+the way to white, and leave the straight way by no more than the last [Euclidean]."""
+_RUDDY = 0.06
+"""A face shows skin where its share of red is greater than that of blue by this; else it is masked, or unknown."""
 _BAND = 0.03
 """Half the height of a band of the torso in which the more common look is the torso's own, in rest coordinates."""
 _REACH_OF_ARM = 48 / 512
@@ -63,6 +68,7 @@ def own_colours(
     sure: Bool[Tensor, "V"],
     inside: Bool[Tensor, "V"],
     height: int,
+    foreign: Bool[Tensor, "V"] | None = None,
 ) -> Float[Tensor, "V"]:
     """1 where a vertex of one photo shows its own colour, 0 where it shows another part's or the background's.
 
@@ -75,13 +81,14 @@ def own_colours(
         sure: Those of them that are clear of other parts and of the silhouette.
         inside: Vertices that are so far inside of the matte that they cannot show the background.
         height: Of the photo [px].
+        foreign: Vertices that are known already to show something else.
     """
     place = (rest_coordinates(model) * colours.new_tensor([1.0, _HEIGHT_WEIGHT, 1.0])).cpu().numpy()
     position, shown, back = pixels.cpu().numpy(), colours.cpu().numpy(), behind.cpu().numpy()
     known, doubtful = sure.cpu().numpy(), (seen & ~sure).cpu().numpy()
     at_edge = ~inside.cpu().numpy()
     part = model.vertex_part.cpu().numpy()
-    wrong = np.zeros(len(part), bool)
+    wrong = np.zeros(len(part), bool) if foreign is None else foreign.cpu().numpy()
     skin = _like_skin(part, shown, known)
     for name in _TESTED:
         asked = np.flatnonzero((part == PARTS.index(name)) & doubtful)
@@ -100,7 +107,7 @@ def own_colours(
                 reach = height * (_REACH_OF_HAND if other.endswith("hand") else _REACH)
                 like = _unlike(position[beside], shown[beside], position[asked], shown[asked], reach)
                 from_other = np.fmin(from_other, like)
-        wrong[asked] = (from_own > _FAR) & (from_other < _NEARER * from_own)
+        wrong[asked] |= (from_own > _FAR) & (from_other < _NEARER * from_own)
     # A torn edge would show single vertices again: the neighbours go too.
     rejected = torch.as_tensor(wrong, device=colours.device).to(colours.dtype)
     around = smooth_on_mesh(rejected[None, :, None], model.faces, 2)[0, :, 0]
@@ -108,7 +115,12 @@ def own_colours(
 
 
 def skin_of_an_arm(
-    model: BodyModel, pixels: Float[Tensor, "V 2"], colours: Float[Tensor, "V 3"], sure: Bool[Tensor, "V"], height: int
+    model: BodyModel,
+    pixels: Float[Tensor, "V 2"],
+    colours: Float[Tensor, "V 3"],
+    seen: Bool[Tensor, "V"],
+    sure: Bool[Tensor, "V"],
+    height: int,
 ) -> Bool[Tensor, "V"]:
     """Torso vertices that may show the arm of a poor fit: skin near a forearm, where the torso is mostly not skin.
 
@@ -116,18 +128,18 @@ def skin_of_an_arm(
         model: The body.
         pixels: Where the vertices are in the photo [px].
         colours: What the photo shows there.
-        sure: Vertices that seem to show their own colours.
+        seen: Vertices that the photo shows by the fitted body.
+        sure: Those of them that seem to show their own colours.
         height: Of the photo [px].
     """
     part = model.vertex_part.cpu().numpy()
-    known = sure.cpu().numpy()
-    torso = known & (part == PARTS.index("torso"))
+    torso = seen.cpu().numpy() & (part == PARTS.index("torso"))
     forearm = [PARTS.index(f"{side}_{name}") for side in ("left", "right") for name in ("lower_arm", "hand")]
     arm = np.isin(part, forearm)
     result = np.zeros(len(part), bool)
     if int(torso.sum()) < _FEW or not arm.any():
         return torch.as_tensor(result, device=colours.device)
-    skin = _like_skin(part, colours.cpu().numpy(), known)
+    skin = _like_skin(part, colours.cpu().numpy(), sure.cpu().numpy())
     level = rest_coordinates(model)[:, 1].cpu().numpy()
     position = pixels.cpu().numpy()
     distance, _ = cKDTree(position[arm]).query(position[torso])
@@ -152,13 +164,20 @@ def minority(level: Float[np.ndarray, "N"], chosen: Bool[np.ndarray, "N"]) -> Bo
 def _like_skin(
     part: Int[np.ndarray, "V"], shown: Float[np.ndarray, "V 3"], known: Bool[np.ndarray, "V"]
 ) -> Bool[np.ndarray, "V"]:
-    """Vertices in the hue of the face or of the hands, which may be in another light; all if neither is seen."""
+    """Vertices in the hue of the face or of the hands, or paler in glaring light; all if neither is seen."""
     hue = shown / shown.sum(1, keepdims=True).clip(1e-3)
     skin = np.zeros_like(known)
     for names in (("face",), ("left_hand", "right_hand")):
         bare = known & np.isin(part, [PARTS.index(name) for name in names])
         if int(bare.sum()) >= _FEW:
-            skin |= np.linalg.norm(hue - np.median(hue[bare], axis=0), axis=1) < _SKIN
+            own = np.median(hue[bare], axis=0)
+            skin |= np.linalg.norm(hue - own, axis=1) < _SKIN
+            if own[0] - own[2] < _RUDDY:
+                continue
+            glaring = shown.sum(1) > _GLARE * np.median(shown[bare].sum(1))
+            paler = (hue - own) @ (1 / 3 - own) / max(float(((1 / 3 - own) ** 2).sum()), 1e-6)
+            on_the_way = own + paler.clip(0, _PALEST)[:, None] * (1 / 3 - own)
+            skin |= glaring & (np.linalg.norm(hue - on_the_way, axis=1) < _ON_LINE)
     return skin if skin.any() else np.ones_like(known)
 
 

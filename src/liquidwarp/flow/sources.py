@@ -230,9 +230,10 @@ def _without_strange_colours(
         seen = sources.unhidden[0, s] > _SEEN
         sure = inside & (clear[0, s] > _SEEN)
         pixel = surface.body[s, :, :2]
-        sure &= ~skin_of_an_arm(sources.model, pixel, colours, sure, height)
+        arms = skin_of_an_arm(sources.model, pixel, colours, seen, sure, height)
+        sure &= ~arms
         sure &= _far_enough(sources.model, sure, apart[:, s] > 0.5) & _core(sources.model, sure, within[s])
-        own = own_colours(sources.model, pixel, colours, behind, seen, sure, inside, height)
+        own = own_colours(sources.model, pixel, colours, behind, seen, sure, inside, height, arms)
         body[0, s, :, 2:] *= own[:, None]
         unhidden[0, s] *= own
         clear[0, s] *= own
