@@ -121,6 +121,10 @@ def test_sleeves_and_trouser_legs_that_no_photo_shows_go_on_from_elbow_and_knee(
     for part in (*FOREARMS, "left_lower_leg"):
         own = means[vertices(anny, part)][0]
         assert (own - hems[part[-3:]]).abs().max() < 0.1, part
+    few = known & ~vertices(anny, "left_upper_arm")
+    few[vertices(anny, "left_upper_arm").nonzero()[:3]] = True
+    colours[vertices(anny, "torso")] = BLUE
+    assert (_part_means(anny, colours, few)[vertices(anny, "left_lower_arm")] - BLUE).abs().max() < 0.1
 
 
 def test_fingers_that_show_what_is_behind_them_are_not_seen(anny):

@@ -291,7 +291,7 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
     """Mean colour of the seen vertices of each vertex's part; of its mirror image, where it was not seen.
 
     Hands that nobody sees look like bare arms or legs, or else like the face; lower arms and legs like the upper ones
-    at the elbow and at the knee; all else like the seen clothes.
+    at the elbow and at the knee, arms else like the trunk; all else like the seen clothes.
     """
     clothes = known & ~_vertices_of(model, "head", "face", "left_hand", "right_hand")
     worn = next((all_of for all_of in (clothes, known) if int(all_of.sum()) > _SOME), torch.ones_like(known))
@@ -300,8 +300,8 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
         lenders = [known & (model.vertex_part == PARTS.index(side)) for side in (name, mirrored(name))]
         if name.endswith("hand"):
             lenders += _bare_skin(model, colour, known)
-        elif "_lower_" in name:
-            lenders += [known & joint for joint in _above(model, name)]
+        elif name.endswith(("arm", "leg")):
+            lenders += [known & nearer for nearer in _above(model, name)]
         for lender in lenders:
             if int(lender.sum()) > _SOME:
                 table[part] = colour[lender].mean(0)
@@ -309,15 +309,16 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
     return table[model.vertex_part]
 
 
-def _above(model: BodyModel, lower: str) -> list[Bool[Tensor, "V"]]:
-    """The upper limb, this side's and the other one's, as far as it is nearer to a lower one than to its own middle."""
-    found, places = [], rest_coordinates(model)
-    for name in (lower, mirrored(lower)):
+def _above(model: BodyModel, limb: str) -> list[Bool[Tensor, "V"]]:
+    """What goes on into a limb: the upper one, first as far as it is near, this side's or the other's; or the trunk."""
+    near, whole, places = [], [], rest_coordinates(model)
+    for name in (limb, mirrored(limb)) if "_lower_" in limb else ():
         upper, own = (_vertices_of(model, part) for part in (name.replace("lower", "upper"), name))
         if bool(upper.any()) and bool(own.any()):
             away = (places - places[own].mean(0)).norm(dim=1)
-            found.append(upper & (away < away[upper].mean()))
-    return found
+            near.append(upper & (away < away[upper].mean()))
+            whole.append(upper)
+    return near + whole + ([_vertices_of(model, "torso")] if limb.endswith("arm") else [])
 
 
 def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> list[Bool[Tensor, "V"]]:
