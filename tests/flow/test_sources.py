@@ -4,6 +4,7 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
+from liquidwarp.geometry.raster import rasterize
 
 from .test_compose import anny_params, prepared
 
@@ -25,3 +26,23 @@ def test_of_other_parts_each_photo_gives_the_side_that_it_faces():
     both = (visibility > 0.5).all(0) & (model.vertex_part == PARTS.index("torso"))
     first = (preference[0, both] > preference[1, both]).to(torch.float32).mean()
     assert 0.2 < first < 0.8
+
+
+def test_hands_in_sleeves_are_not_seen_whoever_else_is_there():
+    """Two people: one with the hands in black sleeves, one with bare hands."""
+    model = AnnyBody.load()
+    skin, black, white = (torch.tensor(c) for c in ([0.8, 0.6, 0.5], [0.1, 0.1, 0.1], [0.9, 0.9, 0.9]))
+    body, side = anny_params(model, 0.0, size=384), 384
+    posed = model.pose(model.rest(body.betas[None]), body.rel_rotmats)
+    raster = rasterize(body.camera.project(posed.vertices), model.faces, side, side)
+    part = torch.where(raster.covered, model.face_part[raster.pix_to_face.clamp(min=0)], -1)[0]
+    images = white.view(3, 1, 1).repeat(2, 1, side, side)
+    for image, hand in zip(images, (black, skin), strict=True):
+        for number, name in enumerate(PARTS):
+            colour = skin if name == "face" else hand if name.endswith("hand") else black if "arm" in name else white
+            image[:, part == number] = colour[:, None]
+    sources = prepared(model, body, body, images=images, mattes=raster.covered[:, None].float().repeat(2, 1, 1, 1))
+    hands = torch.isin(model.vertex_part, torch.tensor([PARTS.index(f"{s}_hand") for s in ("left", "right")]))
+    seen = (sources.body[0, :, hands, 2] > 0.5).sum(1)
+    assert int(seen[0]) == 0
+    assert int(seen[1]) > 100

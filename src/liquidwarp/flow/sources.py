@@ -170,22 +170,16 @@ def prepare_sources(
     hair = _thin_hair(model, surface, raster, mattes)[None]
     arms = arms_before(model, surface, raster, cleaned.colours[0])
     cleaned = replace(cleaned, fringes=torch.maximum(cleaned.fringes, hair), occlusion=arms)
+    one_person = isinstance(bodies, BodyParams)
+    cleaned = _with_real_hands(cleaned, [list(range(len(images)))] if one_person else [[s] for s in range(len(images))])
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
-    colours = sample_at(cleaned.colours[0], cleaned.body[0, ..., :2]).transpose(1, 2)
-    seen = cleaned.body[0, ..., 2] > _SEEN
-    strange = hidden_hands(model, colours, seen) | strange_fingers(model, colours, cleaned.unhidden[0] > _SEEN)
-    real = 1 - strange[None].to(colours.dtype)
-    cleaned.body[..., 2] *= real
-    cleaned.around[..., 2] *= real.index_select(-1, cleaned.extension.anchor)
     solid = torch.maximum(lost_hands(model, raster, mattes), _skulls(model, raster, mattes.shape[-2]))
-    outlines = torch.maximum(mattes, solid)[None]
-    cleaned = replace(cleaned, unhidden=cleaned.unhidden * real, outlines=outlines)
+    cleaned = replace(cleaned, outlines=torch.maximum(mattes, solid)[None])
     even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
     inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
-    clear = cleaned.clear * real
-    heads = head_views(model, bodies, even[0], cleaned.body[0], cleaned.normals[0], clear[0], inside)
-    complete = replace(cleaned, colours=even, clear=clear, heads=heads)
+    heads = head_views(model, bodies, even[0], cleaned.body[0], cleaned.normals[0], cleaned.clear[0], inside)
+    complete = replace(cleaned, colours=even, heads=heads)
     return replace(complete.with_head(0), heads=heads) if len(heads) else complete
 
 
@@ -238,6 +232,27 @@ def _without_strange_colours(
         unhidden[0, s] *= own
         clear[0, s] *= own
     return replace(sources, body=body, unhidden=unhidden, clear=clear)
+
+
+def _with_real_hands(sources: FlowSources, people: Sequence[Sequence[int]]) -> FlowSources:
+    """Hands that are in sleeves, and fingers that show what is behind them, count as not seen.
+
+    Args:
+        sources: All photos.
+        people: Which of them show one person, whose other hand and skin tell.
+    """
+    seen, unhidden = sources.body[0, ..., 2] > _SEEN, sources.unhidden[0] > _SEEN
+    colours = sample_at(sources.colours[0], sources.body[0, ..., :2]).transpose(1, 2)
+    real = torch.ones_like(sources.unhidden)
+    for photos in people:
+        own = torch.tensor(photos, device=seen.device)
+        strange = hidden_hands(sources.model, colours[own], seen[own])
+        strange |= strange_fingers(sources.model, colours[own], unhidden[own])
+        real[0, own] = 1 - strange.to(real.dtype)
+    body, around = sources.body.clone(), sources.around.clone()
+    body[..., 2] *= real
+    around[..., 2] *= real.index_select(-1, sources.extension.anchor)
+    return replace(sources, body=body, around=around, unhidden=sources.unhidden * real, clear=sources.clear * real)
 
 
 def _indices(parts: Sequence[str], device: torch.device) -> Int64[Tensor, "K"]:
