@@ -6,6 +6,7 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
 from liquidwarp.recover.bundle import FitState, Problem, Term, View, adjust, robust_cost, robust_weight
+from liquidwarp.recover.posture import Hanging, Level
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints, left_jacobian_inverse
 from liquidwarp.recover.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
 
@@ -41,6 +42,10 @@ def random_terms(skeleton: Skeleton, model: AnnyBody, frames: int = 2) -> dict[s
         "pull": PosePull(
             other.rel_rotmats.roll(1, 1), other.camera + 0.1, torch.tensor([1.0, 2.0]), torch.tensor([3.0, 1.0])
         ),
+        "hanging": Hanging.of(model, skeleton, 0.1 * torch.rand(frames, len(model.parents))),
+        "level": Level.of(
+            model, skeleton, 0.1 * torch.rand(frames, len(model.parents)), 0.02 * torch.randn(frames, 33, 2)
+        ),
     }
 
 
@@ -61,7 +66,7 @@ def test_skeleton_agrees_with_the_model(model: AnnyBody, skeleton: Skeleton) -> 
     torch.testing.assert_close(located, truth.vertices[:, index], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["image", "world", "prior", "pull"])
+@pytest.mark.parametrize("name", ["image", "world", "prior", "pull", "hanging", "level"])
 def test_rows_are_the_gradient_of_the_cost(model: AnnyBody, skeleton: Skeleton, name: str) -> None:
     """Jacobian-transposed times weighted residual is half the gradient, robust weights included."""
     term, state = random_terms(skeleton, model)[name], random_state(skeleton)
