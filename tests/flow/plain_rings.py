@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 from scipy.ndimage import median_filter
 
-from liquidwarp.flow import ring_light, tubes
+from liquidwarp.flow import ring_light, tone, tubes
 
 
-def complete_row(row, known, width, plain, detail):
+def complete_row(number, row, known, width, shown, plain, detail):
     """Write the plain colours and the folds of one ring's hidden cells; how many cells in a row are seen of it."""
     runs = list(runs_of(known))
     if not runs:
@@ -28,10 +28,24 @@ def complete_row(row, known, width, plain, detail):
         at = (end + step) % len(row)
         before = np.median(row[np.arange(end - min(width, length), end) % len(row)], axis=0)
         behind = np.median(row[np.arange(other, other + min(width, other_length)) % len(row)], axis=0)
-        plain[at] = before + share * (behind - before)
-        folds = row[left % len(row)] - before, row[right % len(row)] - behind
-        detail[at] = folds[0] + share * (folds[1] - folds[0])
+        sides = []
+        for away, place, seen in ((step, left, before), (gap - 1 - step, right, behind)):
+            goes_on = proposals(number, row, runs, width, shown)[tuple(seen)]
+            near = 1 - tubes._smoothstep(away / tubes._FLOW)[:, None]
+            folds = max(0.0, 1 - np.abs(goes_on - seen).max() / tubes._OWN_FOLDS) * (row[place % len(row)] - seen)
+            sides.append((goes_on + near * (seen - goes_on), folds))
+        plain[at] = sides[0][0] + share * (sides[1][0] - sides[0][0])
+        detail[at] = sides[0][1] + share * (sides[1][1] - sides[0][1])
     return longest
+
+
+def proposals(number, row, runs, width, shown):
+    """What goes on instead of each colour at the borders of a ring."""
+    ends = [(start + length - min(width, length), length) for start, length in runs]
+    places = [(first, min(width, length)) for first, length in (*ends, *runs)]
+    seen = [np.median(row[np.arange(first, first + count) % len(row)], axis=0) for first, count in places]
+    usual = tone.usual_tones(np.array(seen, np.float32), np.full(len(seen), number), shown)
+    return {tuple(colour): other for colour, other in zip(seen, usual, strict=True)}
 
 
 def runs_of(known):

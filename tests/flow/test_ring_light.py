@@ -6,6 +6,7 @@ from scipy.ndimage import median_filter
 from tests.flow import plain_rings
 
 from liquidwarp.flow import ring_light, tubes
+from liquidwarp.flow.tone import Common
 from liquidwarp.flow.window_median import window_median
 
 ROWS, COLUMNS = 40, 60
@@ -29,9 +30,10 @@ def shirt_and_trousers(chance):
 def test_all_rings_at_once_are_as_ring_by_ring(width):
     grid, known = shirt_and_trousers(np.random.default_rng(3))
     plain, detail = grid.copy(), np.zeros_like(grid)
-    rows = zip(grid, known, plain, detail, strict=True)
-    longest = [plain_rings.complete_row(row, seen, width, *made_up) for row, seen, *made_up in rows]
-    fast = tubes._complete_rows(grid, known, width)
+    shown = Common.of_trunk(known.nonzero()[0].astype(np.float64), grid[known])
+    rows = enumerate(zip(grid, known, plain, detail, strict=True))
+    longest = [plain_rings.complete_row(k, row, seen, width, shown, *made_up) for k, (row, seen, *made_up) in rows]
+    fast = tubes._complete_rows(grid, known, width, shown)
     assert fast[2].tolist() == longest
     np.testing.assert_allclose(fast[0], plain, atol=1e-6)
     np.testing.assert_allclose(fast[1], detail, atol=1e-6)
@@ -41,7 +43,8 @@ def test_all_rings_at_once_are_as_ring_by_ring(width):
 
 def test_nothing_that_was_seen_completes_nothing():
     grid = np.full((ROWS, COLUMNS, 3), 0.4, np.float32)
-    plain, detail, longest = tubes._complete_rows(grid, np.zeros((ROWS, COLUMNS), bool), 9)
+    shown = Common.of_trunk(np.zeros(0), grid[:0, 0])
+    plain, detail, longest = tubes._complete_rows(grid, np.zeros((ROWS, COLUMNS), bool), 9, shown)
     assert (plain == grid).all()
     assert not detail.any()
     assert not longest.any()

@@ -58,6 +58,16 @@ def test_each_side_goes_on_up_to_the_middle_of_the_back():
     assert np.abs(right - RED).max() < 0.02
 
 
+def test_sun_on_one_side_flows_into_the_shade_within_a_short_way():
+    """The left side goes on behind; beside the sunlit rim there is no step."""
+    rim = np.degrees(np.arctan2(FRONT[:, 0], -FRONT[:, 2])) > 55
+    colours = np.where(rim[:, None], WHITE, 0.45 * WHITE)
+    made_up = completed(colours, wanted=points([77, 85, 95, 120, -95], HEIGHTS[100:300])).reshape(-1, 5, 3).mean((0, 2))
+    assert made_up[0] > 0.66
+    assert 0.5 < made_up[1] < 0.66
+    assert np.abs(made_up[3:] - 0.45 * 0.9).max() < 0.06
+
+
 def test_the_weave_goes_on():
     colours = WHITE * 0.6 + 0.08 * np.sign(np.sin(np.arctan2(FRONT[:, 0], -FRONT[:, 2]) * 40))[:, None]
     assert 0.03 < completed(colours).std() < 0.1

@@ -1,5 +1,6 @@
 """The hidden sides of torso and limbs in a person's texture: which seen places lend them their colours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from liquidwarp.flow.coat import Beside, below_coat, covered_rows, find_coat
 from liquidwarp.flow.complexion import like_face
 from liquidwarp.flow.contamination import minority
 from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.tone import Common
 from liquidwarp.flow.tubes import ROWS, Tube, complete_rings, tube_of
 
 __all__ = ["Unrolled", "go_on_around"]
@@ -28,6 +30,8 @@ _COATED = ("torso", "left_upper_leg", "right_upper_leg")
 _SLEEVES = tuple(PARTS.index(f"{side}_upper_arm") for side in ("left", "right"))
 _TORSO = PARTS.index("torso")
 _THIGHS = tuple(PARTS.index(f"{side}_upper_leg") for side in ("left", "right"))
+_LEGS = tuple(number for number, part in enumerate(PARTS) if part.endswith("leg"))
+_ARMS = tuple(number for number, part in enumerate(PARTS) if part.endswith("arm"))
 _FACE = PARTS.index("face")
 _HIPS, _TOP = 0.85, 0.12
 """Below this share of the torso's height nothing shows the hips; and this much of the thighs, in rest coordinates."""
@@ -88,11 +92,34 @@ def go_on_around(
             cells, shown = _with_thighs(tube, texture, cells, shown)
         if coat is not None and name in _COATED:
             cells, shown = _coats_own(tube, cells, shown, coat, _of_coat(texture, beside, coat), PARTS.index(name))
-        made_up = complete_rings(cells, shown, tube.cells(texture.place[hidden].cpu().numpy()), strip)
+        common = Common.of_trunk(cells[:, 0], shown, _of_parts(texture, _ARMS))
+        if name != "torso":
+            common = _with_twin(tube, texture, name, cells, shown)
+        wanted = tube.cells(texture.place[hidden].cpu().numpy())
+        made_up = complete_rings(cells, shown, wanted, strip, common=common)
         if made_up is not None:
             colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
             found |= hidden
     return colours, found
+
+
+def _with_twin(
+    tube: Tube, texture: Unrolled, name: str, cells: Float[np.ndarray, "N 2"], shown: Float[np.ndarray, "N 3"]
+) -> Common:
+    """What lends to a limb and what is seen of its twin, mirrored; and of what is worn beside it."""
+    twin = texture.lends & (texture.part == PARTS.index(mirrored(name)))
+    there = tube.cells((texture.place[twin] * texture.place.new_tensor([-1, 1, 1])).cpu().numpy())
+    row, colours = np.append(cells[:, 0], there[:, 0]), np.concatenate([shown, texture.colours[twin].cpu().numpy()])
+    beside = (_TORSO, *_ARMS) if name.endswith("arm") else _LEGS
+    others = [part for part in beside if PARTS[part] not in (name, mirrored(name))]
+    return Common(row, colours, np.arange(len(row)) >= len(cells), _of_parts(texture, others), limb=True)
+
+
+def _of_parts(texture: Unrolled, parts: Sequence[int]) -> Float[np.ndarray, "M 3"]:
+    """What lends of some parts."""
+    chosen = texture.lends & torch.isin(texture.part, torch.tensor(parts, device=texture.part.device))
+    colours: Float[np.ndarray, "M 3"] = texture.colours[chosen].cpu().numpy()
+    return colours
 
 
 def _with_thighs(

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import uniform_filter1d
 
 from liquidwarp.flow.ring_light import evenly_lit, without_steps
+from liquidwarp.flow.tone import Common, usual_tones
 from liquidwarp.flow.window_median import window_median
 
 __all__ = ["COLUMNS", "ROWS", "Tube", "complete_rings", "tube_of"]
@@ -33,6 +34,10 @@ _STEADY = 11
 """Rows over which the plain colour's median is taken: what is seen in fewer rows is no garment."""
 _HALF = _STEADY // 2
 """Where rows farther than this from all that are seen take their colours, a shadow or an edge must not count."""
+_FLOW = 10
+"""Cells over which a border's colour gives way to a more usual one: 14 degrees."""
+_OWN_FOLDS = 0.2
+"""Where what goes on differs more from the border's colour [RGB, 0..1] that border's folds do not."""
 _CROSSOVER = 0.15
 """Half the width of the seam where the cloths of both sides meet, as a share of what is hidden."""
 
@@ -91,6 +96,7 @@ def complete_rings(
     hidden: Float[np.ndarray, "M 2"],
     strip: float,
     folds: float = 0.8,
+    common: Common | None = None,
 ) -> Float[np.ndarray, "M 3"] | None:
     """Colours of hidden places of a tube.
 
@@ -100,13 +106,15 @@ def complete_rings(
         hidden: Rows and columns of the places that want colours.
         strip: How far from the border the seen cloth is copied [degrees].
         folds: How much of the mirrored folds is kept [0, 1].
+        common: What is seen of the cloth; None: the places that lend, of a trunk.
 
     Returns:
         The colours; None if too little lends.
     """
     grid, known = _unroll(cells, colours)
     width = max(_SHORTEST, round(strip / 360 * COLUMNS))
-    plain, detail, support = _complete_rows(grid, known, width)
+    shown = common or Common.of_trunk(cells[:, 0], colours)
+    plain, detail, support = _complete_rows(grid, known, width, shown)
     if not support.any():
         return None
     rows = np.flatnonzero(support >= min(_SUPPORT, int(support.max())))
@@ -117,7 +125,7 @@ def complete_rings(
     plain[beyond] = usual
     around = np.pad(plain, ((_HALF, _HALF), (0, 0), (0, 0)), mode="edge")
     around = np.concatenate([around[:, -1:], around, around[:, :1]], 1)
-    smooth = without_steps(evenly_lit(window_median(around, _STEADY, 3), colours, cells[:, 0]), grid, known)
+    smooth = without_steps(evenly_lit(window_median(around, _STEADY, 3), shown.colours, shown.row), grid, known)
     full = smooth + (folds * detail).clip(-_DETAIL, _DETAIL)
     full = np.concatenate([full[:, -1:], full, full[:, :2]], 1).astype(np.float32)
     x, y = (hidden[:, 1] + 0.5).astype(np.float32), hidden[:, 0].astype(np.float32)
@@ -154,7 +162,7 @@ def _usual_colours(rings: Float[np.ndarray, "K C 3"], wanted: Int[np.ndarray, "W
 
 
 def _complete_rows(
-    grid: Float[np.ndarray, "R C 3"], known: Bool[np.ndarray, "R C"], width: int
+    grid: Float[np.ndarray, "R C 3"], known: Bool[np.ndarray, "R C"], width: int, shown: Common
 ) -> tuple[Float[np.ndarray, "R C 3"], Float[np.ndarray, "R C 3"], Int[np.ndarray, "R"]]:
     """The plain colours and the folds of the rings' hidden cells; how many cells in a row are seen of each ring.
 
@@ -162,6 +170,7 @@ def _complete_rows(
         grid: Colours.
         known: Where they were seen.
         width: How many cells beside the border are copied at most.
+        shown: What is seen of the cloth.
     """
     plain, detail, columns = grid.copy(), np.zeros_like(grid), grid.shape[1]
     row, start, length = _runs(known)
@@ -172,17 +181,27 @@ def _complete_rows(
     following = np.where(last, np.searchsorted(row, row), np.arange(len(row)) + 1)
     end, other, lend = start + length, start[following], np.minimum(width, length)
     before = _medians(grid, row, end - lend, lend, width)
-    behind = _medians(grid, row, start, lend, width)[following]
+    behind = _medians(grid, row, start, lend, width)
+    on_before, on_behind = np.split(usual_tones(np.concatenate([before, behind]), np.append(row, row), shown), 2)
+    behind, on_behind = behind[following], on_behind[following]
     gap = (other - end) % columns
     run = np.repeat(np.arange(len(row)), gap)
     step = np.arange(len(run)) - np.repeat(gap.cumsum() - gap, gap)
     share = _smoothstep(((step + 0.5) / gap[run] - 0.5) / (2 * _CROSSOVER) + 0.5)[:, None]
     left = (end[run] - 1 - _to_and_fro(step, lend[run])) % columns
     right = (other[run] + _to_and_fro(gap[run] - 1 - step, lend[following][run])) % columns
-    ring, at, before, behind = row[run], (end[run] + step) % columns, before[run], behind[run]
-    plain[ring, at] = before + share * (behind - before)
-    folds = grid[ring, left] - before, grid[ring, right] - behind
-    detail[ring, at] = folds[0] + share * (folds[1] - folds[0])
+    ring, at = row[run], (end[run] + step) % columns
+    sides = []
+    for away, place, seen, goes_on in (
+        (step, left, before, on_before),
+        (gap[run] - 1 - step, right, behind, on_behind),
+    ):
+        near = 1 - _smoothstep(away / _FLOW)[:, None]
+        fainter = (1 - np.abs(goes_on - seen).max(1) / _OWN_FOLDS).clip(0, 1)[run, None]
+        sides.append((goes_on[run] + near * (seen - goes_on)[run], fainter * (grid[ring, place] - seen[run])))
+    (colour, folds), (other, other_folds) = sides
+    plain[ring, at] = colour + share * (other - colour)
+    detail[ring, at] = folds + share * (other_folds - folds)
     return plain, detail, longest
 
 
