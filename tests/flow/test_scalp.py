@@ -85,3 +85,16 @@ def test_ears_stay_bare(anny):
     assert int(ear.sum()) > 50
     assert torch.equal(drawn[ear], made_up[ear])
     assert not torch.equal(drawn[beside], made_up[beside])
+
+
+def test_the_back_of_a_head_is_no_lighter_than_the_darker_part_of_its_hair(anny):
+    """Here most of what is beside the border, which lends, lies in glaring light."""
+    flat = unwrap(anny, 512)
+    texture, made_up = seen_from_the_front(anny, flat, HAIR * 2)
+    lit = texture.seen & (flat.part == PARTS.index("head")) & (texture.colours.sum(1) < 1.5)
+    place = flat.place[lit, 2]
+    near = torch.zeros_like(lit).masked_scatter(lit, place > place.quantile(0.5))
+    texture.colours[near] *= 1.5
+    back, _ = back_of_head(anny, flat)
+    drawn = hair_around(anny, texture, flat, made_up)[back].sum(1).median()
+    assert drawn < 1.2 * texture.colours[lit & ~near].sum(1).median()

@@ -28,6 +28,12 @@ _STRANDS = 0.3
 """How much of them is kept: from a narrow strip they would be a weave."""
 _LIKE, _DARKEST = 0.6, 0.06
 """Hair differs from the usual of its head by less than this in red, green and blue [logarithm]; the least light."""
+_SHADY = 0.35
+"""Hidden hair is no lighter than this quantile of the seen hair: it is turned away from the light in the photo."""
+_DARKER = 0.55
+"""For that it is made darker by this factor at most."""
+_HUE = 0.08
+"""Hair's shares of red, green and blue differ by less [Euclidean]."""
 _ENOUGH = 200
 """With fewer places of hair a head may be bald."""
 _INNER = 5
@@ -40,7 +46,10 @@ _SOFT = 0.03
 
 
 def hair_around(
-    model: BodyModel, texture: Unrolled, flat: UnwrappedBody, made_up: Float[Tensor, "P 3"]
+    model: BodyModel,
+    texture: Unrolled,
+    flat: UnwrappedBody,
+    made_up: Float[Tensor, "P 3"],
 ) -> Float[Tensor, "P 3"]:
     """Made-up colours in which hidden places of the scalp have hair.
 
@@ -59,7 +68,10 @@ def hair_around(
         return made_up
     level = face[:, 1].mean()
     nape = level + 0.5 * (face[:, 1].amax() - level)
-    on_head, height = (texture.part == _HEAD) & (flat.place[:, 1] < nape), flat.place[:, 1]
+    on_head, height = (
+        (texture.part == _HEAD) & (flat.place[:, 1] < nape),
+        flat.place[:, 1],
+    )
     scalp = on_head & on_scalp(model, flat.place)
     unseen = ~texture.seen | texture.crossed
     hidden, top = scalp & unseen, on_head & unseen & (height < level)
@@ -76,9 +88,13 @@ def hair_around(
     around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP, _STRANDS)
     if around is None:
         return made_up
+    shown = texture.lends & ~texture.crossed & on_head & on_scalp(model, flat.place)
+    shown &= unlike_face(texture.colours, shown_face) & _of_hue(texture.colours, made_up[top].median(0).values)
+    filled = torch.as_tensor(around).to(made_up)
+    filled = filled * _darker(texture.colours[shown if int(shown.sum()) >= _ENOUGH else lender], filled)
     share = ((nape - height[hidden]) / _SOFT).clamp(0, 1)[:, None]
     result = made_up.clone()
-    result[hidden] = torch.lerp(made_up[hidden], torch.as_tensor(around).to(made_up), share)
+    result[hidden] = torch.lerp(made_up[hidden], filled, share)
     return result
 
 
@@ -94,8 +110,16 @@ def on_scalp(model: BodyModel, place: Float[Tensor, "*B 3"]) -> Bool[Tensor, "*B
     if len(face) == 0:
         return torch.zeros_like(place[..., 0], dtype=torch.bool)
     skull = _skull(model)
-    front, back, crown, level = skull[:, 2].amin(), skull[:, 2].amax(), skull[:, 1].amin(), face[:, 1].mean()
-    backwards, upwards = (place[..., 2] - front) / (back - front), (level - place[..., 1]) / (level - crown)
+    front, back, crown, level = (
+        skull[:, 2].amin(),
+        skull[:, 2].amax(),
+        skull[:, 1].amin(),
+        face[:, 1].mean(),
+    )
+    backwards, upwards = (
+        (place[..., 2] - front) / (back - front),
+        (level - place[..., 1]) / (level - crown),
+    )
     return (upwards > _HAIRLINE) | ((upwards > _EARS[0]) & (backwards > 0.5)) | (backwards > _EARS[1])
 
 
@@ -106,6 +130,24 @@ def _skull(model: BodyModel) -> Float[Tensor, "V 3"]:
 
 def _alike(colours: Float[Tensor, "P 3"], usual: Float[Tensor, "3"]) -> Bool[Tensor, "P"]:
     return (colours.clamp(min=_DARKEST).log() - usual.clamp(min=_DARKEST).log()).abs().amax(1) < _LIKE
+
+
+def _darker(shown: Float[Tensor, "K 3"], filled: Float[Tensor, "N 3"]) -> float:
+    """The factor by which filled hair is as light as the darker part of what is shown; 1 where it is so already."""
+    wanted, own = (
+        shown.sum(1).quantile(_SHADY),
+        filled.sum(1).median().clamp(min=_DARKEST),
+    )
+    return float((wanted / own).clamp(_DARKER, 1))
+
+
+def _of_hue(colours: Float[Tensor, "P 3"], usual: Float[Tensor, "3"]) -> Bool[Tensor, "P"]:
+    """In whatever light."""
+    light, own = (
+        colours.sum(1, keepdim=True).clamp(min=_DARKEST),
+        usual.sum().clamp(min=_DARKEST),
+    )
+    return (colours / light - usual / own).norm(dim=1) < _HUE
 
 
 def _inner(chosen: Bool[Tensor, "P"], flat: UnwrappedBody) -> Bool[Tensor, "P"]:
