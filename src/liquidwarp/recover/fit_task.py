@@ -17,7 +17,7 @@ from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.fingers import relaxed_fingers
 from liquidwarp.recover.initial import first_camera, first_pose, first_shape
 from liquidwarp.recover.observation import FACE, Observation, joint_trust, observe, steadied
-from liquidwarp.recover.posture import Hanging, Level
+from liquidwarp.recover.posture import natural_terms
 from liquidwarp.recover.silhouette import MaskOutlines, Surface, match_outlines, tightness_of_clothes
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
 from liquidwarp.recover.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
@@ -189,8 +189,7 @@ class FitTask:
         terms: list[Term] = [
             *landmark_terms(self.observation, self.model, self.skeleton, stage.cutoff, self.image_sigma),
             PosePrior.of(self.model, self.skeleton),
-            Hanging.of(self.model, self.skeleton, self.trust),
-            Level.of(self.model, self.skeleton, self.trust, self.observation.image),
+            *natural_terms(self.model, self.skeleton, self.trust, self.observation.image),
         ]
         if stage.with_outline:
             terms.append(

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.geometry.rotations import matrix_to_rotvec, swing
-from liquidwarp.recover.bundle import Rows, View, robust_cost, robust_weight
+from liquidwarp.recover.bundle import Rows, Term, View, robust_cost, robust_weight
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints, left_jacobian_inverse
 
-__all__ = ["Hanging", "Level"]
+__all__ = ["Hanging", "Level", "natural_terms"]
 
 _HIDDEN = 0.1
 """Below this visibility a joint counts as not seen: the more, the lower it is."""
@@ -66,15 +66,14 @@ class Hanging:
         return (self._difference(view) * self.weight[..., None]).square().sum((1, 2))
 
     def rows(self, view: View, with_betas: bool) -> Rows:
-        """Gauss-Newton rows: one 3 x 3 block per joint."""
+        """Gauss-Newton rows: one 3 x 3 block per joint that some frame does not show."""
         del with_betas
-        difference = self._difference(view)
-        num_frames, num_joints = difference.shape[:2]
-        joint = torch.arange(num_joints, device=difference.device)
-        blocks = difference.new_zeros(num_frames, num_joints, 3, num_joints, 3)
-        inverse = left_jacobian_inverse(difference) * self.weight[..., None, None]
-        blocks[:, joint, :, joint] = inverse.transpose(0, 1)
-        residual = (difference * self.weight[..., None]).flatten(1)
+        hidden = self.weight.amax(0).nonzero()[:, 0]
+        weight, difference = self.weight[:, hidden, None], self._difference(view)[:, hidden]
+        blocks = difference.new_zeros(*difference.shape, self.weight.shape[1], 3)
+        inverse = left_jacobian_inverse(difference) * weight[..., None]
+        blocks[:, torch.arange(len(hidden), device=hidden.device), :, hidden] = inverse.transpose(0, 1)
+        residual = (difference * weight).flatten(1)
         return Rows(residual, torch.ones_like(residual), blocks.flatten(3).flatten(1, 2))
 
     def _difference(self, view: View) -> Float[Tensor, "T N 3"]:
@@ -112,9 +111,10 @@ class Level:
         shares = torch.stack([trunk, left - right])
         apart = (shares[1] @ image).norm(dim=-1) / _MEETING
         meeting = ((1 - apart) / (1 - _TOUCHING)).clamp(0, 1) * trust[:, list(roles.lower_arm)].amin(1)
+        used = shares.any(0).nonzero()[:, 0]
         return Level(
-            skeleton.landmark_points(table),
-            shares,
+            skeleton.landmark_points(table).select(used.tolist()),
+            shares[:, used],
             torch.stack([trunk @ table.rest[:, 2], torch.zeros(())]),
             torch.stack([_unseen(trust[:, list(roles.upper_leg)].amax(1)), meeting], 1),
         )
@@ -137,6 +137,21 @@ class Level:
     def _residual(self, view: View) -> Float[Tensor, "T Q"]:
         depth = view.skeleton.locate(view.posed, self.points, view.state.betas)[..., 2]
         return (depth @ self.shares.T - self.natural) / _SIGMA
+
+
+def natural_terms(
+    model: BodyModel, skeleton: Skeleton, trust: Float[Tensor, "T J"], image: Float[Tensor, "T P 2"]
+) -> list[Term]:
+    """Those of the terms of this file that say something about any of T frames.
+
+    Args:
+        model: The body.
+        skeleton: Its movable joints.
+        trust: How well was seen what each of the model's joints turns [0, 1].
+        image: Landmarks in the picture [m on the body].
+    """
+    terms = (Hanging.of(model, skeleton, trust), Level.of(model, skeleton, trust, image))
+    return [term for term in terms if bool((term.weight > 0).any())]
 
 
 def _unseen(trust: Float[Tensor, "T"]) -> Float[Tensor, "T"]:
