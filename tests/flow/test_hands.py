@@ -127,6 +127,16 @@ def test_sleeves_and_trouser_legs_that_no_photo_shows_go_on_from_elbow_and_knee(
     assert (_part_means(anny, colours, few)[vertices(anny, "left_lower_arm")] - BLUE).abs().max() < 0.1
 
 
+@pytest.mark.parametrize(("trunk", "like"), [(BLUE, 1.1 * SKIN), (SKIN, SKIN)])
+def test_hands_that_no_photo_shows_look_like_bare_arms_but_not_like_a_coat_in_the_skins_colour(anny, trunk, like):
+    colours = BLUE.expand(len(anny.vertex_part), 3).clone()
+    arms = ("left_upper_arm", "right_upper_arm", *FOREARMS)
+    for part, colour in (("face", SKIN), ("torso", trunk), *((arm, 1.1 * SKIN) for arm in arms)):
+        colours[vertices(anny, part)] = colour
+    means = _part_means(anny, colours, ~vertices(anny, *HANDS))
+    assert (means[vertices(anny, *HANDS)] - like).abs().max() < 0.01
+
+
 def test_fingers_that_show_what_is_behind_them_are_not_seen(anny):
     hand = vertices(anny, "left_hand")
     places = rest_coordinates(anny)

@@ -322,12 +322,18 @@ def _above(model: BodyModel, limb: str) -> list[Bool[Tensor, "V"]]:
 
 
 def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> list[Bool[Tensor, "V"]]:
-    """Seen vertices of bare arms, bare legs, and of the face, which a hat or the light may make darker than these."""
+    """Seen vertices of bare arms, bare legs, and of the face, which a hat or the light may make darker than these.
+
+    Whose trunk looks like the face wears that colour, perhaps on arms and legs as well: there only the face tells.
+    """
     face = known & (model.vertex_part == PARTS.index("face"))
     if int(face.sum()) <= _SOME:
         return [face]
     light = colour.sum(1).clamp(min=0.02).log()
     alike = like_face(colour, colour[face]) & ((light - light[face].median()).abs() < _OTHER_LIGHT)
+    trunk = known & _vertices_of(model, "torso")
+    if int((trunk & alike).sum()) > _BARE * int(trunk.sum()):
+        return [face]
     found = []
     for kind in ("arm", "leg"):
         parts = [number for number, part in enumerate(PARTS) if part.endswith(kind)]
