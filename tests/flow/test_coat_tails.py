@@ -9,6 +9,7 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.flow.coat_tails import find_tails
 from liquidwarp.flow.compose import compose_layers
 from liquidwarp.flow.halo import halo
+from liquidwarp.flow.skirt import find_ending
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies
 
@@ -19,7 +20,7 @@ def anny():
 
 
 def tails_of(person):
-    return find_tails(person.image, person.around(), person.legs)
+    return find_tails(person.image, person.around(), find_ending(person.image, person.around(), person.legs))
 
 
 def like(picture, colour):

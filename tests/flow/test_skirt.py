@@ -6,7 +6,7 @@ import torch
 from tests.flow.dressed import SCALE, SIZE, Person
 
 from liquidwarp.body.anny import AnnyBody
-from liquidwarp.flow.skirt import find_skirt
+from liquidwarp.flow.skirt import find_ending, find_skirt
 from liquidwarp.flow.skirt_tube import skirt_tube
 
 
@@ -16,7 +16,7 @@ def anny():
 
 
 def skirt_of(person):
-    return find_skirt(person.image, person.around(), person.legs)
+    return find_skirt(find_ending(person.image, person.around(), person.legs))
 
 
 def test_a_narrow_skirt_is_known_by_the_gap_below_it(anny):

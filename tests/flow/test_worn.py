@@ -10,7 +10,7 @@ from liquidwarp.flow.compose import compose_layers
 from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.hair import find_hair
 from liquidwarp.flow.halo import halo
-from liquidwarp.flow.skirt import find_skirt, legs_of
+from liquidwarp.flow.skirt import find_ending, find_skirt, legs_of
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.flow.surface import project_bodies
 from liquidwarp.flow.surroundings import look_around
@@ -231,7 +231,7 @@ def test_a_skirts_hem_is_round_and_its_sides_are_straight(anny):
     posed = anny.pose(rest, body.rel_rotmats)
     raster = rasterize(body.camera.project(posed.vertices), anny.faces, *SIZE)
     around = look_around(anny, raster, torch.as_tensor(matte).float(), float(body.camera.scale[0]))
-    skirt = find_skirt(image, around, legs_of(anny, body, posed, SIZE[0]))
+    skirt = find_skirt(find_ending(image, around, legs_of(anny, body, posed, SIZE[0])))
     assert skirt is not None
     trunk = wanted & ~np.isin(part, [i for i, name in enumerate(PARTS) if name.endswith(("arm", "hand"))])
     below = np.arange(SIZE[0])[:, None] > skirt.top + 2
@@ -263,7 +263,7 @@ def test_an_open_coat_shorts_and_no_halo_are_no_skirt(anny):
     raster, _ = seen(anny, body)
     around = look_around(anny, raster, matte[0, 0], 130.0)
     posed = anny.pose(anny.rest(body.betas[None]), body.rel_rotmats)
-    assert find_skirt(image, around, legs_of(anny, body, posed, SIZE[0])) is None
+    assert find_skirt(find_ending(image, around, legs_of(anny, body, posed, SIZE[0]))) is None
     image, part = painted(anny, body)
     thighs = np.isin(part, [PARTS.index("left_upper_leg"), PARTS.index("right_upper_leg")])
     image[thighs] = RED

@@ -17,7 +17,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
 from liquidwarp.flow.cloth import same_cloth
 from liquidwarp.flow.extension import Extension
-from liquidwarp.flow.skirt import Ending, Legs, Skirt, find_ending, hanging
+from liquidwarp.flow.skirt import Ending, Legs, Skirt, hanging
 from liquidwarp.flow.skirt_tube import hanging_tube
 from liquidwarp.flow.surroundings import Surroundings
 
@@ -53,20 +53,17 @@ class Tails:
     """Where the coat is seen and nothing before it, such as a bag or a hand."""
 
 
-def find_tails(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Legs | None) -> Tails | None:
+def find_tails(image: Float[np.ndarray, "H W 3"], around: Surroundings, ending: Ending | None) -> Tails | None:
     """Find the tails of an open coat.
 
     Args:
         image: The photo, RGB in [0, 1].
         around: Its body and matte.
-        legs: Of the same body.
+        ending: From :func:`liquidwarp.flow.skirt.find_ending`.
     """
-    if legs is None:
-        return None
-    lab = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab))
-    ending = find_ending(lab, around, legs)
     if ending is None or ending.stop < _LENGTH * around.scale:
         return None
+    legs = ending.legs
     cloth = _colour(image, ending, around.scale)
     if cloth is None or _stands_off(ending, around) > _STANDS_OFF * around.scale:
         return None
@@ -88,7 +85,7 @@ def find_tails(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
         beside = ((columns >= start) & (columns <= left)) | ((columns >= right) & (columns <= end))
         mask[y] = ending.person[y] & beside & (y < ending.straight)
     surely = same_cloth(image.reshape(-1, 3).astype(np.float64), cloth, _SURELY).reshape(height, width)
-    return Tails(hanging(mask, ending, len(rows), legs, ending.straight), inner, mask & surely)
+    return Tails(hanging(mask, ending, len(rows), ending.straight), inner, mask & surely)
 
 
 def _stands_off(ending: Ending, around: Surroundings) -> float:

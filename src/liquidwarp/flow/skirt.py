@@ -88,6 +88,11 @@ class Skirt:
 class Ending:
     """The outline of cloth around both legs, down to its hem and below."""
 
+    lab: Float[np.ndarray, "H W 3"]
+    """The photo [CIELAB]."""
+    legs: Legs
+    scale: float
+    """[px/m]"""
     person: Bool[np.ndarray, "H W"]
     """The person without the arms."""
     outer: Float[np.ndarray, "R 2"]
@@ -127,8 +132,36 @@ def legs_of(model: BodyModel, body: BodyParams, posed: PosedBody, height: int) -
     return Legs(x, depth, int(hips), int(knees), int(ankles), left_first)
 
 
-def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Legs | None) -> Skirt | None:
+def find_skirt(ending: Ending | None) -> Skirt | None:
     """Find a skirt.
+
+    Args:
+        ending: From :func:`find_ending`.
+    """
+    if ending is None:
+        return None
+    hem = _round_hem(ending)
+    inside = hem[int(max(0, ending.low)) : int(ending.high) + 1]
+    stop = min(max(ending.stop, int(inside.max()) - ending.first), len(ending.outer))
+    columns = np.arange(len(hem))
+    mask = np.zeros_like(ending.person)
+    for row in range(stop):
+        y, start, end = ending.first + row, *(round(float(edge)) for edge in ending.outer[row])
+        mask[y] = ending.person[y] & (columns >= start) & (columns <= end) & (hem > y)
+    if not _one_cloth(ending.lab, mask, hem, ending.legs):
+        return None
+    return hanging(mask, ending, stop, hem)
+
+
+def hanging(mask: Bool[np.ndarray, "H W"], ending: Ending, stop: int, hem: Float[np.ndarray, "W"]) -> Skirt:
+    """Cloth that hangs down to this hem, as wide as the outline in its first ``stop`` rows; see :class:`Skirt`."""
+    smooth = cv2.GaussianBlur(ending.outer[:stop], (1, 0), sigmaX=1e-3, sigmaY=3)
+    start, end = np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1
+    return Skirt(mask, start, end, ending.first, ending.legs, hem)
+
+
+def find_ending(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Legs | None) -> Ending | None:
+    """Where cloth ends that closes the gap between the legs, by the outline; None: there is none.
 
     Args:
         image: The photo, RGB in [0, 1].
@@ -138,37 +171,6 @@ def find_skirt(image: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Le
     if legs is None:
         return None
     lab = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2Lab))
-    ending = find_ending(lab, around, legs)
-    if ending is None:
-        return None
-    hem = _round_hem(lab, ending, legs, around.scale)
-    inside = hem[int(max(0, ending.low)) : int(ending.high) + 1]
-    stop = min(max(ending.stop, int(inside.max()) - ending.first), len(ending.outer))
-    columns = np.arange(len(hem))
-    mask = np.zeros_like(ending.person)
-    for row in range(stop):
-        y, start, end = ending.first + row, *(round(float(edge)) for edge in ending.outer[row])
-        mask[y] = ending.person[y] & (columns >= start) & (columns <= end) & (hem > y)
-    if not _one_cloth(lab, mask, hem, legs):
-        return None
-    return hanging(mask, ending, stop, legs, hem)
-
-
-def hanging(mask: Bool[np.ndarray, "H W"], ending: Ending, stop: int, legs: Legs, hem: Float[np.ndarray, "W"]) -> Skirt:
-    """Cloth that hangs down to this hem, as wide as the outline in its first ``stop`` rows; see :class:`Skirt`."""
-    smooth = cv2.GaussianBlur(ending.outer[:stop], (1, 0), sigmaX=1e-3, sigmaY=3)
-    start, end = np.floor(smooth[:, 0]).astype(int), np.ceil(smooth[:, 1]).astype(int) + 1
-    return Skirt(mask, start, end, ending.first, legs, hem)
-
-
-def find_ending(lab: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Legs) -> Ending | None:
-    """Where cloth ends that closes the gap between the legs, by the outline; None: there is none.
-
-    Args:
-        lab: The photo [CIELAB].
-        around: Its body and matte.
-        legs: Of the same body.
-    """
     height, width = around.matte.shape
     person = (around.matte > 0.5) & ~around.on(*ARMS)
     first, last = max(0, legs.hips), min(height - 1, legs.ankles)
@@ -190,7 +192,7 @@ def find_ending(lab: Float[np.ndarray, "H W 3"], around: Surroundings, legs: Leg
     outer[corners[0] :, 0], outer[corners[1] :, 1] = low, high
     straight = first + np.interp(np.arange(width), [low, high], [left, right])
     opens = _opening(person, legs, len(outer), around.scale)
-    return Ending(person, outer, first, max(ends), straight, float(low), float(high), opens)
+    return Ending(lab, legs, around.scale, person, outer, first, max(ends), straight, float(low), float(high), opens)
 
 
 def _narrow_hem(
@@ -239,13 +241,13 @@ def _corner(edge: Float[np.ndarray, "R"], reach: int) -> int:
     return max(0, len(edge) - reach) + int(edge[-reach:].argmin())
 
 
-def _round_hem(lab: Float[np.ndarray, "H W 3"], ending: Ending, legs: Legs, scale: float) -> Float[np.ndarray, "W"]:
+def _round_hem(ending: Ending) -> Float[np.ndarray, "W"]:
     """The row in each column below which there is no cloth any more.
 
     Around the straight hem each pixel votes for the cloth above or for the leg below, whichever its colour is nearer
     to; the background votes for the leg. The hem is where most votes are right on both sides.
     """
-    straight, person = ending.straight, ending.person
+    lab, legs, scale, straight, person = ending.lab, ending.legs, ending.scale, ending.straight, ending.person
     lowest = straight.mean() if ending.opens is None else ending.first + ending.opens + _BEYOND * scale
     sag, even = max(2, round(_SAG * scale), round(lowest - straight.mean())), 2 * max(1, round(_EVEN * scale / 2)) + 1
     inner = np.arange(max(0, round(ending.low)), min(len(straight), round(ending.high) + 1))

@@ -20,7 +20,7 @@ from liquidwarp.flow.coat_tails import find_tails, tails_tube
 from liquidwarp.flow.extension import Extension, join_extensions, no_extension
 from liquidwarp.flow.hair import find_hair
 from liquidwarp.flow.masks import dilate
-from liquidwarp.flow.skirt import ARMS, find_skirt, legs_of
+from liquidwarp.flow.skirt import ARMS, find_ending, find_skirt, legs_of
 from liquidwarp.flow.skirt_tube import skirt_tube
 from liquidwarp.flow.surface import ProjectedSurface
 from liquidwarp.flow.surroundings import Surroundings, at_rest, look_around, on_body
@@ -118,12 +118,12 @@ def worn_things(
             beside[source, 0] = torch.as_tensor(found.beside).to(beside)
             meshes.append(_hair_sheet(model, body, rest, posed, around, hair, source))
             masks[source, 0] = _soft(hair, masks)
-        legs = legs_of(model, body, posed, mattes.shape[-2])
-        cloth = find_skirt(picture, around, legs)
+        ending = find_ending(picture, around, legs_of(model, body, posed, mattes.shape[-2]))
+        cloth = find_skirt(ending)
         over_legs = None if cloth is None else cloth.mask
         if cloth is not None:
             meshes.append(skirt_tube(model, body, rest, posed, around, cloth, source))
-        elif (tails := find_tails(picture, around, legs)) is not None:
+        elif (tails := find_tails(picture, around, ending)) is not None:
             cloth, over_legs = tails.cloth, _grown(tails.cloth.mask, round(_BESIDE * around.scale))
             tube, places = tails_tube(model, body, rest, posed, around, tails, source)
             behind[len(meshes)] = places
