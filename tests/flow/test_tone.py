@@ -40,6 +40,13 @@ def test_another_cloth_ends_where_it_ends():
     np.testing.assert_allclose(goes_on([SKIN], seen(True, (green, 95), (SKIN, 5))), [green], atol=0.02)
 
 
+def test_a_bright_band_around_black_cloth_goes_on():
+    black, pink = np.array([0.02, 0.02, 0.04]), np.array([0.85, 0.2, 0.5])
+    np.testing.assert_allclose(goes_on([pink], seen(True, (black, 75), (pink, 25))), [pink], atol=0.02)
+    grey = black + 0.3
+    np.testing.assert_allclose(goes_on([grey], seen(True, (black, 75), (grey, 25))), [black], atol=0.02)
+
+
 def test_both_sides_of_a_trunk_may_differ_from_its_middle():
     """As a jacket does that is open over a shirt."""
     jacket = seen(False, (WHITE, 80), (JEANS, 20))

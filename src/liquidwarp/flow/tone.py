@@ -22,7 +22,7 @@ _TRUSTED, _OTHER_CLOTH = (0.4, 0.8), (0.08, 0.2)
 another cloth, which may end there, less is enough."""
 _HUE, _GREY, _DARK = 0.8, 0.06, 0.12
 """Colours in other light have hues at least so near [cosine]; below the second hardly any [standard deviation, RGB];
-what is darker than the third [RGB, 0..1] may have any."""
+what is darker than the third [RGB, 0..1] may have any, but in the sun little of it."""
 _BAND = 8
 """Rows above and below that are asked."""
 _SAMPLES, _FEWEST = 160, 8
@@ -110,7 +110,7 @@ def _in_other_light(some: Float[np.ndarray, "P 3"], usual: Float[np.ndarray, "3"
     size, own_size = chroma.std(1), float(own.std())
     hue = chroma @ own / (3 * size * own_size).clip(1e-6) > _HUE
     grey = (size < _GREY) & (own_size < _GREY)
-    dark = np.minimum(some.mean(1), usual.mean()) < _DARK
+    dark = (np.minimum(some.mean(1), usual.mean()) < _DARK) & (np.maximum(size, own_size) < 2 * _GREY)
     brighter = some.sum(1) > usual.sum()
     lost = np.where(brighter, some.max(1) > _BRIGHT, usual.max() > _BRIGHT)
     paler = np.where(brighter, size < own_size, own_size < size)
