@@ -16,7 +16,7 @@ from liquidwarp.body.parts import PARTS, mirrored
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.surface import rest_coordinates
 
-__all__ = ["minority", "own_colours", "skin_of_an_arm"]
+__all__ = ["away_from", "minority", "own_colours", "skin_of_an_arm"]
 
 _FAR = 0.12
 """Distance from every colour of the own part nearby at which a colour is suspicious [RGB, 0..1]."""
@@ -68,7 +68,6 @@ def own_colours(
     sure: Bool[Tensor, "V"],
     inside: Bool[Tensor, "V"],
     height: int,
-    foreign: Bool[Tensor, "V"] | None = None,
 ) -> Float[Tensor, "V"]:
     """1 where a vertex of one photo shows its own colour, 0 where it shows another part's or the background's.
 
@@ -81,14 +80,13 @@ def own_colours(
         sure: Those of them that are clear of other parts and of the silhouette.
         inside: Vertices that are so far inside of the matte that they cannot show the background.
         height: Of the photo [px].
-        foreign: Vertices that are known already to show something else.
     """
     place = (rest_coordinates(model) * colours.new_tensor([1.0, _HEIGHT_WEIGHT, 1.0])).cpu().numpy()
     position, shown, back = pixels.cpu().numpy(), colours.cpu().numpy(), behind.cpu().numpy()
     known, doubtful = sure.cpu().numpy(), (seen & ~sure).cpu().numpy()
     at_edge = ~inside.cpu().numpy()
     part = model.vertex_part.cpu().numpy()
-    wrong = np.zeros(len(part), bool) if foreign is None else foreign.cpu().numpy()
+    wrong = np.zeros(len(part), bool)
     skin = _like_skin(part, shown, known)
     for name in _TESTED:
         asked = np.flatnonzero((part == PARTS.index(name)) & doubtful)
@@ -107,9 +105,13 @@ def own_colours(
                 reach = height * (_REACH_OF_HAND if other.endswith("hand") else _REACH)
                 like = _unlike(position[beside], shown[beside], position[asked], shown[asked], reach)
                 from_other = np.fmin(from_other, like)
-        wrong[asked] |= (from_own > _FAR) & (from_other < _NEARER * from_own)
-    # A torn edge would show single vertices again: the neighbours go too.
-    rejected = torch.as_tensor(wrong, device=colours.device).to(colours.dtype)
+        wrong[asked] = (from_own > _FAR) & (from_other < _NEARER * from_own)
+    return away_from(model, torch.as_tensor(wrong, device=colours.device)).to(colours.dtype)
+
+
+def away_from(model: BodyModel, wrong: Bool[Tensor, "V"]) -> Float[Tensor, "V"]:
+    """0 on these vertices, less than 1 on their neighbours, else 1: a torn edge would show single vertices again."""
+    rejected = wrong.to(torch.float32)
     around = smooth_on_mesh(rejected[None, :, None], model.faces, 2)[0, :, 0]
     return (1 - torch.maximum(rejected, 3 * around)).clamp(0, 1)
 

@@ -12,7 +12,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
-from liquidwarp.flow.contamination import own_colours, skin_of_an_arm
+from liquidwarp.flow.contamination import away_from, own_colours, skin_of_an_arm
 from liquidwarp.flow.extension import Extension, join_extensions, smooth_on_mesh
 from liquidwarp.flow.hands import hidden_hands, lost_hands, strange_fingers
 from liquidwarp.flow.head import head_views
@@ -227,7 +227,8 @@ def _without_strange_colours(
         arms = skin_of_an_arm(sources.model, pixel, colours, seen, sure, height)
         sure &= ~arms
         sure &= _far_enough(sources.model, sure, apart[:, s] > 0.5) & _core(sources.model, sure, within[s])
-        own = own_colours(sources.model, pixel, colours, behind, seen, sure, inside, height, arms)
+        own = own_colours(sources.model, pixel, colours, behind, seen, sure, inside, height)
+        own = own * away_from(sources.model, arms).to(own.dtype)
         body[0, s, :, 2:] *= own[:, None]
         unhidden[0, s] *= own
         clear[0, s] *= own
