@@ -41,7 +41,7 @@ def test_another_cloth_ends_where_it_ends():
 
 
 def test_a_bright_band_around_black_cloth_goes_on():
-    black, pink = np.array([0.02, 0.02, 0.04]), np.array([0.85, 0.2, 0.5])
+    black, pink = np.array([0.03, 0.01, 0.02]), np.array([0.85, 0.2, 0.5])
     np.testing.assert_allclose(goes_on([pink], seen(True, (black, 75), (pink, 25))), [pink], atol=0.02)
     grey = black + 0.3
     np.testing.assert_allclose(goes_on([grey], seen(True, (black, 75), (grey, 25))), [black], atol=0.02)

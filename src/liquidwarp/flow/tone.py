@@ -108,7 +108,7 @@ def _in_other_light(some: Float[np.ndarray, "P 3"], usual: Float[np.ndarray, "3"
     """Which colours may be the usual one in sun or shade; overexposed ones have lost their hue."""
     chroma, own = some - some.mean(1, keepdims=True), usual - usual.mean()
     size, own_size = chroma.std(1), float(own.std())
-    hue = chroma @ own / (3 * size * own_size).clip(1e-6) > _HUE
+    hue = (chroma @ own / (3 * size * own_size).clip(1e-6) > _HUE) & (np.minimum(size, own_size) > _GREY / 2)
     grey = (size < _GREY) & (own_size < _GREY)
     dark = (np.minimum(some.mean(1), usual.mean()) < _DARK) & (np.maximum(size, own_size) < 2 * _GREY)
     brighter = some.sum(1) > usual.sum()
