@@ -46,10 +46,7 @@ _SOFT = 0.03
 
 
 def hair_around(
-    model: BodyModel,
-    texture: Unrolled,
-    flat: UnwrappedBody,
-    made_up: Float[Tensor, "P 3"],
+    model: BodyModel, texture: Unrolled, flat: UnwrappedBody, made_up: Float[Tensor, "P 3"]
 ) -> Float[Tensor, "P 3"]:
     """Made-up colours in which hidden places of the scalp have hair.
 
@@ -68,10 +65,7 @@ def hair_around(
         return made_up
     level = face[:, 1].mean()
     nape = level + 0.5 * (face[:, 1].amax() - level)
-    on_head, height = (
-        (texture.part == _HEAD) & (flat.place[:, 1] < nape),
-        flat.place[:, 1],
-    )
+    on_head, height = (texture.part == _HEAD) & (flat.place[:, 1] < nape), flat.place[:, 1]
     scalp = on_head & on_scalp(model, flat.place)
     unseen = ~texture.seen | texture.crossed
     hidden, top = scalp & unseen, on_head & unseen & (height < level)
@@ -110,16 +104,8 @@ def on_scalp(model: BodyModel, place: Float[Tensor, "*B 3"]) -> Bool[Tensor, "*B
     if len(face) == 0:
         return torch.zeros_like(place[..., 0], dtype=torch.bool)
     skull = _skull(model)
-    front, back, crown, level = (
-        skull[:, 2].amin(),
-        skull[:, 2].amax(),
-        skull[:, 1].amin(),
-        face[:, 1].mean(),
-    )
-    backwards, upwards = (
-        (place[..., 2] - front) / (back - front),
-        (level - place[..., 1]) / (level - crown),
-    )
+    front, back, crown, level = skull[:, 2].amin(), skull[:, 2].amax(), skull[:, 1].amin(), face[:, 1].mean()
+    backwards, upwards = (place[..., 2] - front) / (back - front), (level - place[..., 1]) / (level - crown)
     return (upwards > _HAIRLINE) | ((upwards > _EARS[0]) & (backwards > 0.5)) | (backwards > _EARS[1])
 
 
@@ -134,19 +120,13 @@ def _alike(colours: Float[Tensor, "P 3"], usual: Float[Tensor, "3"]) -> Bool[Ten
 
 def _darker(shown: Float[Tensor, "K 3"], filled: Float[Tensor, "N 3"]) -> float:
     """The factor by which filled hair is as light as the darker part of what is shown; 1 where it is so already."""
-    wanted, own = (
-        shown.sum(1).quantile(_SHADY),
-        filled.sum(1).median().clamp(min=_DARKEST),
-    )
+    wanted, own = shown.sum(1).quantile(_SHADY), filled.sum(1).median().clamp(min=_DARKEST)
     return float((wanted / own).clamp(_DARKER, 1))
 
 
 def _of_hue(colours: Float[Tensor, "P 3"], usual: Float[Tensor, "3"]) -> Bool[Tensor, "P"]:
     """In whatever light."""
-    light, own = (
-        colours.sum(1, keepdim=True).clamp(min=_DARKEST),
-        usual.sum().clamp(min=_DARKEST),
-    )
+    light, own = colours.sum(1, keepdim=True).clamp(min=_DARKEST), usual.sum().clamp(min=_DARKEST)
     return (colours / light - usual / own).norm(dim=1) < _HUE
 
 
