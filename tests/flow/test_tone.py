@@ -62,3 +62,12 @@ def test_an_overexposed_sleeve_is_as_the_other_one_and_the_trunk(beside):
 
 def test_where_hardly_anything_is_seen_nothing_changes():
     np.testing.assert_array_equal(goes_on([SUNLIT], seen(True, (JEANS, 7))), np.array([SUNLIT], np.float32))
+
+
+@pytest.mark.parametrize("shorts", [np.array([0.03, 0.03, 0.04]), np.array([0.1, 0.4, 0.15])])
+def test_a_bare_knee_stays_bare_where_the_other_legs_shorts_seem_to_reach_as_far(shorts):
+    """A bent leg's hem lies elsewhere than a straight one's, and black cloth in the sun is no skin."""
+    shaded = 0.6 * SKIN
+    np.testing.assert_allclose(
+        goes_on([shaded], seen(True, (shaded, 12), (shorts, 88), twin=0.88)), [shaded], atol=0.03
+    )

@@ -22,7 +22,9 @@ _TRUSTED, _OTHER_CLOTH = (0.4, 0.8), (0.08, 0.2)
 another cloth, which may end there, less is enough."""
 _HUE, _GREY, _DARK = 0.8, 0.06, 0.12
 """Colours in other light have hues at least so near [cosine]; below the second hardly any [standard deviation, RGB];
-what is darker than the third [RGB, 0..1] may have any, but in the sun little of it."""
+what is darker than the third [RGB, 0..1] may have any, but in the sun little of it,"""
+_DULL = 0.15
+"""relative to its light at most this: black cloth in the sun is no skin."""
 _BAND = 8
 """Rows above and below that are asked."""
 _SAMPLES, _FEWEST = 160, 8
@@ -81,7 +83,8 @@ def usual_tones(
         first, last = np.searchsorted(heights, (height - _BAND, height + _BAND + 1))
         some, own = slice(first, last, max(1, (last - first) // _SAMPLES)), row == height
         if len(colours[some]) >= _FEWEST:
-            result[own] = _supported(proposed[own], colours[some], weight[some], beside, common.limb)
+            twin = common.twin[order][some]
+            result[own] = _supported(proposed[own], colours[some], weight[some], twin, beside, common.limb)
     return result
 
 
@@ -89,6 +92,7 @@ def _supported(
     proposed: Float[np.ndarray, "P 3"],
     seen: Float[np.ndarray, "S 3"],
     weight: Float[np.ndarray, "S"],
+    twin: Bool[np.ndarray, "S"],
     beside: Float[np.ndarray, "M 3"],
     limb: bool,
 ) -> FloatArray:
@@ -99,9 +103,19 @@ def _supported(
         support += _BESIDE * weight.sum() * _likeness(candidates, beside).mean(1)
     best = int(support.argmax())
     usual = near[best] @ seen / max(float(near[best].sum()), 1e-6) if limb else candidates[best]
-    low, high = np.where(_in_other_light(proposed, usual)[:, None], _TRUSTED, _OTHER_CLOTH).T
-    trust = ((support[: len(proposed)] / max(float(support[best]), 1e-6) - low) / (high - low)).clip(0, 1)[:, None]
-    return np.asarray(usual + trust * (proposed - usual), np.float32)
+    trust = _trust(support, _TRUSTED)
+    # A bent leg's hem lies elsewhere than its twin's: of another cloth only the limb itself tells.
+    alone = near[:, ~twin].sum(1) if (~twin).sum() >= _FEWEST else support
+    trust = np.where(
+        _in_other_light(proposed, usual), trust[: len(proposed)], _trust(alone, _OTHER_CLOTH)[: len(proposed)]
+    )
+    return np.asarray(usual + trust[:, None] * (proposed - usual), np.float32)
+
+
+def _trust(support: Float[np.ndarray, "C"], limits: tuple[float, float]) -> FloatArray:
+    """How far colours go on as they are, by their support relative to the best one's."""
+    low, high = limits
+    return np.asarray(((support / max(float(support.max()), 1e-6) - low) / (high - low)).clip(0, 1), np.float32)
 
 
 def _in_other_light(some: Float[np.ndarray, "P 3"], usual: Float[np.ndarray, "3"]) -> Bool[np.ndarray, "P"]:
@@ -110,8 +124,9 @@ def _in_other_light(some: Float[np.ndarray, "P 3"], usual: Float[np.ndarray, "3"
     size, own_size = chroma.std(1), float(own.std())
     hue = (chroma @ own / (3 * size * own_size).clip(1e-6) > _HUE) & (np.minimum(size, own_size) > _GREY / 2)
     grey = (size < _GREY) & (own_size < _GREY)
-    dark = (np.minimum(some.mean(1), usual.mean()) < _DARK) & (np.maximum(size, own_size) < 2 * _GREY)
     brighter = some.sum(1) > usual.sum()
+    light, vivid = np.maximum(some.mean(1), usual.mean()), np.where(brighter, size, own_size)
+    dark = (np.minimum(some.mean(1), usual.mean()) < _DARK) & (vivid < np.minimum(2 * _GREY, _DULL * light))
     lost = np.where(brighter, some.max(1) > _BRIGHT, usual.max() > _BRIGHT)
     paler = np.where(brighter, size < own_size, own_size < size)
     return np.asarray(hue | grey | dark | (lost & paler))
