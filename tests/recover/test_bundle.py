@@ -42,7 +42,7 @@ def random_terms(skeleton: Skeleton, model: AnnyBody, frames: int = 2) -> dict[s
         "pull": PosePull(
             other.rel_rotmats.roll(1, 1), other.camera + 0.1, torch.tensor([1.0, 2.0]), torch.tensor([3.0, 1.0])
         ),
-        "hanging": Hanging.of(model, skeleton, 0.1 * torch.rand(frames, len(model.parents))),
+        "hanging": Hanging.of(model, skeleton, 0.1 * torch.rand(frames, len(model.parents)), torch.zeros(frames, 33)),
         "level": Level.of(
             model, skeleton, 0.1 * torch.rand(frames, len(model.parents)), 0.02 * torch.randn(frames, 33, 2)
         ),

@@ -34,7 +34,7 @@ def model() -> AnnyBody:
 def standing(model: AnnyBody) -> BodyParams:
     rotations = torch.eye(3).repeat(1, len(model.parents), 1, 1)
     skeleton = Skeleton.of(model)
-    hanging = Hanging.of(model, skeleton, torch.zeros(1, len(model.parents)))
+    hanging = Hanging.of(model, skeleton, torch.zeros(1, len(model.parents)), torch.zeros(1, 33))
     rotations[:, skeleton.joints] = hanging.natural
     return BodyParams(
         torch.zeros(len(model.beta_names)),
@@ -65,7 +65,7 @@ def joints_of(model: AnnyBody, body: BodyParams) -> Tensor:
 
 def test_joints_that_are_not_seen_come_to_hang(model: AnnyBody) -> None:
     skeleton = Skeleton.of(model)
-    hanging = Hanging.of(model, skeleton, torch.zeros(1, len(model.parents)))
+    hanging = Hanging.of(model, skeleton, torch.zeros(1, len(model.parents)), torch.zeros(1, 33))
     torch.manual_seed(0)
     turns = rotvec_to_matrix(0.5 * torch.randn(1, len(skeleton.parents), 3))
     start = FitState(turns, torch.zeros(len(model.beta_names)), torch.tensor([[1.0, 0.0, 0.0]]))
@@ -119,3 +119,12 @@ def test_hands_that_meet_in_the_picture_meet_in_depth(model: AnnyBody) -> None:
     points = landmarks_of(model, fit_body(seen, model).body)[0]
     apart = float((points[hands[0]].mean(0) - points[hands[1]].mean(0))[2])
     assert abs(apart) < 0.085  # of 0.15 m; without the term 0.11
+
+
+def test_limbs_hidden_within_the_picture_are_held_less_than_those_beyond_its_edge(model: AnnyBody) -> None:
+    skeleton, held = Skeleton.of(model), torch.zeros(1, 33)
+    held[0, model.landmarks["body"].names.index("left_wrist")] = 0.15
+    weight = Hanging.of(model, skeleton, torch.zeros(1, len(model.parents)), held).weight[0]
+    left, right = (float(weight[skeleton.index(joint)]) for joint in model.roles.lower_arm)
+    assert left == pytest.approx(0.2 * right)
+    assert float(weight[skeleton.index(model.roles.upper_arm[0])]) == pytest.approx(right)

@@ -36,8 +36,8 @@ _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-4"
 _VIDEO_DETECTIONS = "detections-4"
-_RECOVERY = "recovery-14"
-_VIDEO_RECOVERY = "recovery-22"
+_RECOVERY = "recovery-15"
+_VIDEO_RECOVERY = "recovery-23"
 """Kinds of results in the cache; a number rises when the making of its results changes."""
 
 logger = logging.getLogger(__name__)

@@ -189,7 +189,7 @@ class FitTask:
         terms: list[Term] = [
             *landmark_terms(self.observation, self.model, self.skeleton, stage.cutoff, self.image_sigma),
             PosePrior.of(self.model, self.skeleton),
-            *natural_terms(self.model, self.skeleton, self.trust, self.observation.image),
+            *natural_terms(self.model, self.skeleton, self.trust, self.observation),
         ]
         if stage.with_outline:
             terms.append(

@@ -14,6 +14,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel
 from liquidwarp.geometry.rotations import matrix_to_rotvec, swing
 from liquidwarp.recover.bundle import Rows, Term, View, robust_cost, robust_weight
+from liquidwarp.recover.observation import Observation
 from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints, left_jacobian_inverse
 
 __all__ = ["Hanging", "Level", "natural_terms"]
@@ -22,6 +23,10 @@ _HIDDEN = 0.1
 """Below this visibility a joint counts as not seen: the more, the lower it is."""
 _FIRM = 5.0
 """Weight of the natural rotation of a joint that is not seen at all [1/rad]."""
+_IN_PICTURE = 0.2
+"""Share of that weight where the picture holds the limb's end: there it is hidden, but not anywhere."""
+_ENDS = ("elbow", "wrist", "index", "knee", "ankle", "foot_index")
+"""Landmarks that say where arms, hands, legs and feet end."""
 _OUTWARD = 0.2
 """By how much a hanging arm points to its side, per unit downwards."""
 _MEETING = 0.2
@@ -41,24 +46,28 @@ class Hanging:
     """[1/rad]; 0 where the picture shows what the joint turns."""
 
     @staticmethod
-    def of(model: BodyModel, skeleton: Skeleton, trust: Float[Tensor, "T J"]) -> "Hanging":
+    def of(model: BodyModel, skeleton: Skeleton, trust: Float[Tensor, "T J"], held: Float[Tensor, "T P"]) -> "Hanging":
         """The term for T frames.
 
         Args:
             model: The body.
             skeleton: Its movable joints.
             trust: How well was seen what each of the model's joints turns [0, 1].
+            held: Weights of the landmarks; 0: the picture does not hold it.
         """
         roles = model.roles
         natural = torch.eye(3).repeat(len(skeleton.parents), 1, 1)
         weight = torch.zeros(len(trust), len(skeleton.parents))
+        names = model.landmarks["body"].names
         for side, outward in enumerate((_OUTWARD, -_OUTWARD)):
             upper, lower = skeleton.index(roles.upper_arm[side]), skeleton.index(roles.lower_arm[side])
             bone = skeleton.rest[lower] - skeleton.rest[upper]
             natural[upper] = swing(bone[None], bone.new_tensor([[outward, 1.0, 0.0]]))[0]
             limbs = (roles.upper_arm, roles.lower_arm, roles.hand, roles.upper_leg, roles.lower_leg, roles.foot)
-            for joint in (limb[side] for limb in limbs):
-                weight[:, skeleton.index(joint)] = _FIRM * _unseen(trust[:, joint])
+            for joint, end in zip((limb[side] for limb in limbs), _ENDS, strict=True):
+                there = held[:, names.index(f"{('left', 'right')[side]}_{end}")] > 0
+                share = torch.where(there, _IN_PICTURE, 1.0)
+                weight[:, skeleton.index(joint)] = _FIRM * share * _unseen(trust[:, joint])
         return Hanging(natural, weight)
 
     def cost(self, view: View) -> Float[Tensor, "T"]:
@@ -140,7 +149,7 @@ class Level:
 
 
 def natural_terms(
-    model: BodyModel, skeleton: Skeleton, trust: Float[Tensor, "T J"], image: Float[Tensor, "T P 2"]
+    model: BodyModel, skeleton: Skeleton, trust: Float[Tensor, "T J"], observation: Observation
 ) -> list[Term]:
     """Those of the terms of this file that say something about any of T frames.
 
@@ -148,9 +157,10 @@ def natural_terms(
         model: The body.
         skeleton: Its movable joints.
         trust: How well was seen what each of the model's joints turns [0, 1].
-        image: Landmarks in the picture [m on the body].
+        observation: Of the same frames.
     """
-    terms = (Hanging.of(model, skeleton, trust), Level.of(model, skeleton, trust, image))
+    hanging = Hanging.of(model, skeleton, trust, observation.weight)
+    terms = (hanging, Level.of(model, skeleton, trust, observation.image))
     return [term for term in terms if bool((term.weight > 0).any())]
 
 

@@ -21,7 +21,7 @@ from liquidwarp.recover.smooth import bridge_gaps, smooth_change
 
 __all__ = ["HALF_FIT", "fit_photos", "fit_video"]
 
-HALF_FIT = "half-fit-5"
+HALF_FIT = "half-fit-6"
 """The fit on landmarks, kept until the whole fit is there."""
 
 
