@@ -20,6 +20,7 @@ from liquidwarp.geometry.rotations import rotation_about, swing
 __all__ = ["frozen_turns", "orbit", "seen_centre", "standing_pose"]
 
 _UPRIGHT = ("head", "torso")
+"""Parts about whose middle a person without feet in the picture turns."""
 _RAMP = 0.15
 """Share of a turn in which the camera gathers speed, and again in which it slows down."""
 

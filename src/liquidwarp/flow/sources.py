@@ -170,8 +170,8 @@ def prepare_sources(
     hair = _thin_hair(model, surface, raster, mattes)[None]
     arms = arms_before(model, surface, raster, cleaned.colours[0])
     cleaned = replace(cleaned, fringes=torch.maximum(cleaned.fringes, hair), occlusion=arms)
-    one_person = isinstance(bodies, BodyParams)
-    cleaned = _with_real_hands(cleaned, [list(range(len(images)))] if one_person else [[s] for s in range(len(images))])
+    photos = range(sizes["S"])
+    cleaned = _with_real_hands(cleaned, [photos] if isinstance(bodies, BodyParams) else [[s] for s in photos])
     if not isinstance(bodies, BodyParams):  # several people: their clothes differ, not their light
         return cleaned
     solid = torch.maximum(lost_hands(model, raster, mattes), _skulls(model, raster, mattes.shape[-2]))
@@ -246,7 +246,7 @@ def _with_real_hands(sources: FlowSources, people: Sequence[Sequence[int]]) -> F
     colours = sample_at(sources.colours[0], sources.body[0, ..., :2]).transpose(1, 2)
     real = torch.ones_like(sources.unhidden)
     for photos in people:
-        own = torch.tensor(photos, device=seen.device)
+        own = torch.tensor(list(photos), device=seen.device)
         strange = hidden_hands(sources.model, colours[own], seen[own])
         strange |= strange_fingers(sources.model, colours[own], unhidden[own])
         real[0, own] = 1 - strange.to(real.dtype)

@@ -75,16 +75,15 @@ def usual_tones(
         common: What is seen of the cloth.
     """
     order = np.argsort(common.row, kind="stable")
-    heights, colours = common.row[order], common.colours[order]
-    weight = np.where(common.twin[order], _TWIN, 1.0) * np.where(colours.max(1) >= _CLIPPED, _LITTLE, 1.0)
+    heights, colours, twin = common.row[order], common.colours[order], common.twin[order]
+    weight = np.where(twin, _TWIN, 1.0) * np.where(colours.max(1) >= _CLIPPED, _LITTLE, 1.0)
     beside = common.beside[:: max(1, len(common.beside) // _SAMPLES)]
     result = proposed.astype(np.float32, copy=True)
     for height in np.unique(row):
         first, last = np.searchsorted(heights, (height - _BAND, height + _BAND + 1))
         some, own = slice(first, last, max(1, (last - first) // _SAMPLES)), row == height
         if len(colours[some]) >= _FEWEST:
-            twin = common.twin[order][some]
-            result[own] = _supported(proposed[own], colours[some], weight[some], twin, beside, common.limb)
+            result[own] = _supported(proposed[own], colours[some], weight[some], twin[some], beside, common.limb)
     return result
 
 
