@@ -24,7 +24,7 @@ from liquidwarp.flow.rings import Unrolled, go_on_around
 from liquidwarp.flow.scalp import hair_around, on_scalp
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
-from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.surface import rest_coordinates, vertices_of
 from liquidwarp.flow.texture import grow_colours, mean_around
 from liquidwarp.flow.unwrap import UnwrappedBody, unwrap
 from liquidwarp.geometry.camera import pixels_to_ndc
@@ -193,20 +193,15 @@ def _spread_over_surface(model: BodyModel, atlas: TextureAtlas, flat: UnwrappedB
     colour, known, lends = _with_twins(model, colour, known, lends)
     start = torch.where(known[:, None], colour, _part_means(model, colour, lends if bool(lends.any()) else known))
     start = _continue_rims(model, start, known, lends)
-    within, foot = _faces_within_parts(model), _vertices_of(model, "left_foot", "right_foot")
+    within, foot = _faces_within_parts(model), vertices_of(model, "left_foot", "right_foot")
     spread, sharp = (smooth_on_mesh(start[None], within, times, fixed=known[None])[0] for times in (_SPREAD, _ON_FEET))
     return flat.mix(torch.where(foot[:, None], sharp, spread))
 
 
 def _faces_within_parts(model: BodyModel) -> Int64[Tensor, "M 3"]:
     """Faces of one part alone, over which colours may spread: a shoe does not fade into the trousers."""
-    part = torch.where(_vertices_of(model, "face"), PARTS.index("head"), model.vertex_part)[model.faces]
+    part = torch.where(vertices_of(model, "face"), PARTS.index("head"), model.vertex_part)[model.faces]
     return model.faces[(part == part[:, :1]).all(1)]
-
-
-def _vertices_of(model: BodyModel, *parts: str) -> Bool[Tensor, "V"]:
-    chosen = torch.tensor([PARTS.index(part) for part in parts], device=model.vertex_part.device)
-    return torch.isin(model.vertex_part, chosen)
 
 
 def _vertex_places(model: BodyModel) -> Float[Tensor, "1 V 2"]:
@@ -293,7 +288,7 @@ def _part_means(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tens
     Hands that nobody sees look like bare arms or legs, or else like the face; lower arms and legs like the upper ones
     at the elbow and at the knee, arms else like the trunk; all else like the seen clothes.
     """
-    clothes = known & ~_vertices_of(model, "head", "face", "left_hand", "right_hand")
+    clothes = known & ~vertices_of(model, "head", "face", "left_hand", "right_hand")
     worn = next((all_of for all_of in (clothes, known) if int(all_of.sum()) > _SOME), torch.ones_like(known))
     table = colour[worn].mean(0).repeat(len(PARTS), 1)
     for part, name in enumerate(PARTS):
@@ -313,12 +308,12 @@ def _above(model: BodyModel, limb: str) -> list[Bool[Tensor, "V"]]:
     """What goes on into a limb: the upper one, first as far as it is near, this side's or the other's; or the trunk."""
     near, whole, places = [], [], rest_coordinates(model)
     for name in (limb, mirrored(limb)) if "_lower_" in limb else ():
-        upper, own = (_vertices_of(model, part) for part in (name.replace("lower", "upper"), name))
+        upper, own = (vertices_of(model, part) for part in (name.replace("lower", "upper"), name))
         if bool(upper.any()) and bool(own.any()):
             away = (places - places[own].mean(0)).norm(dim=1)
             near.append(upper & (away < away[upper].mean()))
             whole.append(upper)
-    return near + whole + ([_vertices_of(model, "torso")] if limb.endswith("arm") else [])
+    return near + whole + ([vertices_of(model, "torso")] if limb.endswith("arm") else [])
 
 
 def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tensor, "V"]) -> list[Bool[Tensor, "V"]]:
@@ -331,7 +326,7 @@ def _bare_skin(model: BodyModel, colour: Float[Tensor, "V 3"], known: Bool[Tenso
         return [face]
     light = colour.sum(1).clamp(min=0.02).log()
     alike = like_face(colour, colour[face]) & ((light - light[face].median()).abs() < _OTHER_LIGHT)
-    trunk = known & _vertices_of(model, "torso")
+    trunk = known & vertices_of(model, "torso")
     if int((trunk & alike).sum()) > _BARE * int(trunk.sum()):
         return [face]
     found = []

@@ -12,7 +12,7 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.cloth import same_cloth
 from liquidwarp.flow.extension import smooth_on_mesh
-from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.surface import rest_coordinates, vertices_of
 from liquidwarp.geometry.raster import Raster
 
 __all__ = ["hidden_hands", "lost_hands", "strange_fingers"]
@@ -145,11 +145,7 @@ def _like_face(model: BodyModel, colours: Float[Tensor, "S V 3"], seen: Bool[Ten
 
 def _sleeves(model: BodyModel, side: str) -> list[Bool[Tensor, "V"]]:
     """Parts whose cloth is that of a hand's sleeve: the forearm's, else the other one's, else the upper arms'."""
-
-    def of(*parts: str) -> Bool[Tensor, "V"]:
-        return torch.isin(model.vertex_part, model.vertex_part.new_tensor([PARTS.index(part) for part in parts]))
-
-    return [of(f"{side}_lower_arm"), of(*_FOREARMS), of(*_UPPER_ARMS)]
+    return [vertices_of(model, *parts) for parts in ((f"{side}_lower_arm",), _FOREARMS, _UPPER_ARMS)]
 
 
 def _like_sleeve(

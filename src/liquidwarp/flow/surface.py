@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody, skin
+from liquidwarp.body.parts import PARTS
 from liquidwarp.body.remembered import once_per_model
 from liquidwarp.flow.extension import Extension
 from liquidwarp.geometry.camera import WeakPerspective
@@ -20,6 +21,7 @@ __all__ = [
     "project_extension",
     "project_posed",
     "rest_coordinates",
+    "vertices_of",
 ]
 
 
@@ -120,3 +122,9 @@ def rest_coordinates(model: BodyModel) -> Float[Tensor, "V 3"]:
     used = vertices.index_select(0, model.faces.reshape(-1))
     low, high = used.amin(0), used.amax(0)
     return ((vertices - (low + high) / 2) / ((high - low).amax() / 2)).clamp(-1, 1)
+
+
+def vertices_of(model: BodyModel, *parts: str) -> Bool[Tensor, "V"]:
+    """Vertices of these parts (names of :data:`liquidwarp.body.parts.PARTS`)."""
+    chosen = torch.tensor([PARTS.index(part) for part in parts], device=model.vertex_part.device)
+    return torch.isin(model.vertex_part, chosen)
