@@ -217,3 +217,21 @@ def test_memory_does_not_grow_with_length(tmp_path):
     assert count == 150
     assert peak < 20 * 320 * 240 * 3
     assert kept < 10
+
+
+def test_tags_that_are_no_utf8_keep_no_file_shut(tmp_path):
+    import av
+
+    path = write_video(tmp_path / "plain.mkv", [solid(80)] * 4)
+    with av.open(str(tmp_path / "tagged.mkv"), "w") as tagged, av.open(str(path)) as plain:
+        tagged.metadata["title"] = "caf"
+        given = plain.streams.video[0]
+        stream = tagged.add_stream_from_template(given)
+        for packet in plain.demux(given):
+            if packet.size:
+                packet.stream = stream
+                tagged.mux(packet)
+    content = (tmp_path / "tagged.mkv").read_bytes()
+    assert content.count(b"caf") == 1
+    (tmp_path / "tagged.mkv").write_bytes(content.replace(b"caf", b"ca\xe9"))
+    assert len(list(open_frames(tmp_path / "tagged.mkv"))) == 4

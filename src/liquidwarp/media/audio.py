@@ -8,6 +8,8 @@ from typing import Any
 import av
 from av.audio.resampler import AudioResampler
 
+from liquidwarp.media.demuxer import open_input
+
 __all__ = ["AudioTrack"]
 
 _COPYABLE = ("aac", "mp3", "ac3", "alac")
@@ -45,7 +47,7 @@ class AudioTrack:
     def open(path: Path, target: Any) -> "AudioTrack | None":
         """The sound of ``path`` as a new stream of ``target``; None, with a warning, where it cannot be used."""
         try:
-            source = av.open(str(path), metadata_errors="ignore")
+            source = open_input(path)
         except (av.error.FFmpegError, OSError) as error:
             _log.warning("%s: the sound cannot be read (%s); the video will be silent.", path, error)
             return None

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from liquidwarp.errors import MediaError, SettingError
+from liquidwarp.media.demuxer import open_input
 from liquidwarp.media.hdr import ToneMapper, tone_mapper
 from liquidwarp.media.images import IMAGE_SUFFIXES, find_images, read_image
 from liquidwarp.media.probe import VideoFacts, not_readable, probe_video
@@ -146,7 +147,7 @@ class _Video:
         """(Seconds since the first frame, frame as stored), in order of time."""
         good = 0
         try:
-            with av.open(str(self.path), metadata_errors="ignore") as container:
+            with open_input(self.path) as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 for frame in container.decode(stream):

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from liquidwarp.errors import MediaError
+from liquidwarp.media.demuxer import open_input
 from liquidwarp.media.hdr import Transfer
 
 __all__ = ["VideoFacts", "display_rotation", "not_readable", "probe_video"]
@@ -50,7 +51,7 @@ def probe_video(path: Path, seconds: float | None = None) -> VideoFacts:
         MediaError: not a video, no video stream, no frames, or the file is cut off.
     """
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with open_input(path) as container:
             if not container.streams.video:
                 raise MediaError(f"{path}: expected a video, but there are no pictures in it. Choose another file.")
             start, end, rate, stamped = _read_packets(path, container, seconds)
@@ -80,7 +81,7 @@ def _read_packets(path: Path, container: Any, seconds: float | None) -> tuple[Fr
     heard = Fraction(0)
     stamped = container.format.name != "avi"  # its time stamps are the demuxer's guesses
     for packet in container.demux():
-        if packet.size == 0 or packet.time_base is None:
+        if packet.size == 0 or not packet.time_base:
             continue
         stamp = packet.pts if packet.pts is not None else packet.dts
         if packet.stream.index != stream.index:
@@ -144,7 +145,7 @@ def _check_whole(path: Path, container: Any, end: Fraction, readable: int, packe
 
 def _first_picture(path: Path) -> tuple[tuple[int, int], int, bool, Transfer]:
     """How to show the frames, asked of the first only: in PyAV a frame whose side data was read is freed late."""
-    with av.open(str(path), metadata_errors="ignore") as container:
+    with open_input(path) as container:
         stream = container.streams.video[0]
         for frame in container.decode(stream):
             aspect = getattr(frame, "sample_aspect_ratio", None) or stream.sample_aspect_ratio or 1

@@ -21,6 +21,7 @@ from PIL import Image
 
 from liquidwarp.files import atomic_path, check_space, prepare_target
 from liquidwarp.media.audio import AudioTrack
+from liquidwarp.media.demuxer import open_input
 from liquidwarp.media.writer import CONTAINERS, ImageSequenceWriter, VideoWriter, save_picture
 
 __all__ = ["ResumableWriter", "join_segments"]
@@ -221,7 +222,7 @@ def join_segments(segments: list[Path], path: Path, fps: float | int, audio_from
         audio: AudioTrack | None = None
         start = 0
         for segment in segments:
-            with av.open(str(segment)) as part:
+            with open_input(segment) as part:
                 given = part.streams.video[0]
                 if stream is None:
                     stream = result.add_stream_from_template(given)
