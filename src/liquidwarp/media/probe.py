@@ -117,7 +117,8 @@ def _facts(
     typical = Fraction(statistics.median(steps)) * base if steps else Fraction(0)
     length = max((last_duration or 0) * base, typical) or Fraction(1, 25)  # muxers often give the last frame no time
     span = (high - low) * base
-    rate = _plausible(stream.average_rate, span, count) or (Fraction(count - 1) / span if span > 0 else 1 / length)
+    declared = Fraction(stream.average_rate) if stream.average_rate else None
+    rate = _plausible(declared, span, count) or (Fraction(count - 1) / span if span > 0 else 1 / length)
     rate = min(max(Fraction(rate).limit_denominator(1001), Fraction(1)), Fraction(_MAX_RATE))
     return low * base, high * base + min(length, Fraction(1)), rate
 
