@@ -1,12 +1,14 @@
 """Retargeting: where the source's person stands, jumps and walks in the source's photo."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import Motion, leg_length
+from liquidwarp.body.parts import PARTS
 from liquidwarp.body.retarget import retarget
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.geometry.camera import WeakPerspective
@@ -196,3 +198,45 @@ def test_mistakes(anny, source):
         retarget(motion, source[torch.tensor([0, 0])], anny)
     with pytest.raises(ShapeError, match="Load the motion with the same body"):
         retarget(make_motion(anny, source, still(2), pose=torch.eye(3).repeat(2, 5, 1, 1)), source, anny)
+
+
+HALF, HALF_PLACE = 400.0, (150.0, 380.0)
+"""A portrait in a picture of 300 x 280 px: the hips are below it."""
+
+
+def head(anny, body):
+    """Middle of the head in every frame [px]."""
+    vertices = anny.pose(anny.rest(body.betas[None]), body.rel_rotmats).vertices
+    return body.camera.project(vertices[:, anny.vertex_part == PARTS.index("face")])[..., :2].mean(1)
+
+
+def leaning(anny, source, frames):
+    """The whole body is tilted sideways about the hips, as portraits' guessed trunks are."""
+    pose = source.rel_rotmats.repeat(frames, 1, 1, 1)
+    pose[:, anny.roles.root] = rotation_about("z", torch.full((frames,), 0.5))
+    return pose
+
+
+@pytest.mark.parametrize("camera", ["natural", "follow", "fixed"])
+def test_a_half_body_is_held_by_what_the_photo_shows(anny, source, camera):
+    """Held by its hips, whose place is a guess, a driving that leans would carry the head out of the picture."""
+    portrait = replace(source, camera=WeakPerspective(torch.tensor([HALF]), torch.tensor([HALF_PLACE])))
+    motion = make_motion(anny, source, still(), pose=leaning(anny, source, 60))
+    held = head(anny, retarget(motion, portrait, anny, camera, image_size=(300, 280)))
+    apart = (held - head(anny, portrait)).norm(dim=1) / HALF
+    assert float(apart.max()) < 0.12
+    loose = head(anny, retarget(motion, portrait, anny, camera))
+    assert float((loose - head(anny, portrait)).norm(dim=1).max()) / HALF > 0.2
+
+
+def test_a_half_body_travels_as_its_head_and_stays_in_the_picture(anny, source):
+    portrait = replace(source, camera=WeakPerspective(torch.tensor([0.5 * HALF]), torch.tensor([(150.0, 250.0)])))
+    path = still()
+    path[:, 0] = torch.linspace(0, 0.1, 60)
+    near = head(anny, retarget(make_motion(anny, source, path), portrait, anny, image_size=(300, 280)))
+    torch.testing.assert_close(near[:, 0] - near[0, 0], 0.5 * HALF * path[:, 0], atol=0.1, rtol=0)
+    path[:, 0] *= 30
+    far = head(anny, retarget(make_motion(anny, source, path), portrait, anny, image_size=(300, 280)))
+    assert float(far[:, 0].max()) < 290
+    literal = head(anny, retarget(make_motion(anny, source, path), portrait, anny, "follow", image_size=(300, 280)))
+    assert float(literal[:, 0].max()) > 600

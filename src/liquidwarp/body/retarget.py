@@ -17,6 +17,10 @@ The three cameras:
         driving's small changes of size are ignored.
     follow: size and travel as the driving's camera saw them; only the first ground line is the source's.
     fixed: the root joint stays where it is in the photo, at the photo's size.
+
+Half bodies:
+    A photo without feet shows no ground, and its hips are a guess. There the middle of what it shows of head and trunk
+    takes the root joint's place: it starts where it is in the photo and travels as the driving's does.
 """
 
 import math
@@ -31,6 +35,7 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel, BodyParams, skin
 from liquidwarp.body.motion import Motion, leg_length
 from liquidwarp.body.parts import PARTS
+from liquidwarp.body.turntable import seen_upright
 from liquidwarp.errors import MotionError, SettingError, ShapeError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotation_about
@@ -59,6 +64,8 @@ _MARGIN = 0.02
 """Free border that :func:`_keep_in_frame` leaves, as a share of the picture's size."""
 _SMALLEST = 0.85
 """The person is not scaled below this to stay in the picture."""
+_MAY_GO = 0.5
+"""Share of what a photo shows to a side of a half body's middle that may leave where the photo itself cuts it."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,8 @@ def retarget(
         image_size: (width, height) of the source's photo [px]; needed to keep the person inside of it.
         keep_in_frame: First shorten the travel in depth, then shift the path, then shorten its travel sideways, then
             shrink the person (down to 0.85, about the ground line), each only as far as needed, until nobody leaves
-            the picture. A side on which the photo itself already cuts the person is left alone. None: on for
-            "natural" where ``image_size`` is known.
+            the picture. A side on which the photo itself already cuts the person is left alone. Half bodies are only
+            shifted, and their travel shortened. None: on for "natural" where ``image_size`` is known.
         turn: Turns the whole motion about the vertical [rad]; positive turns who faces the camera to the image's left.
 
     Returns:
@@ -115,6 +122,11 @@ def retarget(
     stage = _Stage(source.camera, leg, _extent(source, model))
     path = path * (leg / motion.leg_length)
     inside = image_size if (camera == "natural" if keep_in_frame is None else keep_in_frame) else None
+    bust = None if image_size is None else seen_upright(source, model, image_size)
+    if bust is not None:
+        shown = _Shown.of(replace(source, rel_rotmats=rel_rotmats), model, bust)
+        cameras = _of_half_body(motion, path, shown, _Shown.of(source, model, bust), source.camera, camera, inside)
+        return BodyParams(source.betas, rel_rotmats, cameras)
     if camera == "fixed":
         frames = len(motion)
         cameras = WeakPerspective(source.camera.scale.expand(frames), source.camera.translation.expand(frames, 2))
@@ -265,6 +277,87 @@ def _follow(motion: Motion, path: Float[Tensor, "T 3"], extent: _Extent, stage: 
     x = stage.camera.translation[0, 0] + stage.scale * near * path[:, 0]
     y = stage.ground_at(near) + stage.scale * near * (path[:, 1] - start)
     return WeakPerspective(stage.scale * near * zoom, torch.stack([x, y], 1))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Of the vertices that a photo shows of head and trunk, from the root joint in each frame [m]."""
+
+    centre: Float[Tensor, "T 2"]
+    low: Float[Tensor, "T 2"]
+    """Left and top."""
+    high: Float[Tensor, "T 2"]
+    """Right and bottom."""
+
+    @staticmethod
+    def of(body: BodyParams, model: BodyModel, chosen: Int64[Tensor, "N"]) -> "_Shown":
+        """Where they are in every frame."""
+        rest = model.rest(body.betas[None])
+        points, weights = rest.vertices[:, chosen], model.lbs_weights[chosen]
+        places = [
+            skin(points, weights, _transforms(model, rest.joints, rel_rotmats))[..., :2]
+            for rel_rotmats in torch.split(body.rel_rotmats, 64)
+        ]
+        centre, low, high = (torch.cat(parts) for parts in zip(*map(_bounds, places), strict=True))
+        return _Shown(centre, low, high)
+
+
+def _bounds(places: Float[Tensor, "T N 2"]) -> tuple[Tensor, Tensor, Tensor]:
+    return places.mean(1), places.amin(1), places.amax(1)
+
+
+def _of_half_body(
+    motion: Motion,
+    path: Float[Tensor, "T 3"],
+    shown: _Shown,
+    source: _Shown,
+    photo: WeakPerspective,
+    camera: CameraStrategy,
+    inside: tuple[int, int] | None,
+) -> WeakPerspective:
+    """The middle of what the photo shows starts at its place there and travels as the driving's does."""
+    near, size = _perspective(path[:, 2]), motion.zoom.to(path.device)
+    scale = photo.scale * near * (size if camera == "follow" else _depth_walk(size, motion.fps))
+    way = path[:, :2] + size[:, None] * shown.centre
+    travel = photo.scale * near[:, None] * (way - way[:1])
+    if camera == "fixed":
+        scale, travel = photo.scale.expand(len(path)), torch.zeros_like(travel)
+    start = photo.translation + photo.scale * source.centre
+    if inside is not None:
+        below, above = (scale[:, None] * (edge - shown.centre) for edge in (shown.low, shown.high))
+        held_low, held_high = (photo.translation + photo.scale * edge for edge in (source.low, source.high))
+        travel = torch.stack(
+            [
+                _held_travel(travel[:, axis], start[0, axis], below[:, axis], above[:, axis], held, length)
+                for axis, length in enumerate(inside)
+                for held in [(float(held_low[0, axis]), float(held_high[0, axis]))]
+            ],
+            1,
+        )
+    return WeakPerspective(scale, start + travel - scale[:, None] * shown.centre)
+
+
+def _held_travel(
+    travel: Float[Tensor, "T"],
+    start: Float[Tensor, ""],
+    low: Float[Tensor, "T"],
+    high: Float[Tensor, "T"],
+    held: tuple[float, float],
+    length: int,
+) -> Float[Tensor, "T"]:
+    """Travel along one axis, shifted and shortened so that head and trunk stay in the picture [px].
+
+    Beyond a border that cuts them in the photo itself, a half of what is shown to that side of the middle may go.
+    ``low`` and ``high`` are the reach from the middle, ``held`` the same edges in the photo.
+    """
+    margin = _MARGIN * length
+    least = margin - (_MAY_GO * low if held[0] < margin else low) - start
+    most = length - margin - (_MAY_GO * high if held[1] > length - margin else high) - start
+    found = _fit_travel(travel, least, most)
+    if found is None:
+        return torch.full_like(travel, float((least + most).mean() / 2))
+    share, shift = found
+    return shift + share * travel
 
 
 def _floor(lowest: Float[Tensor, "T"], fps: float) -> Float[Tensor, "T"]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
@@ -17,7 +17,7 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotation_about, swing
 
-__all__ = ["frozen_turns", "orbit", "seen_centre", "standing_pose"]
+__all__ = ["frozen_turns", "orbit", "seen_centre", "seen_upright", "standing_pose"]
 
 _UPRIGHT = ("head", "torso")
 """Parts about whose middle a person without feet in the picture turns."""
@@ -77,6 +77,24 @@ def seen_centre(body: BodyParams, model: BodyModel, size: tuple[int, int]) -> Fl
     Returns:
         A point relative to the root joint [m]; None where the picture holds a foot, or nothing of the person.
     """
+    chosen = seen_upright(body, model, size)
+    if chosen is None:
+        return None
+    seen = model.pose(model.rest(body.betas[None]), body.rel_rotmats[:1]).vertices[0, chosen]
+    return (seen.amin(0) + seen.amax(0)) / 2
+
+
+def seen_upright(body: BodyParams, model: BodyModel, size: tuple[int, int]) -> Int64[Tensor, "N"] | None:
+    """The vertices of head and trunk that lie within a picture, where it does not hold the feet.
+
+    Args:
+        body: One frame.
+        model: The body model.
+        size: (width, height) of the picture [px].
+
+    Returns:
+        None where the picture holds a foot, or nothing of head and trunk.
+    """
     limits = body.camera.translation.new_tensor(size)
 
     def held(pixels: Float[Tensor, "N 2"]) -> Bool[Tensor, "N"]:
@@ -85,9 +103,9 @@ def seen_centre(body: BodyParams, model: BodyModel, size: tuple[int, int]) -> Fl
     posed = model.pose(model.rest(body.betas[None]), body.rel_rotmats[:1])
     if bool(held(body.camera.project(posed.joints)[0, list(model.roles.foot), :2]).any()):
         return None
-    trunk = torch.isin(model.vertex_part, model.vertex_part.new_tensor([PARTS.index(name) for name in _UPRIGHT]))
-    seen = posed.vertices[0, trunk & held(body.camera.project(posed.vertices)[0, :, :2])]
-    return (seen.amin(0) + seen.amax(0)) / 2 if len(seen) else None
+    upright = torch.isin(model.vertex_part, model.vertex_part.new_tensor([PARTS.index(name) for name in _UPRIGHT]))
+    seen = (upright & held(body.camera.project(posed.vertices)[0, :, :2])).nonzero()[:, 0]
+    return seen if len(seen) else None
 
 
 def _ground(body: BodyParams, model: BodyModel) -> Float[Tensor, "T"]:
