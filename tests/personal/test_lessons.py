@@ -1,5 +1,8 @@
 """Lessons cannot be solved by copying, and what they say of a picture is right."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +20,24 @@ def whole(view):
 @pytest.fixture(scope="module")
 def views(demo_photos, anny):
     return views_of(demo_photos, anny, SYNTHESIS)
+
+
+def test_what_hides_the_person_is_not_taken_for_a_hole(demo_photos, views, anny):
+    height, width = demo_photos.pictures[0].shape[:2]
+    ball = np.zeros((height, width), bool)
+    ball[height // 2 : height // 2 + 40, width // 2 - 20 : width // 2 + 20] = True
+    nothing = np.zeros(demo_photos.pictures[1].shape[:2], bool)
+    somebody = np.zeros((height, width), np.uint8)
+    somebody[:, : width // 2] = 255
+    for photos in (replace(demo_photos, held=(ball, nothing)), replace(demo_photos, front=somebody)):
+        hidden, other = views_of(photos, anny, SYNTHESIS)
+        lost = views[0].judged - hidden.judged
+        assert 0.001 < float(lost.mean()) < 0.6
+        torch.testing.assert_close(other.judged, views[1].judged)
+    ball_alone = views_of(replace(demo_photos, held=(ball, nothing)), anny, SYNTHESIS)[0]
+    assert float(ball_alone.matte[ball_alone.judged[0][None] == 0].max()) > 0.9, "the ball hides the person"
+    lesson = make_lesson(prepare_set(views[1:], anny, SYNTHESIS, [0]), ball_alone, whole(ball_alone))
+    assert bool((lesson.judged[0, 0] == 0).any())
 
 
 def copying_error(lesson):

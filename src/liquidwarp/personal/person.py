@@ -24,7 +24,7 @@ __all__ = ["PersonalBank", "Tuning", "network_digest", "personalise_banks", "wit
 
 _log = logging.getLogger(__name__)
 
-_RESULT = "personalised-8"
+_RESULT = "personalised-9"
 
 
 @dataclass(frozen=True)

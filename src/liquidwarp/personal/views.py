@@ -6,6 +6,7 @@ Paper:
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -28,6 +29,10 @@ _DETAIL = 2.0
 """How much finer than the working size a view is kept at most."""
 _HEAD_MARGIN = 0.25
 """Free space on each side of the box around the head, in its larger extent."""
+_IN_FRONT = 25
+"""From this opacity on [0..255] somebody else hides the person."""
+_RIM = 0.004
+"""So far around what hides the person its colours are mixed with the person's, in the picture's larger side."""
 _PATCHES = 10
 """Patches along each side of a view, of which some are held out."""
 
@@ -43,7 +48,7 @@ class View:
     scenery: Float[Tensor, "3 N N"]
     """The place without the person, roughly."""
     judged: Float[Tensor, "1 N N"]
-    """0 outside of the picture, where nothing is known."""
+    """0 where nothing is known of the person: outside of the picture, where a held thing or somebody else hides it."""
     body: BodyParams
     """The fitted body (one frame), camera in these pixels."""
     landmarks: Float[Tensor, "5 2"]
@@ -99,7 +104,7 @@ def views_of(photos: SourcePhotos, model: BodyModel, config: SynthesisConfig) ->
         window = Crop(window.left, window.top, window.side, 8 * round(config.size * detail / 8))
         image = window.take(to_tensor(picture))
         matte = window.take(to_tensor(opacity[..., None]), outside="zero")
-        inside = window.take(torch.ones(1, 1, *picture.shape[:2]), outside="zero")
+        known = window.take(to_tensor(np.uint8(255) * _known(photos, index)[..., None]), outside="zero")
         silhouette = window.take(to_tensor(np.uint8(255) * photos.occupied(index)[..., None]), outside="zero")
         body = BodyParams(body.betas, body.rel_rotmats, window.camera(body.camera))
         landmarks, faces = _face(photos, index, window)
@@ -108,7 +113,7 @@ def views_of(photos: SourcePhotos, model: BodyModel, config: SynthesisConfig) ->
                 image[0].clamp(0, 1),
                 matte[0].clamp(0, 1),
                 _scenery(image.clamp(0, 1), matte.clamp(0, 1), silhouette),
-                (inside[0] > 0.99).float(),
+                (known[0] > 0.99).float(),
                 body,
                 landmarks,
                 faces,
@@ -116,6 +121,19 @@ def views_of(photos: SourcePhotos, model: BodyModel, config: SynthesisConfig) ->
             )
         )
     return views
+
+
+def _known(photos: SourcePhotos, index: int) -> Bool[np.ndarray, "H W"]:
+    """Where nothing stands before the person: there the matte ends although the person goes on."""
+    hidden = np.zeros(photos.pictures[index].shape[:2], bool)
+    if photos.held:
+        hidden |= photos.held[index]
+    if index == 0 and photos.front is not None:
+        hidden |= photos.front > _IN_FRONT
+    if not hidden.any():
+        return ~hidden
+    rim = 2 * max(1, round(_RIM * max(hidden.shape))) + 1
+    return cv2.dilate(hidden.astype(np.uint8), np.ones((rim, rim), np.uint8)) == 0
 
 
 def _scenery(
