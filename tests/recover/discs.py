@@ -15,6 +15,8 @@ ANGLES = np.arange(33) / 33 * 2 * np.pi
 RIM = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1) * np.where(np.arange(33) == 0, 0.0, 1.0)[:, None]
 """Landmarks relative to the centre, in radii."""
 SUPERSAMPLE = 4
+RADIUS = 0.1
+"""Of every disc in space [m]."""
 
 
 def draw(size, *discs, colour=(255, 255, 255), dark=0):
@@ -75,7 +77,7 @@ class Discs:
             x, y, radius = min(discs, key=lambda disc: (disc[0] - size / 2) ** 2 + (disc[1] - size / 2) ** 2)
             points[:33, :2] = (x, y) + RIM * radius
             points[33, :2], points[34, :2] = (x, y), (x, y - 1.5 * radius)
-            world[:33, :2] = RIM
+            world[:33, :2] = RADIUS * RIM
             rows, columns = np.mgrid[0:size, 0:size] + 0.5
             mask[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = 10
         heatmaps = np.full((1, 64, 64, 39), -10, np.float32)

@@ -46,6 +46,11 @@ class PackedMasks:
         frames, height, width = masks.shape
         return PackedMasks(np.packbits(masks.reshape(frames, -1), axis=1), height, width)
 
+    @staticmethod
+    def joined(parts: Sequence["PackedMasks"]) -> "PackedMasks":
+        """One after the other; all of one size."""
+        return replace(parts[0], bits=np.concatenate([part.bits for part in parts]))
+
     def __len__(self) -> int:
         return self.bits.shape[0]
 
@@ -90,6 +95,8 @@ class Detections:
     """(width, height) of the frames [px]."""
     fps: float
     """Frames per second; 0 for unrelated photos."""
+    others: PackedMasks | None = None
+    """Where other people are seen, also before the person, on the masks' grid; None: nowhere, or not looked for."""
 
     def __len__(self) -> int:
         return self.xy.shape[0]
@@ -100,6 +107,7 @@ class Detections:
             f.name: value[frames] for f in fields(self) if isinstance(value := getattr(self, f.name), torch.Tensor)
         }
         changes["masks"] = self.masks.select(frames.cpu().numpy())
+        changes["others"] = None if self.others is None else self.others.select(frames.cpu().numpy())
         return replace(self, **changes)  # type: ignore[arg-type]
 
     @staticmethod
@@ -109,13 +117,18 @@ class Detections:
             return parts[0]
         names = [f.name for f in fields(Detections) if isinstance(getattr(parts[0], f.name), Tensor)]
         tensors: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
-        bits = np.concatenate([part.masks.bits for part in parts])
-        return replace(parts[0], **tensors, masks=replace(parts[0].masks, bits=bits))
+        masks = PackedMasks.joined([part.masks for part in parts])
+        others = None
+        if any(part.others is not None for part in parts):
+            others = PackedMasks.joined([part.others or part.masks.without(part.masks) for part in parts])
+        return replace(parts[0], **tensors, masks=masks, others=others)
 
     def to_tensors(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Tensors and metadata for a file."""
         tensors = {f.name: v for f in fields(Detections) if isinstance(v := getattr(self, f.name), Tensor)}
         tensors["masks"] = torch.from_numpy(self.masks.bits)
+        if self.others is not None:
+            tensors["others"] = torch.from_numpy(self.others.bits)
         numbers = (self.masks.width, self.masks.height, *self.image_size, self.fps)
         return tensors, {"numbers": " ".join(str(number) for number in numbers)}
 
@@ -124,5 +137,7 @@ class Detections:
         """Read what :meth:`to_tensors` wrote; other tensors are left alone."""
         width, height, image_width, image_height, fps = metadata["numbers"].split()
         known: dict[str, Any] = {f.name: tensors[f.name] for f in fields(Detections) if f.name in tensors}
-        known["masks"] = PackedMasks(tensors["masks"].numpy(), int(height), int(width))
+        for name in ("masks", "others"):
+            if name in tensors:
+                known[name] = PackedMasks(tensors[name].numpy(), int(height), int(width))
         return Detections(**known, image_size=(int(image_width), int(image_height)), fps=float(fps))

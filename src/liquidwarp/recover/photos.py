@@ -257,7 +257,8 @@ def _cut_out(
     for index, (picture, (file, frame)) in enumerate(zip(pictures, origins, strict=True)):
         seen, body = recovery.detection(index), recovery.body[slice(index, index + 1)]
         held = None if recovery.held is None else recovery.held[index]
-        masks = [torch.from_numpy(seen.masks.bits)] + ([] if held is None else [torch.from_numpy(held)])
+        others = None if seen.others is None else seen.others.bits
+        masks = [torch.from_numpy(bits) for bits in (seen.masks.bits, held, others) if bits is not None]
         camera = body.camera
         state = digest_of_tensors(*masks, body.betas, body.rel_rotmats, camera.scale, camera.translation)
         key = cache.key(_MATTE, [file], {"frame": frame, "state": state})
@@ -296,6 +297,9 @@ def _matte_among_others(
         alone = detector.coarse_mask(paint_over(picture, company.opacity > 0.5), seen)
         coarse = replace(alone, probability=np.minimum(alone.probability, 1 - company.opacity))
         layers = {"others": company.opacity, "front": company.front}
+    if seen.others is not None:
+        theirs = CoarseMask.of(replace(seen, masks=seen.others), 0).probability
+        coarse = replace(coarse, probability=np.minimum(coarse.probability, 1 - theirs))
     layers["matte"] = matte(picture, seen, coarse=coarse, alpha=alpha, body_mask=body, borders=borders)
     return {name: np.rint(layer * 255).astype(np.uint8) for name, layer in layers.items()}
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
@@ -14,11 +15,12 @@ from liquidwarp.config import DetectConfig
 from liquidwarp.errors import ShapeError
 from liquidwarp.recover.choice import PersonChoice, choose_person, parse_choice
 from liquidwarp.recover.company import paint_over
-from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.follow import Track, TrackState, holds, is_near
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, Network, PeopleFinder, Pose, PoseNetwork, load_network
 from liquidwarp.recover.matte import CoarseMask
+from liquidwarp.recover.neighbours import is_same, others_place, own_place
 from liquidwarp.recover.pieces import Piece, whole_video
 from liquidwarp.recover.regions import Region, crop, region_around, region_of_picture
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
@@ -108,16 +110,31 @@ class PersonDetector:
                 over who was found, as people hide others from the finder.
         """
         people = self._search(rgb, everybody)
-        more = people if everybody else []
-        hidden = np.zeros(rgb.shape[:2], bool)
-        while more and len(people) < CROWD:
-            for pose in more:
-                hidden |= self._mask(pose, rgb)
-            painted = paint_over(rgb, hidden)
-            found = [(pose, self._mask(pose, rgb)) for pose in self._search(painted, everybody=False)]
-            more = [_without(pose, hidden) for pose, mask in found if (mask & hidden).sum() < HARDLY_SEEN * mask.sum()]
-            people = people + more
+        if everybody:
+            people = people + self._hidden_by(rgb, people)
         return sorted(people, key=lambda person: -person.height)
+
+    def _hidden_by(self, rgb: UInt8[np.ndarray, "H W 3"], people: list[Pose]) -> list[Pose]:
+        """Who else is found when these people are painted over, one after the other."""
+        size = (rgb.shape[1], rgb.shape[0])
+        known, more = list(people), people
+        hidden = np.zeros(mask_size(size)[::-1], bool)
+        while more and len(known) < CROWD:
+            for pose in more:
+                hidden |= own_place(pose, size, mask_size(size))
+            whole = cv2.resize(hidden.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+            found = self._search(paint_over(rgb, whole), everybody=False)
+            more = [pose for pose in found if self._is_new(pose, known, hidden, size)]
+            known += more
+        return known[len(people) :]
+
+    @staticmethod
+    def _is_new(pose: Pose, known: list[Pose], hidden: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> bool:
+        """Whether a find is nobody of those known, nor the paint over them."""
+        mask = pose.soft_mask(size, mask_size(size)) >= 0.5
+        if any(is_same(pose, other) for other in known):
+            return False
+        return bool(mask[hidden].sum() < HARDLY_SEEN * mask.sum())
 
     @staticmethod
     def _mask(pose: Pose, rgb: UInt8[np.ndarray, "H W 3"]) -> Bool[np.ndarray, "H W"]:
@@ -160,7 +177,12 @@ class PersonDetector:
         """
         size = (rgb.shape[1], rgb.shape[0])
         pose = self.find(rgb, choice)
-        return collect([self._sight(rgb, pose, (None, None))], size, fps=0.0)
+        others = others_place(pose, self._hidden_by(rgb, [pose]), size, mask_size(size))
+        if not others.any():
+            return collect([self._sight(rgb, pose, (None, None))], size, fps=0.0)
+        whole = cv2.resize(others.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        seen = collect([self._sight(rgb, _without(pose, whole), (None, None))], size, fps=0.0)
+        return replace(seen, others=PackedMasks.pack(others[None]))
 
     def detect_frames(
         self,
@@ -327,7 +349,7 @@ def _checked(frame: UInt8[np.ndarray, "H W 3"], size: tuple[int, int], index: in
 
 
 def _without(pose: Pose, hidden: Bool[np.ndarray, "H W"]) -> Pose:
-    """The person, whose mask ends where somebody else stands before."""
+    """The person, whose mask ends where somebody else is."""
     covered = crop(hidden.astype(np.float32), pose.region, len(pose.mask_logits)) > 0.5
     return replace(pose, mask_logits=np.where(covered, np.float32(NOBODY), pose.mask_logits))
 
