@@ -35,7 +35,7 @@ class Personalize:
     allow_mixed: bool = False
     """Go on although the faces of the photos seem to be those of different persons."""
     seed: int = 0
-    """The same seed gives the same result on the same machine."""
+    """The same seed gives the same result on the same CPU; a GPU's runs differ a little."""
     settings: tuple[str, ...] = ()
     """Any other setting as NAME=VALUE, such as tuned=low-rank or loss.face=1: those of
     liquidwarp.personal_config.PersonalizeConfig."""
