@@ -131,16 +131,17 @@ def fill_atlas(
     flat = unwrap(model, atlas.colours.shape[-1])
     texture, spread = _unrolled(atlas, flat), _spread_over_surface(model, atlas, flat)
     if filled is None:
-        copied, found = go_on_around(model, texture, beside)
+        copied, found, patterned = go_on_around(model, texture, beside)
     else:
-        copied, found = flat.take(filled.colours), ~_on_head(flat)
+        copied, found, patterned = flat.take(filled.colours), ~_on_head(flat), torch.zeros_like(texture.seen)
     mirrored_half, twin_seen = _mirrored_ends(model, atlas, flat)
     made_up = hair_around(model, texture, flat, torch.where(found[:, None], copied, spread))
     made_up = made_up + twin_seen * (mirrored_half - made_up)
     known = ((flat.take(atlas.confidence) - 0.2) / 0.5).clamp(0, 1) * (1 - flat.take(atlas.crossed))
     seen = known * flat.take(atlas.colours)
     mixed = replace(atlas, colours=flat.spread(seen + (1 - known) * made_up))
-    made_up = _in_even_light(model, mixed, flat, made_up, torch.maximum(known, twin_seen))
+    shown = torch.maximum(torch.maximum(known, twin_seen), patterned[:, None].to(known.dtype))
+    made_up = _in_even_light(model, mixed, flat, made_up, shown)
     colours = seen + (1 - known) * made_up
     if filled is not None:
         colours = torch.where(found[:, None], copied, colours)

@@ -15,9 +15,10 @@ from liquidwarp.flow.cloth import same_cloth
 from liquidwarp.flow.coat import Beside, below_coat, covered_rows, find_coat
 from liquidwarp.flow.complexion import like_face
 from liquidwarp.flow.contamination import minority
+from liquidwarp.flow.pattern import patterned_rows
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.tone import Common
-from liquidwarp.flow.tubes import ROWS, Tube, complete_rings, tube_of
+from liquidwarp.flow.tubes import COLUMNS, ROWS, Tube, complete_rings, tube_of, unroll
 
 __all__ = ["Unrolled", "go_on_around"]
 
@@ -37,6 +38,10 @@ _HIPS, _TOP = 0.85, 0.12
 """Below this share of the torso's height nothing shows the hips; and this much of the thighs, in rest coordinates."""
 _TOO_FEW = 0.05
 _FEW = 50
+_MIDDLE, _REPEATED = 25 / 360, 0.15
+"""What seems to be an open coat's colour is a pattern's if so much of the middle of the front [turns] has it, too."""
+_SUIT = 0.4
+"""If this share of the trunk has a pattern, limbs may have it as well."""
 _DARKER = 0.6
 """Skin of the arms is no darker than the face by more than this [logarithm]."""
 
@@ -60,8 +65,10 @@ class Unrolled:
 
 def go_on_around(
     model: BodyModel, texture: Unrolled, beside: Beside | None = None
-) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, "P"]]:
-    """Colours of the seen cloth at the same height around torso and limbs, or of a limb's mirror image; and where.
+) -> tuple[Float[Tensor, "P 3"], Bool[Tensor, "P"], Bool[Tensor, "P"]]:
+    """Colours of the seen cloth at the same height around torso and limbs, or of a limb's mirror image.
+
+    Also where, and which of these places have a pattern, which is no light and shade.
 
     Args:
         model: The body.
@@ -69,10 +76,11 @@ def go_on_around(
         beside: What they show beside the body, where one person's photos are known.
     """
     names, part = rest_coordinates(model), texture.part
-    colours, found = texture.colours.clone(), torch.zeros_like(texture.seen)
+    colours, (found, patterned) = texture.colours.clone(), torch.zeros_like(texture.seen).expand(2, -1).clone()
     vertex_part = model.vertex_part.index_select(0, used := torch.unique(model.faces))
     face = texture.colours[texture.seen & (part == _FACE)]
     coat: FloatArray | None = None
+    likely = False
     for name, strip in _TUBES.items():
         own = part == PARTS.index(name)
         hidden, lender, mirror = own & (~texture.seen | texture.crossed), own & texture.lends, 1.0
@@ -86,6 +94,8 @@ def go_on_around(
         cells, shown = tube.cells(lent), texture.colours[lender].cpu().numpy()
         if name == "torso":
             coat = find_coat(cells, shown, _sleeves(texture, face))
+            if coat is not None and _in_pattern(cells, shown, coat):
+                coat = None
             if coat is None:  # a neckline, or the rest of an arm
                 strange = minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
                 cells, shown = cells[~strange], shown[~strange]
@@ -96,11 +106,14 @@ def go_on_around(
         if name != "torso":
             common = _with_twin(tube, texture, name, cells, shown)
         wanted = tube.cells(texture.place[hidden].cpu().numpy())
-        made_up = complete_rings(cells, shown, wanted, strip, common=common)
+        pattern = patterned_rows(*unroll(cells, shown), likely)
+        likely |= name == "torso" and float(pattern.mean()) > _SUIT
+        made_up = complete_rings(cells, shown, wanted, strip, common=common, pattern=pattern)
         if made_up is not None:
             colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
             found |= hidden
-    return colours, found
+            patterned[hidden] = torch.as_tensor(pattern[wanted[:, 0].round().astype(int)], device=colours.device)
+    return colours, found, patterned
 
 
 def _with_twin(
@@ -136,6 +149,15 @@ def _with_thighs(
     near = places[:, 1] < places[:, 1].min() + _TOP
     below = texture.colours[thigh].cpu().numpy()[near]
     return np.concatenate([cells, tube.cells(places[near])]), np.concatenate([shown, below])
+
+
+def _in_pattern(
+    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"], coat: Float[np.ndarray, "3"]
+) -> bool:
+    """Whether what seems to be an open coat is one of the colours of stripes."""
+    rows = patterned_rows(*unroll(cells, colours))
+    middle = rows[cells[:, 0].round().astype(int)] & (np.abs(cells[:, 1] / COLUMNS - 0.5) < _MIDDLE)
+    return bool(middle.any()) and float(same_cloth(colours[middle], coat).mean()) > _REPEATED
 
 
 def _of_coat(texture: Unrolled, beside: Beside | None, coat: Float[np.ndarray, "3"]) -> Beside:

@@ -14,11 +14,12 @@ import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import uniform_filter1d
 
+from liquidwarp.flow.pattern import mirror_pattern
 from liquidwarp.flow.ring_light import evenly_lit, without_steps
 from liquidwarp.flow.tone import Common, usual_tones
 from liquidwarp.flow.window_median import window_median
 
-__all__ = ["COLUMNS", "ROWS", "Tube", "complete_rings", "tube_of"]
+__all__ = ["COLUMNS", "ROWS", "Tube", "complete_rings", "tube_of", "unroll"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -97,6 +98,7 @@ def complete_rings(
     strip: float,
     folds: float = 0.8,
     common: Common | None = None,
+    pattern: Bool[np.ndarray, "R"] | None = None,
 ) -> Float[np.ndarray, "M 3"] | None:
     """Colours of hidden places of a tube.
 
@@ -107,11 +109,12 @@ def complete_rings(
         strip: How far from the border the seen cloth is copied [degrees].
         folds: How much of the mirrored folds is kept [0, 1].
         common: What is seen of the cloth; None: the places that lend, of a trunk.
+        pattern: Rows whose cloth has a pattern, which goes on as a whole (:mod:`liquidwarp.flow.pattern`).
 
     Returns:
         The colours; None if too little lends.
     """
-    grid, known = _unroll(cells, colours)
+    grid, known = unroll(cells, colours)
     width = max(_SHORTEST, round(strip / 360 * COLUMNS))
     shown = common or Common.of_trunk(cells[:, 0], colours)
     plain, detail, support = _complete_rows(grid, known, width, shown)
@@ -127,18 +130,15 @@ def complete_rings(
     around = np.concatenate([around[:, -1:], around, around[:, :1]], 1)
     smooth = without_steps(evenly_lit(window_median(around, _STEADY, 3), shown.colours, shown.row), grid, known)
     full = smooth + (folds * detail).clip(-_DETAIL, _DETAIL)
+    if pattern is not None:
+        full = mirror_pattern(full, grid, known, pattern)
     full = np.concatenate([full[:, -1:], full, full[:, :2]], 1).astype(np.float32)
     x, y = (hidden[:, 1] + 0.5).astype(np.float32), hidden[:, 0].astype(np.float32)
     sampled = [_remap(full, x[k : k + 30000], y[k : k + 30000]) for k in range(0, len(x), 30000)]
     return np.concatenate(sampled) if sampled else np.zeros((0, 3), np.float32)
 
 
-def _remap(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    sampled = cv2.remap(grid, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled, np.float32).reshape(-1, 3)
-
-
-def _unroll(
+def unroll(
     cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"]
 ) -> tuple[FloatArray, Bool[np.ndarray, "R C"]]:
     """Mean colours of the cells; single empty cells take their neighbours'."""
@@ -151,6 +151,11 @@ def _unroll(
     around, share = cv2.blur(sums, (3, 3)), cv2.blur(count, (3, 3))
     mean = np.where(count[..., None] > 0, sums, around) / np.where(count > 0, count, np.maximum(share, 1e-6))[..., None]
     return mean.astype(np.float32), (count > 0) | (cv2.blur((count > 0).astype(np.float32), (3, 3)) > 0.5)
+
+
+def _remap(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+    sampled = cv2.remap(grid, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, np.float32).reshape(-1, 3)
 
 
 def _usual_colours(rings: Float[np.ndarray, "K C 3"], wanted: Int[np.ndarray, "W"]) -> Float[np.ndarray, "W C 3"]:
