@@ -4,6 +4,7 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
+from liquidwarp.flow.masks import erode
 from liquidwarp.geometry.raster import rasterize
 
 from .test_compose import anny_params, prepared
@@ -46,3 +47,27 @@ def test_hands_in_sleeves_are_not_seen_whoever_else_is_there():
     seen = (sources.body[0, :, hands, 2] > 0.5).sum(1)
     assert int(seen[0]) == 0
     assert int(seen[1]) > 100
+
+
+def test_a_ball_before_a_limb_hides_it_to_its_rim_but_a_wide_body_is_seen():
+    model, side = AnnyBody.load(), 384
+    body = anny_params(model, 0.0, size=side)
+    points = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)
+    silhouette = rasterize(points, model.faces, side, side).covered[:, None].float()
+    thigh = points[0, model.vertex_part == PARTS.index("left_upper_leg"), :2]
+    ball = torch.stack([thigh[:, 0].amax(), thigh[:, 1].mean()])  # at the outline, as large as the thigh is wide
+    radius = float(thigh[:, 0].amax() - thigh[:, 0].amin()) / 2
+    pixels = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="xy"), -1) + 0.5
+    hidden = ((pixels - ball).norm(dim=-1) < radius)[None, None]
+    slimmer = erode(silhouette, 2)
+    photo = torch.full((1, 3, side, side), 0.5)
+    whole, behind_ball, wide = (
+        prepared(model, body, images=photo, mattes=mattes).body[0, 0, :, 2] > 0.3
+        for mattes in (silhouette, silhouette * ~hidden, slimmer)
+    )
+    within = whole & ((points[0, :, :2] - ball).norm(dim=-1) < radius - 1)
+    assert int(within.sum()) > 15
+    assert not bool((behind_ball & within).any())
+    beyond = whole & ((points[0, :, :2] - ball).norm(dim=-1) > radius + 2)
+    assert bool(behind_ball[beyond].all())
+    assert float(wide[whole].float().mean()) > 0.99

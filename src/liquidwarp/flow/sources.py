@@ -51,7 +51,9 @@ _CLEARANCE = 8 / 512
 """How near to something before it a place is not trusted, relative to the picture's height."""
 _REACH = 6 / 512
 """How far outside of the matte a body vertex may fall by the fit's error and still count as seen."""
-
+_HOLE = 2 / 512
+"""Half the least width of a hole in the matte within the body that is more than the fit's error, relative to the
+picture's height."""
 _SURE = 5 / 512
 """How far inside of the matte a colour is nobody else's, relative to the picture's height."""
 _BROAD = ("torso", "left_upper_leg", "right_upper_leg")
@@ -301,7 +303,7 @@ def prepare_source_batch(
         raster = rasterize(surface.body, model.faces, height, width)
     nearest = farthest_nearby(raster)
     flat_matte = mattes.flatten(0, 1)
-    near_matte = dilate(flat_matte, round(_REACH * height))
+    near_matte = _near(flat_matte, raster.covered[:, None])
     there = unhidden(surface.body, nearest) * (_matte_at(near_matte, surface.body) > 0.5)
     if worn is not None:
         limb = ~torch.isin(model.vertex_part, _indices(_TRUNK, there.device))
@@ -336,6 +338,17 @@ def prepare_source_batch(
         person=torch.zeros(sources, dtype=torch.long, device=images.device),
         heads=no_head_views(seen.view(people, sources, -1)[0]),
     )
+
+
+def _near(matte: Float[Tensor, "N 1 H W"], body: Bool[Tensor, "N 1 H W"]) -> Float[Tensor, "N 1 H W"]:
+    """The matte and what lies so little outside of it that the fit's error may have put a body's point there.
+
+    Not at the rim of a deep hole in the matte, such as a held ball leaves: there the body is not thinner, but hidden.
+    """
+    reach, core = round(_REACH * matte.shape[-2]), max(1, round(_HOLE * matte.shape[-2]))
+    near = dilate(matte, reach)
+    deep = erode((body & (near <= 0.5)).to(matte.dtype), core)
+    return near * (1 - dilate(deep, reach + 2 * core) * (matte < 0.5))
 
 
 def _own_pixels(matte: Float[Tensor, "N 1 H W"]) -> Float[Tensor, "N 1 H W"]:
