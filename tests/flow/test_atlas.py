@@ -112,6 +112,6 @@ def test_hair_between_two_photos_has_no_step(anny):
     means = [filled[above & ((depth[:, 0] - centre).abs() < width)].mean() for centre in centres]
     steps = torch.stack(means).diff() / (light - dark).mean()
     assert float(steps.sum()) == pytest.approx(1, abs=0.1)
-    assert float(steps.abs().max()) < 0.45
+    assert float(steps.abs().max()) < 0.5
     bare = face & (seen[:, 0] > 0)
     assert float((filled[bare] - skin).abs().max()) < 1e-3

@@ -186,8 +186,12 @@ def test_the_back_of_a_head_has_its_hair_s_colour_not_that_of_skin_beside_it(ann
     filled = fill_atlas(anny, merge_texture(sources))
     back = twins.head & (place[:, 2] > place[twins.head, 2].quantile(0.8)) & (place[:, 1] < face[:, 1].mean())
     back &= sources.unhidden[0, 0] == 0
+    ears = back & (place[:, 0].abs() > 0.08) & (place[:, 1] > -0.865) & (place[:, 2] < 0.115)
+    back &= place[:, 0].abs() < 0.078
     assert int(back.sum()) > 30
     assert at_vertices(anny, filled.colours)[back].mean(1).quantile(0.9) < 0.3
+    assert int(ears.sum()) > 5
+    assert at_vertices(anny, filled.colours)[ears].mean(1).median() > 0.5
 
 
 @pytest.mark.parametrize("yaw", [0.8, -0.8])

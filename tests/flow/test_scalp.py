@@ -98,3 +98,24 @@ def test_the_back_of_a_head_is_no_lighter_than_the_darker_part_of_its_hair(anny)
     back, _ = back_of_head(anny, flat)
     drawn = hair_around(anny, texture, flat, made_up)[back].sum(1).median()
     assert drawn < 1.2 * texture.colours[lit & ~near].sum(1).median()
+
+
+def test_hair_is_as_dark_as_most_of_what_is_shown_and_not_as_its_fringe(anny):
+    """The head's top was filled from the hairline, where hair and forehead are mixed."""
+    flat = unwrap(anny, 512)
+    texture, made_up = seen_from_the_front(anny, flat, HAIR * 0.4)
+    made_up = torch.where((made_up[:, :1] < 0.5), HAIR * 1.4, made_up)
+    back, _ = back_of_head(anny, flat)
+    assert hair_around(anny, texture, flat, made_up)[back].sum(1).median() < 0.6 * HAIR.sum()
+
+
+def test_the_hairline_is_uneven_and_light_falls_from_above(anny):
+    flat = unwrap(anny, 512)
+    texture, made_up = seen_from_the_front(anny, flat, HAIR)
+    drawn = hair_around(anny, texture, flat, made_up)
+    back, low = back_of_head(anny, flat)
+    height = flat.place[:, 1]
+    upper, lower = (drawn[back & some].sum(1).median() for some in (height < -0.93, height > low - 0.03))
+    assert upper > 1.05 * lower
+    line = (flat.part == PARTS.index("head")) & ((height - low - 0.02).abs() < 0.002) & (flat.place[:, 2] > 0.12)
+    assert drawn[line].sum(1).std() > 0.03

@@ -19,9 +19,10 @@ from liquidwarp.flow.compose import Choice, colour_layer
 from liquidwarp.flow.extension import smooth_on_mesh
 from liquidwarp.flow.head import mirror_gain, twin_vertices
 from liquidwarp.flow.layers import build_layer
+from liquidwarp.flow.nape import bare_around
 from liquidwarp.flow.occlusion import without_crossed
 from liquidwarp.flow.rings import Unrolled, go_on_around
-from liquidwarp.flow.scalp import hair_around, on_scalp
+from liquidwarp.flow.scalp import full_hair, hair_around
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates, vertices_of
@@ -135,7 +136,8 @@ def fill_atlas(
     else:
         copied, found, patterned = flat.take(filled.colours), ~_on_head(flat), torch.zeros_like(texture.seen)
     mirrored_half, twin_seen = _mirrored_ends(model, atlas, flat)
-    made_up = hair_around(model, texture, flat, torch.where(found[:, None], copied, spread))
+    made_up = bare_around(model, texture, torch.where(found[:, None], copied, spread))
+    made_up = hair_around(model, texture, flat, made_up)
     made_up = made_up + twin_seen * (mirrored_half - made_up)
     known = ((flat.take(atlas.confidence) - 0.2) / 0.5).clamp(0, 1) * (1 - flat.take(atlas.crossed))
     seen = known * flat.take(atlas.colours)
@@ -170,7 +172,7 @@ def _in_even_light(
     colour, known = _vertex_colours(model, replace(mixed, colours=blurred))
     lends = known & (sample_at(mixed.lends, _vertex_places(model))[0, 0] > 0.9 * _SEEN)
     told = sample_at(flat.spread(shown), _vertex_places(model))[0, 0] > 0.9 * _SEEN
-    hair = on_scalp(model, rest_coordinates(model)) & (model.vertex_part == PARTS.index("head"))
+    hair = full_hair(model, rest_coordinates(model)) & (model.vertex_part == PARTS.index("head"))
     hair &= unlike_face(colour, colour[told & (model.vertex_part == PARTS.index("face"))])
     still = twin_vertices(model).head & (told | ~hair)  # a face's halves are alike by now
     gain = shade_gain(colour, lends | still, model.faces, hair)

@@ -1,8 +1,9 @@
 """The back of a head that no photo shows: the hair beside and above the face goes on around it, down to the nape.
 
-A skull is a tube as a trunk is (:mod:`liquidwarp.flow.tubes`): at its own height a hidden place takes the colours and
-the strands of the hair that is seen nearest around the head, and where none is seen at its height, of that above. What
-lends must look like hair: unlike the face, and like what the top of the head's back was filled with.
+A skull is a tube as a trunk is (:mod:`liquidwarp.flow.tubes`): at its own height a hidden place takes the colours of
+the hair that is seen nearest around the head, and where none is seen at its height, of that above. What lends must look
+like hair: unlike the face, and like what the top of the head's back was filled with. Most of its strands are drawn
+anew (:mod:`liquidwarp.flow.strands`).
 """
 
 import numpy as np
@@ -15,17 +16,21 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.complexion import unlike_face
 from liquidwarp.flow.rings import Unrolled
+from liquidwarp.flow.strands import combed, strands
 from liquidwarp.flow.surface import rest_coordinates
 from liquidwarp.flow.tubes import complete_rings, tube_of
 from liquidwarp.flow.unwrap import UnwrappedBody
 
-__all__ = ["hair_around", "on_scalp"]
+__all__ = ["full_hair", "hair_around", "on_scalp"]
 
 _HEAD, _FACE = PARTS.index("head"), PARTS.index("face")
 _STRIP = 60.0
-"""How far from the border of what is seen its strands are copied [degrees]."""
+"""How far from the border of what is seen hair is copied [degrees]."""
 _STRANDS = 0.3
-"""How much of them is kept: from a narrow strip they would be a weave."""
+"""How much of its strands is kept, mirrored: from a narrow strip more would be a weave."""
+_FALL, _BRIGHT = 0.25, 0.2
+"""How much darker hair becomes from the middle of the skull down to the nape and lighter up to the crown [logarithm]: a
+place looks as it was seen there, if it is turned up by this."""
 _LIKE, _DARKEST = 0.6, 0.06
 """Hair differs from the usual of its head by less than this in red, green and blue [logarithm]; the least light."""
 _SHADY = 0.35
@@ -34,6 +39,8 @@ _DARKER = 0.55
 """For that it is made darker by this factor at most."""
 _HUE = 0.08
 """Hair's shares of red, green and blue differ by less [Euclidean]."""
+_LONG = 0.5
+"""Hair goes on below the nape if more than this share of what was filled there looks like it."""
 _ENOUGH = 200
 """With fewer places of hair a head may be bald."""
 _INNER = 5
@@ -41,8 +48,10 @@ _INNER = 5
 _HAIRLINE, _EARS = 0.7, (0.25, 0.65)
 """The hairline, the tops of the ears, and their backs: shares of the height from the middle of the face to the crown,
 and of the depth from the nose to the back of the head."""
-_SOFT = 0.03
-"""How far above its lower end hair thins out, in rest coordinates."""
+_ROUND, _EDGE = 0.04, 0.08
+"""How round the hairline's corners are, and over which share of the head hair thins out at it."""
+_SOFT, _UNEVEN = 0.03, 0.2
+"""How far above its lower end hair thins out, in rest coordinates; and by how much of that some locks are longer."""
 
 
 def hair_around(
@@ -63,17 +72,22 @@ def hair_around(
     face = rest[model.vertex_part == _FACE]
     if len(face) == 0:
         return made_up
-    level = face[:, 1].mean()
-    nape = level + 0.5 * (face[:, 1].amax() - level)
-    on_head, height = (texture.part == _HEAD) & (flat.place[:, 1] < nape), flat.place[:, 1]
-    scalp = on_head & on_scalp(model, flat.place)
+    level, nape = _levels(face)
+    height = flat.place[:, 1]
+    on_head = (texture.part == _HEAD) & (height < nape)
+    beyond, locks = _beyond(model, flat.place), strands(model, flat.size).to(made_up)[:, :2].mean(1).clamp(-2, 2)
+    edge = torch.minimum(beyond / _EDGE, (nape - height) / _SOFT)
+    edge = ((edge + _UNEVEN * locks) * (edge > 0)).clamp(0, 1) * on_head
     unseen = ~texture.seen | texture.crossed
-    hidden, top = scalp & unseen, on_head & unseen & (height < level)
+    hidden, top = (edge > 0) & unseen, on_head & unseen & (height < level) & (beyond > 0)
     shown_face = texture.colours[texture.seen & (texture.part == _FACE)]
     if not bool(top.any()):
         return made_up
-    hair = unlike_face(texture.colours, shown_face) & _alike(texture.colours, made_up[top].median(0).values)
-    lender = _inner(on_head & texture.lends & ~texture.crossed & hair, flat)
+    free = on_head & texture.lends & ~texture.crossed
+    unlike, shown = unlike_face(texture.colours, shown_face), free & (beyond > 0)
+    usual = _usual(texture.colours[shown & unlike], made_up[top].median(0).values)
+    hair = unlike & _alike(texture.colours, usual)
+    lender = _inner(free & hair, flat)
     if int(lender.sum()) < _ENOUGH or not bool(hidden.any()):
         return made_up
     skull = _skull(model)
@@ -82,13 +96,18 @@ def hair_around(
     around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP, _STRANDS)
     if around is None:
         return made_up
-    shown = texture.lends & ~texture.crossed & on_head & on_scalp(model, flat.place)
-    shown &= unlike_face(texture.colours, shown_face) & _of_hue(texture.colours, made_up[top].median(0).values)
+    shown &= unlike & _of_hue(texture.colours, usual)
     filled = torch.as_tensor(around).to(made_up)
-    filled = filled * _darker(texture.colours[shown if int(shown.sum()) >= _ENOUGH else lender], filled)
-    share = ((nape - height[hidden]) / _SOFT).clamp(0, 1)[:, None]
+    seen_hair = shown if int(shown.sum()) >= _ENOUGH else lender
+    filled = filled * _darker(texture.colours[seen_hair], filled)
+    look = combed(model, flat, texture.colours, shown | lender) * _light(skull, flat.place)
+    filled = (filled * look[hidden]).clamp(0, 1)
     result = made_up.clone()
-    result[hidden] = torch.lerp(made_up[hidden], filled, share)
+    result[hidden] = torch.lerp(made_up[hidden], filled, edge[hidden, None])
+    below = unseen & (texture.part == _HEAD) & (height >= nape) & (beyond > 0)
+    longer = below & _alike(made_up, usual) & unlike_face(made_up, shown_face)
+    if int(longer.sum()) > _LONG * int(below.sum()):
+        result[longer] = (made_up * look)[longer].clamp(0, 1)
     return result
 
 
@@ -99,14 +118,59 @@ def on_scalp(model: BodyModel, place: Float[Tensor, "*B 3"]) -> Bool[Tensor, "*B
         model: The body.
         place: Rest coordinates of points of the head.
     """
+    return _beyond(model, place) > 0
+
+
+def full_hair(model: BodyModel, place: Float[Tensor, "*B 3"]) -> Bool[Tensor, "*B"]:
+    """The same without what is little above the nape, where hair thins out.
+
+    Args:
+        model: The body.
+        place: Rest coordinates of points of the head.
+    """
+    face = rest_coordinates(model)[model.vertex_part == _FACE]
+    return on_scalp(model, place) & (place[..., 1] < (_levels(face)[1] - _SOFT if len(face) else -torch.inf))
+
+
+def _levels(face: Float[Tensor, "V 3"]) -> tuple[Tensor, Tensor]:
+    """Heights of the middle of the face and of the nape, which is as high as the mouth."""
+    level = face[:, 1].mean()
+    return level, level + 0.5 * (face[:, 1].amax() - level)
+
+
+def _beyond(model: BodyModel, place: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B"]:
+    """How far beyond the hairline places of the head are, as a share of its size; below 0 they have no hair.
+
+    Corners of the hairline are round.
+    """
     rest = rest_coordinates(model)
     face = rest[model.vertex_part == _FACE]
     if len(face) == 0:
-        return torch.zeros_like(place[..., 0], dtype=torch.bool)
+        return torch.full_like(place[..., 0], -1)
     skull = _skull(model)
     front, back, crown, level = skull[:, 2].amin(), skull[:, 2].amax(), skull[:, 1].amin(), face[:, 1].mean()
     backwards, upwards = (place[..., 2] - front) / (back - front), (level - place[..., 1]) / (level - crown)
-    return (upwards > _HAIRLINE) | ((upwards > _EARS[0]) & (backwards > 0.5)) | (backwards > _EARS[1])
+    above = -torch.logaddexp((_EARS[0] - upwards) / _ROUND, (0.5 - backwards) / _ROUND)
+    ways = torch.stack([(upwards - _HAIRLINE) / _ROUND, above, (backwards - _EARS[1]) / _ROUND])
+    return ways.logsumexp(0) * _ROUND
+
+
+def _usual(shown: Float[Tensor, "K 3"], top: Float[Tensor, "3"]) -> Float[Tensor, "3"]:
+    """What hair looks like: what the head's top was filled with, or the most usual of what is shown in that hue.
+
+    The top is filled from the hairline, where hair is mixed with the forehead: the darker of both is hair. What is
+    shown and lighter may be a hat.
+    """
+    own = shown[_of_hue(shown, top)]
+    usual = own.median(0).values if len(own) >= _ENOUGH else top
+    return usual if usual.sum() < top.sum() else top
+
+
+def _light(skull: Float[Tensor, "V 3"], place: Float[Tensor, "P 3"]) -> Float[Tensor, "P 1"]:
+    """How much light comes from above to places of the skull."""
+    middle = (skull.amin(0) + skull.amax(0)) / 2
+    upwards = -F.normalize(place - middle, dim=1)[:, 1:2]
+    return (_FALL * (upwards - _BRIGHT)).exp()
 
 
 def _skull(model: BodyModel) -> Float[Tensor, "V 3"]:
