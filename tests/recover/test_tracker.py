@@ -6,6 +6,7 @@ import pytest
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
 from liquidwarp.recover.choice import choose_person, parse_choice
+from liquidwarp.recover.contrast import legible
 
 from .discs import RIM, Discs, detector, draw
 
@@ -118,6 +119,49 @@ def test_who_is_overlooked_is_found_where_somebody_points(crowd, there):
     video = follow([crowd] * 3, choice=there[:2], networks=Blind())
     assert video.found.all()
     assert video.xy[2, 0].tolist() == pytest.approx(there[:2], abs=0.3)
+
+
+class Doubtful(Discs):
+    """Believes in nobody, but hints at everybody in some of its looks."""
+
+    def __init__(self, hints=lambda look: True):
+        super().__init__()
+        self.hints = hints
+
+    def finder(self, image):
+        offsets, logits = super().finder(image)
+        return [offsets, np.where(logits > 0, np.float32(-0.85 if self.hints(self.calls["finder"]) else -20), logits)]
+
+
+MIDST = (120.0, 80.0, 40.0)
+SEARCH, HINTING = 80, 22
+"""Looks of the usual search in such a picture, and of the search for hints behind it; then come the second looks."""
+
+
+def test_whom_many_hints_mean_and_half_a_belief_is_found():
+    rgb = draw(SIZE, MIDST)
+    finder = detector(Doubtful())
+    assert finder.detect_people(rgb) == []
+    assert finder.find(rgb, None).xy[0] == pytest.approx(MIDST[:2], abs=0.3)
+
+
+@pytest.mark.parametrize(
+    "hints",
+    [lambda look: look <= SEARCH + HINTING, lambda look: look > SEARCH + HINTING - 4],
+    ids=["many hints, no belief", "belief, few hints"],
+)
+def test_hints_or_belief_alone_are_not_enough(hints):
+    with pytest.raises(NoPersonFoundError, match="found nobody"):
+        detector(Doubtful(hints)).find(draw(SIZE, MIDST), None)
+
+
+def test_few_levels_are_spread_before_anybody_is_looked_for():
+    bright, dark = draw(SIZE, LARGE), draw(SIZE, LARGE) // 12
+    assert detector().detect_people(dark) == []
+    assert detector().detect_photo(dark).xy[0, 0].tolist() == pytest.approx(LARGE[:2], abs=0.3)
+    assert legible(bright) is bright
+    assert np.abs(legible(dark).astype(int) - bright).max() < 20
+    assert legible(np.full((8, 8, 3), 7, np.uint8)).max() == 7
 
 
 def test_messages_say_what_to_do(crowd):

@@ -97,7 +97,8 @@ def choose_person(people: Sequence[_Placed], choice: PersonChoice, min_height: f
     """
     if not people:
         raise NoPersonFoundError(
-            "expected a person, found nobody. The whole body should be in view, not too dark and not too small."
+            "expected a person, found nobody. The whole body should be in view, not too dark and not too small. If "
+            "somebody is there all the same, give a place x,y on the person."
         )
     if choice is None:
         chosen = people[0]

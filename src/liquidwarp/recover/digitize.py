@@ -34,9 +34,9 @@ __all__ = ["Recovery", "recover_photos", "recover_video"]
 
 _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
-_DETECTIONS = "detections-5"
+_DETECTIONS = "detections-6"
 _VIDEO_DETECTIONS = "detections-4"
-_RECOVERY = "recovery-16"
+_RECOVERY = "recovery-17"
 _VIDEO_RECOVERY = "recovery-23"
 """Kinds of results in the cache; a number rises when the making of its results changes."""
 

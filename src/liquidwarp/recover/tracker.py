@@ -15,12 +15,14 @@ from liquidwarp.config import DetectConfig
 from liquidwarp.errors import ShapeError
 from liquidwarp.recover.choice import PersonChoice, choose_person, parse_choice
 from liquidwarp.recover.company import paint_over
+from liquidwarp.recover.contrast import legible
 from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.follow import Track, TrackState, holds, is_near
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, Network, PeopleFinder, Pose, PoseNetwork, load_network
 from liquidwarp.recover.matte import CoarseMask
 from liquidwarp.recover.neighbours import is_same, others_place, own_place
+from liquidwarp.recover.overlooked import HINT, overlooked
 from liquidwarp.recover.pieces import Piece, whole_video
 from liquidwarp.recover.regions import Region, crop, region_around, region_of_picture
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
@@ -96,6 +98,7 @@ class PersonDetector:
         self.config = DetectConfig() if config is None else config
         networks = Networks.bundled(self.config.threads) if networks is None else networks
         self.finder = PeopleFinder(networks.finder, self.config.detection_threshold)
+        self._hints = PeopleFinder(networks.finder, min(HINT, self.config.detection_threshold))
         self.pose = PoseNetwork(networks.pose)
         self.hands = HandNetwork(networks.hand)
         self.face = FaceNetwork(networks.face)
@@ -175,7 +178,7 @@ class PersonDetector:
         Raises:
             NoPersonFoundError: see :func:`choose_person`.
         """
-        size = (rgb.shape[1], rgb.shape[0])
+        rgb, size = legible(rgb), (rgb.shape[1], rgb.shape[0])
         pose = self.find(rgb, choice)
         others = others_place(pose, self._hidden_by(rgb, [pose]), size, mask_size(size))
         if not others.any():
@@ -269,7 +272,7 @@ class PersonDetector:
             detections: What was detected in it.
             frame: Which of the detections belongs to it.
         """
-        size = (rgb.shape[1], rgb.shape[0])
+        rgb, size = legible(rgb), (rgb.shape[1], rgb.shape[0])
         rows, columns = np.nonzero(detections.masks[frame])
         corners = np.array([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]]) * size[0]
         around = region_around(corners / detections.masks.width, np.array([0.0, -1.0]), REGION_SCALE)
@@ -292,6 +295,7 @@ class PersonDetector:
         people = people or self.detect_people(rgb)
         if isinstance(choice, tuple):
             people = self.at_place(rgb, people, choice)
+        people = people or self._overlooked(rgb)
         return choose_person(people, choice, self.config.min_height)
 
     def at_place(self, rgb: UInt8[np.ndarray, "H W 3"], people: list[Pose], place: tuple[float, float]) -> list[Pose]:
@@ -320,6 +324,19 @@ class PersonDetector:
                 if best is None or pose.score > best.score:
                     best = pose
         return [] if best is None else [best]
+
+    def _overlooked(self, rgb: UInt8[np.ndarray, "H W 3"]) -> list[Pose]:
+        """Who is large in a picture in which nobody was found, although the finder hardly believes it."""
+        height, width = rgb.shape[:2]
+        views = [region_of_picture(width, height)]
+        views += [tile for share in TILES[:2] for tile in _tiles(width, height, share * max(width, height))]
+
+        def settle(region: Region) -> Pose | None:
+            pose = self._settle(rgb, region)
+            return None if pose is None or pose.visibility[list(LIMBS)].max() < HIDDEN_LIMB else pose
+
+        pose = overlooked(rgb, self._hints, settle, views)
+        return [] if pose is None else [pose]
 
     def _sight(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose, hands: tuple[Hand | None, Hand | None]) -> Sighting:
         size = (rgb.shape[1], rgb.shape[0])
