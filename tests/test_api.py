@@ -1,6 +1,7 @@
 """The public door refuses what would destroy the user's own files, as the command line does."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,19 @@ def test_results_take_no_place_of_an_input(warper: LiquidWarper, folder: Path) -
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     for _ in range(2):  # earlier results are replaced
         assert single.save(folder / "new.png", progress=False).exists()
+
+
+def test_notes_say_whose_photos_they_are_about(
+    warper: LiquidWarper,
+    demo_photos: SourcePhotos,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a transfer several people's photos are prepared."""
+    half = replace(demo_photos.recovery, notes=("The feet are not in the picture.",))
+    bob = replace(demo_photos, name="bob", recovery=half)
+    monkeypatch.setattr("liquidwarp.api.load_sources", lambda *given, **options: bob)
+    with caplog.at_level("INFO"):
+        warper.prepare(folder / "other.jpg")
+    assert "Source bob: The feet are not in the picture." in caplog.text

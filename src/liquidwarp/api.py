@@ -181,7 +181,7 @@ class LiquidWarper:
             return replace(self._read_person(paths, background, background_end), origins=origins)
         photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress, further)
         for note in (*photos.recovery.notes, *lying_notes(photos.recovery.body, self.model)):
-            _log.info("Source: %s", note)
+            _log.info("Source %s: %s", photos.name, note)
         height, width = photos.pictures[0].shape[:2]
         backdrop = self._backdrop(background, (width, height), background_end)
         with tqdm(total=1, desc="Preparing", disable=not self.progress, leave=False) as bar:
