@@ -19,7 +19,7 @@ from liquidwarp.flow.surface import project_bodies
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.renderers import TextureRenderer, load_network
-from liquidwarp.synthesizer import prepare_bank, render_frames
+from liquidwarp.synthesizer import person_extent, prepare_bank, render_frames
 from liquidwarp.weights import AssetRecord, asset
 
 CONFIG = SynthesisConfig(size=256, background="draft")
@@ -112,6 +112,23 @@ def test_the_person_moves_with_the_camera(bank):
     expected = np.zeros_like(person)
     expected[rows + 10, columns + 30] = True
     assert (expected & shifted).sum() / (expected | shifted).sum() > 0.85
+
+
+def test_of_a_half_body_only_what_the_picture_shows_takes_pixels(bank, anny, monkeypatch):
+    """Four times as large, the legs are below the picture: they are neither in a photo's crop nor in a frame's."""
+    body, (width, height) = bank.body, bank.size
+    near = replace(body, camera=WeakPerspective(4 * body.camera.scale, 4 * body.camera.translation))
+    held = person_extent(anny, near, np.zeros((height, width), np.uint8))
+    assert (held.amin(0) >= 0).all()
+    assert (held.amax(0) <= torch.tensor([width, height])).all()
+    torch.testing.assert_close(held.amax(0)[1], torch.tensor(float(height)))
+    crops = []
+    taken = synthesizer.crop_around
+    monkeypatch.setattr(
+        synthesizer, "crop_around", lambda *given, **named: crops.append(taken(*given, **named)) or crops[-1]
+    )
+    next(render_frames(bank, near, CONFIG))
+    assert crops[0].side <= max(width, height) * (1 + 2 * CONFIG.margin) + 1
 
 
 def test_the_tail_is_the_same_whenever_it_is_rendered(bank):

@@ -257,12 +257,13 @@ def with_network(bank: SourceBank, config: SynthesisConfig, generator: LiquidWar
 
 
 def person_extent(model: BodyModel, body: BodyParams, opacity: UInt8[np.ndarray, "H W"]) -> Float[Tensor, "N 2"]:
-    """Points [px] that the crop must hold: the projected body, and the matte (0..255) where it goes beyond."""
-    projected = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[0, :, :2]
+    """Points [px] that the crop must hold: the body as far as the picture has it, and the matte (0..255) beyond it."""
+    whole = body.camera.project(model.pose(model.rest(body.betas[None]), body.rel_rotmats).vertices)[0, :, :2]
+    projected = torch.minimum(whole.clamp(min=0), whole.new_tensor((opacity.shape[1], opacity.shape[0])))
     rows, columns = np.nonzero(opacity > 127)
     if len(rows) == 0:
         return projected
-    low, high = projected.amin(0), projected.amax(0)
+    low, high = whole.amin(0), whole.amax(0)
     slack = 0.15 * float((high - low).max())  # speckles far from the body are not the person
     box = torch.tensor([[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]], dtype=torch.float32)
     return torch.cat([projected, torch.minimum(torch.maximum(box, low - slack), high + slack)])
@@ -325,9 +326,10 @@ def render_frames(
         the person's edge. Memory does not depend on T.
     """
     boxes = person_boxes(bank.model, targets)
+    shown = _inside(boxes, bank.size)
     # One window size for all frames, so that the person is not resampled differently from frame to frame.
-    side = max(8, round(float((boxes[:, 1] - boxes[:, 0]).max()) * (1 + 2 * config.margin)))
-    crops = [crop_around(box, config.size, side=side) for box in boxes]
+    side = max(8, round(float((shown[:, 1] - shown[:, 0]).max()) * (1 + 2 * config.margin)))
+    crops = [crop_around(box, config.size, side=side) for box in shown]
     ground, shade = ground_lines(boxes[:, 1, 1]), bank.backdrop.foot_shade() if config.shadow else 0.0
     behind = bank.backdrop.frames(fps, start)
     front = None if bank.backdrop.front is None else to_tensor(bank.backdrop.front[..., None])[0].to(bank.device)
@@ -419,6 +421,11 @@ def _cut_out(
     ink = crop.paste(nothing, colour * opacity, opacity)
     cover = crop.paste(nothing[:1], opacity, opacity)
     return to_picture(torch.cat([grow_colours(ink, cover), cover]))
+
+
+def _inside(boxes: Float[Tensor, "T 2 2"], size: tuple[int, int]) -> Float[Tensor, "T 2 2"]:
+    """What of each box lies in the picture: a portrait's body goes on below it and would take most of the pixels."""
+    return torch.minimum(boxes.clamp(min=0), boxes.new_tensor(size))
 
 
 def person_boxes(model: BodyModel, targets: BodyParams) -> Float[Tensor, "T 2 2"]:
