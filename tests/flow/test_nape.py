@@ -20,7 +20,7 @@ def anny():
     return AnnyBody.load()
 
 
-def drawn(model, ears=SKIN, neck=BEARD, shirt=SHIRT):
+def drawn(model, ears=SKIN, jaw=SKIN, neck=BEARD):
     """From the front: a face, ears, below the chin a beard or a collar, and a shirt; behind all is shirt so far.
 
     Returns:
@@ -32,12 +32,13 @@ def drawn(model, ears=SKIN, neck=BEARD, shirt=SHIRT):
     level, chin = face[:, 1].mean(), face[:, 1].amax()
     on_head = (part == HEAD) | (part == FACE)
     front = place[:, 2] < place[on_head, 2].mean() - 0.02
-    colours = torch.where((part == TORSO)[:, None], shirt, SKIN).clone()
+    colours = torch.where((part == TORSO)[:, None], SHIRT, SKIN).clone()
     colours[on_head & (place[:, 1] > chin - 0.05)] = neck
     colours[on_head & (place[:, 0].abs() > 0.055) & (place[:, 1] < chin - 0.05)] = ears
+    colours[(part == HEAD) & (place[:, 0].abs() > 0.07) & (place[:, 1] > level) & (place[:, 1] < chin - 0.03)] = jaw
     colours[on_head & (place[:, 1] < level - 0.06)] = HAIR
     texture = Unrolled(place, part, colours, front, front, torch.zeros_like(front))
-    made_up = bare_around(model, texture, torch.where(front[:, None], colours, shirt))
+    made_up = bare_around(model, texture, torch.where(front[:, None], colours, SHIRT))
     behind = ~front & (place[:, 2] > 0.1)
     hidden = behind & (on_head | (part == TORSO)) & (place[:, 1] > chin - 0.03) & (place[:, 1] < chin + 0.02)
     below = behind & (part == TORSO) & (place[:, 1] > chin + 0.06)
@@ -57,6 +58,7 @@ def test_a_collar_goes_up_as_far_as_it_is_seen(anny):
     assert float((neck - SHIRT).abs().amax(1).lt(0.05).float().mean()) > 0.9
 
 
-def test_below_long_hair_nothing_is_known(anny):
-    neck, _ = drawn(anny, ears=HAIR)
+@pytest.mark.parametrize("where", ["ears", "jaw"])
+def test_below_long_hair_nothing_is_known(anny, where):
+    neck, _ = drawn(anny, **{where: HAIR})
     assert torch.equal(neck, SHIRT.expand_as(neck))

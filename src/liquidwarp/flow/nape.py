@@ -29,6 +29,9 @@ _EAR = 0.25
 """Ears begin at the middle of the face and end so far above, as a share of the way to the crown."""
 _BARE = 0.42
 """Of bare ears so much looks like the face at least; of those below hair less did in all photos looked at."""
+_JAW, _TELLING, _BARE_JAW = (0.75, 0.1, 0.3), 100, 0.5
+"""The same from the ears' middle down: farther aside than the first share, from the second above the middle of the
+face to the third below; how many places there tell, and how many of them look like the face where hair is short."""
 _SHADE = 0.9
 """Skin around a neck is no darker than so much of what is seen of the head's."""
 _ASIDE = 0.5
@@ -61,10 +64,13 @@ def bare_around(model: BodyModel, texture: Unrolled, made_up: Float[Tensor, "P 3
         return made_up
     height, aside = texture.place[:, 1], texture.place[:, 0].abs() / wide
     skin, head = _skin(texture.colours, face), (texture.part == _HEAD) | (texture.part == _FACE)
-    ears = texture.seen & ~texture.crossed & head & (aside > _ASIDE)
-    ears &= (height < level) & (height > level - _EAR * (level - crown))
+    lower, free = (height - level) / (level - crown), texture.seen & ~texture.crossed & head
+    ears = free & (aside > _ASIDE) & (lower < 0) & (lower > -_EAR)
+    jaw = free & (aside > _JAW[0]) & (lower > -_JAW[1]) & (lower < _JAW[2])
     lender = texture.lends & ~texture.crossed & head & _skin(texture.colours, face, _SURELY)
     if int(ears.sum()) < _FEW or int(lender.sum()) < _FEW or float(skin[ears].float().mean()) < _BARE:
+        return made_up
+    if int(jaw.sum()) >= _TELLING and float(skin[jaw].float().mean()) < _BARE_JAW:
         return made_up
     neck = (head | (texture.part == _TORSO)) & (height < base)
     shirt = texture.colours[texture.lends & (texture.part == _TORSO) & (height > base)]
@@ -79,7 +85,7 @@ def bare_around(model: BodyModel, texture: Unrolled, made_up: Float[Tensor, "P 3
     around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP, folds=0.0)
     if around is None:
         return made_up
-    share = ((height - level) / (level - crown) / _EAR + 1).clamp(0, 1)[hidden, None]
+    share = (lower / _EAR + 1).clamp(0, 1)[hidden, None]
     filled = torch.as_tensor(around).to(made_up)
     darker = _SHADE * texture.colours[lender].sum(1).median() / filled.sum(1).median().clamp(min=1e-3)
     result = made_up.clone()
