@@ -29,7 +29,7 @@ _EAR = 0.25
 """Ears begin at the middle of the face and end so far above, as a share of the way to the crown."""
 _BARE = 0.42
 """Of bare ears so much looks like the face at least; of those below hair less did in all photos looked at."""
-_JAW, _TELLING, _BARE_JAW = (0.75, 0.1, 0.3), 100, 0.5
+_JAW, _TELLING, _BARE_JAW = (0.75, 0.1, 0.3), 100, 0.47
 """The same from the ears' middle down: farther aside than the first share, from the second above the middle of the
 face to the third below; how many places there tell, and how many of them look like the face where hair is short."""
 _SHADE = 0.9
