@@ -31,8 +31,9 @@ _NONE, _FEW = 1, 4
 """Fewer cells per row in a side or in the middle, and in all, tell nothing."""
 _MOSTLY, _PARTLY = 0.5, 0.3
 """A pattern is uneven in the first share of either side and of the middle; beside such rows the second is enough."""
-_TALL, _SHORT = 28, 10
-"""It does so over at least so many rows: a belt or a hem does not. Beside a pattern the second share and fewer do."""
+_TALL, _SHORT = 80, 10
+"""It does so over at least so many rows, half a tube: a belt, or a jacket that is open above a hem, does not. Beside a
+pattern the second share and fewer do."""
 _EVEN_SPAN = 21
 """Rows over which the width of what is seen is smoothed."""
 _INSET = 2
