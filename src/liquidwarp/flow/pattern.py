@@ -31,9 +31,11 @@ _NONE, _FEW = 1, 4
 """Fewer cells per row in a side or in the middle, and in all, tell nothing."""
 _MOSTLY, _PARTLY = 0.5, 0.3
 """A pattern is uneven in the first share of either side and of the middle; beside such rows the second is enough."""
-_TALL, _SHORT = 80, 10
-"""It does so over at least so many rows, half a tube: a belt, or a jacket that is open above a hem, does not. Beside a
-pattern the second share and fewer do."""
+_TALL, _SHORT = 28, 10
+"""It does so over at least so many rows: a belt or a hem does not. Beside a pattern the second share and fewer do."""
+_WHOLE = 80
+"""With the rows beside them these are at least so many, half a tube: in an open jacket or below a necklace they are
+not."""
 _EVEN_SPAN = 21
 """Rows over which the width of what is seen is smoothed."""
 _INSET = 2
@@ -78,7 +80,8 @@ def patterned_rows(
     number, garments = label(rows)
     for garment in range(1, garments + 1):
         here = inside & (number == garment)[:, None]
-        if not likely and not _everywhere(grid, here, parts):
+        whole = int((number == garment).sum()) >= _WHOLE
+        if not likely and not (whole and _everywhere(grid, here, parts)):
             rows[number == garment] = False
     return rows
 
