@@ -13,7 +13,7 @@ from liquidwarp.recover.landmarks import (
 )
 from liquidwarp.recover.regions import Region
 
-from .discs import RIM, Discs, draw
+from .discs import RADIUS, RIM, Discs, draw
 
 
 def test_anchors_are_the_networks():
@@ -67,7 +67,7 @@ def test_landmarks_reach_the_picture_without_half_pixels(region):
     turned = region.turn(RIM)  # the stub network draws its landmarks upright in the crop
     assert np.abs(pose.xy - centre - 25 * turned).max() < 0.25
     assert np.abs(pose.xy[0] - centre).max() < 0.06
-    assert np.abs(pose.world[:, :2] - turned).max() < 1e-6
+    assert np.abs(pose.world[:, :2] - RADIUS * turned).max() < 1e-6
     assert pose.next_region.angle == pytest.approx(region.angle)
     assert pose.next_region.side == pytest.approx(2 * 1.25 * 1.5 * 25, rel=0.01)
 
