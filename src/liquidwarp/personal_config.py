@@ -42,8 +42,8 @@ class PersonalizeConfig:
     allow_mixed: bool = False
     """Go on although the faces of the photos seem to be those of different persons."""
     seed: int = 0
-    """Of everything that is drawn by chance: the same seed gives the same weights on the same CPU. A GPU sums in no fixed
-    order, so its runs differ a little."""
+    """Of everything that is drawn by chance: the same seed gives the same weights on the same CPU. A GPU sums in no
+    fixed order, so its runs differ a little."""
 
     def __post_init__(self) -> None:
         for name, choices in (

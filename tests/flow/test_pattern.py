@@ -54,6 +54,11 @@ def test_one_short_stretch_is_enough_beside_a_pattern():
     assert rows_of(picture, likely=True)[77:83].all()
 
 
+def test_less_than_half_a_tube_is_no_garment():
+    for top, counts in ((90, True), (56, False)):
+        assert bool(rows_of(np.where(ROW[..., None] < top, CHECKS, WHITE)).any()) == counts
+
+
 def mirrored(picture, known=FRONT):
     plain = np.full_like(picture, 0.5)
     return mirror_pattern(plain, picture * known[..., None], known, np.ones(ROWS, bool))

@@ -24,6 +24,7 @@ Half bodies:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -326,14 +327,12 @@ def _of_half_body(
     if inside is not None:
         below, above = (scale[:, None] * (edge - shown.centre) for edge in (shown.low, shown.high))
         held_low, held_high = (photo.translation + photo.scale * edge for edge in (source.low, source.high))
-        travel = torch.stack(
-            [
-                _held_travel(travel[:, axis], start[0, axis], below[:, axis], above[:, axis], held, length)
-                for axis, length in enumerate(inside)
-                for held in [(float(held_low[0, axis]), float(held_high[0, axis]))]
-            ],
-            1,
-        )
+        held = torch.stack([held_low, held_high], -1)[0].tolist()
+        axes = [
+            _held_travel(travel[:, axis], start[0, axis], below[:, axis], above[:, axis], held[axis], length)
+            for axis, length in enumerate(inside)
+        ]
+        travel = torch.stack(axes, 1)
     return WeakPerspective(scale, start + travel - scale[:, None] * shown.centre)
 
 
@@ -342,7 +341,7 @@ def _held_travel(
     start: Float[Tensor, ""],
     low: Float[Tensor, "T"],
     high: Float[Tensor, "T"],
-    held: tuple[float, float],
+    held: Sequence[float],
     length: int,
 ) -> Float[Tensor, "T"]:
     """Travel along one axis, shifted and shortened so that head and trunk stay in the picture [px].

@@ -17,7 +17,7 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.complexion import unlike_face
 from liquidwarp.flow.rings import Unrolled
 from liquidwarp.flow.strands import combed, strands
-from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.surface import rest_coordinates, vertices_of
 from liquidwarp.flow.tubes import complete_rings, tube_of
 from liquidwarp.flow.unwrap import UnwrappedBody
 
@@ -174,8 +174,7 @@ def _light(skull: Float[Tensor, "V 3"], place: Float[Tensor, "P 3"]) -> Float[Te
 
 
 def _skull(model: BodyModel) -> Float[Tensor, "V 3"]:
-    head = torch.tensor([_HEAD, _FACE], device=model.vertex_part.device)
-    return rest_coordinates(model)[torch.isin(model.vertex_part, head)]
+    return rest_coordinates(model)[vertices_of(model, "head", "face")]
 
 
 def _alike(colours: Float[Tensor, "P 3"], usual: Float[Tensor, "3"]) -> Bool[Tensor, "P"]:

@@ -29,8 +29,6 @@ _DETAIL = 2.0
 """How much finer than the working size a view is kept at most."""
 _HEAD_MARGIN = 0.25
 """Free space on each side of the box around the head, in its larger extent."""
-_IN_FRONT = 25
-"""From this opacity on [0..255] somebody else hides the person."""
 _RIM = 0.004
 """So far around what hides the person its colours are mixed with the person's, in the picture's larger side."""
 _PATCHES = 10
@@ -124,12 +122,8 @@ def views_of(photos: SourcePhotos, model: BodyModel, config: SynthesisConfig) ->
 
 
 def _known(photos: SourcePhotos, index: int) -> Bool[np.ndarray, "H W"]:
-    """Where nothing stands before the person: there the matte ends although the person goes on."""
-    hidden = np.zeros(photos.pictures[index].shape[:2], bool)
-    if photos.held:
-        hidden |= photos.held[index]
-    if index == 0 and photos.front is not None:
-        hidden |= photos.front > _IN_FRONT
+    """Where nothing stands before the person, nor its colours are mixed with what does."""
+    hidden = photos.covered(index)
     if not hidden.any():
         return ~hidden
     rim = 2 * max(1, round(_RIM * max(hidden.shape))) + 1

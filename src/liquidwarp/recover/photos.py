@@ -40,6 +40,8 @@ __all__ = [
     "silhouette",
 ]
 
+_IN_FRONT = 25
+"""From this opacity on [0..255] somebody else hides the person."""
 _MATTE = "matte-4"
 _LARGEST = 1024
 """The longer side at which silhouettes are drawn [px]."""
@@ -80,6 +82,15 @@ class SourcePhotos:
     def occupied(self, index: int) -> Bool[np.ndarray, "_ _"]:
         """Where the body is in a picture, or what it holds: what stands behind is not seen there."""
         return self.silhouettes[index] | self.held[index] if self.held else self.silhouettes[index]
+
+    def covered(self, index: int) -> Bool[np.ndarray, "_ _"]:
+        """Where a held thing or somebody else stands before the person: the matte ends there, the person goes on."""
+        before = np.zeros(self.pictures[index].shape[:2], bool)
+        if self.held:
+            before |= self.held[index]
+        if index == 0 and self.front is not None:
+            before |= self.front > _IN_FRONT
+        return before
 
 
 def load_sources(
