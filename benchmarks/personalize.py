@@ -5,8 +5,9 @@ Usage: python benchmarks/personalize.py [--presets lite] [--sizes 256] [--tuned 
 The demo's two photos, with known bodies, and untrained networks of the preset: time does not depend on the weights.
 "prepare" is the time until the first lesson is drawn, "lessons" until all source sets are there, which other threads or
 processes may prepare meanwhile. "s" is wall time and "cpu" the process's time over all threads; memory is the process's
-peak on a CPU and the peak of allocated memory on CUDA. The reference takes 100 steps of 69 ms at 512 px on an H100,
-with VGG19.
+peak on a CPU and the peak of allocated memory on CUDA. "usual step s" is a step that is not played from a recording
+(the same on a CPU). --whole does everything first, from the photos to the change: "whole s". The reference takes 100 steps of
+69 ms at 512 px on an H100, with VGG19.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from liquidwarp.learn.players import Judges
 from liquidwarp.personal.exam import Exam
 from liquidwarp.personal.lessons import chance_of_step, draw_lesson
 from liquidwarp.personal.material import PLANS, Material, prepare_material
+from liquidwarp.personal.personalize import estimate_seconds, personalise
 from liquidwarp.personal.tuner import Tuner
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.digitize import Recovery
@@ -64,6 +66,16 @@ def timed(work: Callable[[], T], device: str) -> tuple[T, float, float]:
     return result, time.monotonic() - wall, time.process_time() - own
 
 
+def learn(
+    photos: SourcePhotos, generator: LiquidWarpingGenerator, synthesis: SynthesisConfig, config: PersonalizeConfig
+) -> None:
+    """All that ``liquidwarp personalize`` does after the recovery."""
+    device = next(generator.parameters()).device
+    people = [prepare_material(photos, AnnyBody.load(), synthesis, config, device=device)]
+    estimate_seconds(people, generator, synthesis.size, config)
+    personalise(people, generator, synthesis.size, config)
+
+
 def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, object]:
     """One row."""
     device, config = args.device, PersonalizeConfig(quality=args.quality, tuned=args.tuned)
@@ -73,26 +85,44 @@ def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, objec
     photos = demo_photos(model)
     window = 8 * round(plan.window * size / 8)
 
+    row: dict[str, object] = {"preset": preset, "size": size, "tuned": args.tuned, "quality": args.quality}
+    if args.whole:
+        row["whole s"] = round(timed(lambda: learn(photos, generator, synthesis, config), device)[1], 1)
+
     def begin() -> Material:
         made = prepare_material(photos, model, synthesis, config, device=device)
         draw_lesson(made.sets, made.views, size, window, chance_of_step(config.seed, 0))
         return made
 
     person, wall, own = timed(begin, device)
-    row: dict[str, object] = {"preset": preset, "size": size, "tuned": args.tuned, "quality": args.quality}
     row |= {"prepare s": round(wall, 2)}
     _, wait, rest = timed(lambda: [each.get() for each in person.sets], device)
     row |= {"lessons s": round(wall + wait, 2), "prepare cpu": round(own + rest, 2)}
-    tuner = Tuner(generator, config, Judges(config.loss, torch.device(device), mixed_precision=True), 1)
-    costs = []
-    for number in range(args.repeat + 2):
-        chance = torch.Generator().manual_seed(number)
+    judges = Judges(config.loss, torch.device(device), mixed_precision=True)
+    lessons = [
+        draw_lesson(person.sets, person.views, size, window, torch.Generator().manual_seed(number))
+        for number in range(args.repeat)
+    ]
+    _, drawing, drawing_own = timed(
+        lambda: draw_lesson(person.sets, person.views, size, window, torch.Generator().manual_seed(1)), device
+    )
 
-        def step(number: int = number, chance: torch.Generator = chance) -> None:
-            tuner.step(draw_lesson(person.sets, person.views, size, window, chance), number)
+    def step_cost(record: bool) -> tuple[float, float]:
+        tuner = Tuner(generator, config, judges, 1, record)
 
-        costs.append(timed(step, device)[1:])
-    wall, own = (sum(cost[k] for cost in costs[2:]) / args.repeat for k in (0, 1))
+        def steps() -> None:
+            for number, lesson in enumerate(lessons):
+                tuner.step(lesson, number)
+
+        for _ in range(2):  # the second time each kind of lesson is recorded
+            steps()
+        wall, own = timed(steps, device)[1:]
+        return wall / args.repeat, own / args.repeat
+
+    wall, own = step_cost(record=True)
+    usual = step_cost(record=False)[0] if device == "cuda" else wall
+    row |= {"draw s": round(drawing, 3), "usual step s": round(usual + drawing, 3)}
+    wall, own = wall + drawing, own + drawing_own
     exam = Exam(person.planned_exam, PerceptualDistance.load(config.loss).to(device), True, person.photos)
     exam.both_marks(generator)
     _, exam_wall, exam_own = timed(lambda: exam.both_marks(generator), device)
@@ -119,15 +149,18 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--whole", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if len(args.presets) * len(args.sizes) == 1:
         print(json.dumps(measure(args.presets[0], args.sizes[0], args)))
         return
+    more = ["--whole"] if args.whole else []
     rest = [f"--{name}={getattr(args, name)}" for name in ("tuned", "quality", "device", "threads", "repeat")]
     for preset in args.presets:
         for size in args.sizes:  # each in a process of its own, for its peak of memory
-            subprocess.run([sys.executable, __file__, "--presets", preset, "--sizes", str(size), *rest], check=True)
+            own = ["--presets", preset, "--sizes", str(size), *rest, *more]
+            subprocess.run([sys.executable, __file__, *own], check=True)
 
 
 if __name__ == "__main__":

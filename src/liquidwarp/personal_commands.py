@@ -1,5 +1,6 @@
 """The command that tunes a network to a person. Reading this imports neither torch nor a network."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,16 +74,18 @@ class Personalize:
         prepare_target(self.out)
         check_source("source", self.source)
         from liquidwarp.api import LiquidWarper
-        from liquidwarp.personal.watch import ProgressBar
+        from liquidwarp.personal.watch import ProgressBar, in_words
 
         warper = LiquidWarper.from_pretrained(
             device=self.device, size=self.size, renderer=self.renderer, cache=self.cache
         )
         prepared = warper.prepare(list(self.source), person=person, background=background, further=config.further)
         preview = self.out.with_suffix(".preview.png") if self.preview else None
+        started = time.monotonic()
         personal = warper.personalize(prepared, config, ProgressBar(preview, print))
+        took = in_words(time.monotonic() - started)
         personal.save(self.out)
         tuning = personal.tuning
-        kept = "the best so far" if not tuning.finished else f"{tuning.steps} steps"
+        kept = "the best so far" if not tuning.finished else f"{tuning.steps} steps in {took}"
         gain = f"error {tuning.score:.0%} of before in what was held out"
         print(f"Written: {self.out} ({self.out.stat().st_size / 2**20:.1f} MB; {kept}; {gain})")

@@ -1,5 +1,7 @@
 """Differentiable crops of pictures: boxes for the discriminators, aligned face chips for the identity loss."""
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -36,7 +38,7 @@ def align_faces(image: Float[Tensor, "B 3 H W"], landmarks: Float[Tensor, "B 5 2
     Returns:
         Chips, differentiable in the image.
     """
-    mean = (landmarks.new_tensor(_MEAN_FACE) + _FACE_PADDING) / (2 * _FACE_PADDING + 1) * FACE_CHIP
+    mean = _mean_chip(landmarks.dtype, landmarks.device)
     chip_centre, face_centre = mean.mean(0), landmarks.mean(1, keepdim=True)
     chip, face = mean - chip_centre, landmarks - face_centre
     energy = chip.square().sum()
@@ -89,6 +91,14 @@ def matte_boxes(matte: Float[Tensor, "B 1 H W"], margin: float = 0.05) -> Float[
         edges.append((first - border, last + border))
     (left, right), (top, bottom) = edges
     return torch.stack([left, top, right, bottom], 1)
+
+
+@functools.cache
+def _mean_chip(dtype: torch.dtype, device: torch.device) -> Float[Tensor, "5 2"]:
+    """Where the mean face's landmarks lie in a chip [px]."""
+    with torch.inference_mode(False):  # it is kept, also for what has gradients
+        mean = torch.tensor(_MEAN_FACE, dtype=dtype, device=device)
+        return (mean + _FACE_PADDING) / (2 * _FACE_PADDING + 1) * FACE_CHIP
 
 
 def _chip_positions(like: Tensor) -> Float[Tensor, "150 150 2"]:

@@ -61,11 +61,14 @@ class WeakPerspective:
 
 def pixels_to_ndc(pixels: Float[Tensor, "*B 2"], height: int, width: int) -> Float[Tensor, "*B 2"]:
     """Pixel positions (centres at +0.5) to NDC, where -1/+1 are the image's outer edges."""
-    size = torch.tensor([width, height], dtype=pixels.dtype, device=pixels.device)
-    return pixels * 2 / size - 1
+    return pixels * 2 / _size_like(pixels, height, width) - 1
 
 
 def ndc_to_pixels(ndc: Float[Tensor, "*B 2"], height: int, width: int) -> Float[Tensor, "*B 2"]:
     """The inverse of :func:`pixels_to_ndc`."""
-    size = torch.tensor([width, height], dtype=ndc.dtype, device=ndc.device)
-    return (ndc + 1) * size / 2
+    return (ndc + 1) * _size_like(ndc, height, width) / 2
+
+
+def _size_like(points: Tensor, height: int, width: int) -> Float[Tensor, "2"]:
+    """Width and height, made on the points' device: a copy from the CPU would wait for a GPU."""
+    return torch.stack([points.new_full((), width), points.new_full((), height)])

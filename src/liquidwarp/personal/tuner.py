@@ -7,6 +7,7 @@ Paper:
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -30,6 +31,7 @@ from liquidwarp.gan.losses import (
 from liquidwarp.learn.players import Judges
 from liquidwarp.personal.changes import Change, difference, low_rank_factors, merge_low_rank, prepare_tuned
 from liquidwarp.personal.lessons import Lesson
+from liquidwarp.personal.recording import Recordings
 from liquidwarp.personal_config import PersonalizeConfig
 
 __all__ = ["Tuner"]
@@ -50,13 +52,38 @@ _CLIP = 1.0
 """Largest norm of the generator's gradient; the discriminator's may be five times as large."""
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What a step does besides what depends on its tensors: a recorded one cannot look."""
+
+    listens: bool
+    """Whether the critics have a say."""
+    heads: bool
+    """Whether enlarged heads are compared."""
+    faces: bool
+    """Whether a face is seen."""
+
+
 class Tuner:
     """A generator and its discriminator, and how they learn from lessons."""
 
     def __init__(
-        self, pretrained: LiquidWarpingGenerator, config: PersonalizeConfig, judges: Judges, steps: int
+        self,
+        pretrained: LiquidWarpingGenerator,
+        config: PersonalizeConfig,
+        judges: Judges,
+        steps: int,
+        record: bool = True,
     ) -> None:
-        """Begin from ``pretrained``, which is not changed; everything on its device."""
+        """Begin; everything on the network's device.
+
+        Args:
+            pretrained: The network to begin from; it is not changed.
+            config: What is tuned, losses, seed.
+            judges: The frozen networks behind the losses.
+            steps: How many there will be.
+            record: Record steps on a GPU and play them (see :class:`~liquidwarp.personal.recording.Recordings`).
+        """
         self.config, self.judges, self.steps = config, judges, steps
         self.device = next(pretrained.parameters()).device
         torch.manual_seed(config.seed)
@@ -71,6 +98,10 @@ class Tuner:
         }
         self.keeps_features = config.tuned != "all"
         self._features: dict[tuple[int, int, bool], SourceFeatures] = {}
+        for parameter in (*self.parameters, *self.discriminators.parameters()):
+            parameter.grad = torch.zeros_like(parameter)  # recorded steps write to this very memory
+        self._names: dict[_Kind, tuple[str, ...]] = {}
+        self._played = Recordings(self._learn, self.device if record else torch.device("cpu"))
 
     def step(self, lesson: Lesson, number: int, person: int = 0) -> dict[str, float]:
         """Learn from one lesson.
@@ -88,25 +119,20 @@ class Tuner:
             slow = name == "generator" and self.config.tuned == "low-rank"
             for group in optimizer.param_groups:
                 group["lr"] = rate * (_LOW_RANK_RATE if slow else 1.0)
-        weight = self.config.loss.adversarial
-        listens = weight > 0 and number >= _ADVERSARIAL_FROM * self.steps
-        total, terms, composed = self.judge(lesson, person, listens)
-        self._update("generator", self.parameters, total, _CLIP)
-        if weight > 0:
-            terms["discriminator"] = self._teach(lesson, composed.detach())
+        says = self.config.loss.adversarial > 0
+        listens = says and number >= _ADVERSARIAL_FROM * self.steps
+        terms = self._gradients(lesson, person, listens)
+        self._update("generator", self.parameters, _CLIP)
+        if says:
+            self._update("discriminators", list(self.discriminators.parameters()), 5 * _CLIP)
         decay = min(_DECAY, (1 + number) / (10 + number))
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, [parameter.detach() for parameter in self.parameters], 1 - decay)
-        return {name: float(value.detach()) for name, value in terms.items()}
+        return terms
 
     def rehearse(self, lesson: Lesson) -> None:
         """A step's work without its effect, to measure time."""
-        total, _, composed = self.judge(lesson, 0, self.config.loss.adversarial > 0)
-        total.backward()
-        if self.config.loss.adversarial > 0:
-            self._critics_loss(lesson, composed.detach()).backward()
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
+        self._gradients(lesson, 0, self.config.loss.adversarial > 0)
 
     def judge(
         self, lesson: Lesson, person: int, listens: bool
@@ -118,16 +144,7 @@ class Tuner:
             person: Its number among those who share the network.
             listens: Whether the critics have a say.
         """
-        with self._precision():
-            synthesis = self._synthesize(lesson, person)
-            made = synthesis.over(lesson.backgrounds)
-            composed = torch.lerp(lesson.images, made.float(), lesson.judged).flatten(0, 1)
-            terms = dict(self._terms(lesson, synthesis, composed))
-            if listens:
-                terms |= self._critics_terms(lesson, composed)
-        weights = {name: float(getattr(self.config.loss, name)) for name in terms}
-        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        return total, terms, composed
+        return self._judge(lesson, self._encoded(lesson, person), self._kind(lesson, listens))
 
     def tuned(self) -> dict[str, Tensor]:
         """The state of a plain network with the averaged weights."""
@@ -147,17 +164,57 @@ class Tuner:
         torch._foreach_copy_(current, kept)
         return seen
 
-    def _synthesize(self, lesson: Lesson, person: int) -> Synthesis:
+    def _gradients(self, lesson: Lesson, person: int, listens: bool) -> dict[str, float]:
+        """Leave all gradients behind; returns each loss without its weight."""
+        kind = self._kind(lesson, listens)
+        values = self._played((lesson, self._encoded(lesson, person)), kind)
+        return dict(zip(self._names[kind], values.tolist(), strict=True))
+
+    def _learn(self, given: tuple[Lesson, SourceFeatures | None], kind: _Kind) -> Float[Tensor, "N"]:
+        """The gradients of the generator and of the critics, and the losses; may be recorded."""
+        lesson, features = given
+        parameters = (*self.parameters, *self.discriminators.parameters())
+        torch._foreach_zero_([parameter.grad for parameter in parameters if parameter.grad is not None])
+        total, terms, composed = self._judge(lesson, features, kind)
+        total.backward()
+        if self.config.loss.adversarial > 0:
+            terms["discriminator"] = self._critics_loss(lesson, composed.detach())
+            terms["discriminator"].backward()
+        self._names[kind] = tuple(terms)
+        return torch.stack([value.detach().float() for value in terms.values()])
+
+    def _judge(
+        self, lesson: Lesson, features: SourceFeatures | None, kind: _Kind
+    ) -> tuple[Tensor, dict[str, Tensor], Float[Tensor, "T 3 H W"]]:
+        with self._precision():
+            encoded = self.generator.encode(lesson.sources) if features is None else features
+            synthesis = self.generator.transfer(encoded, lesson.targets)
+            made = synthesis.over(lesson.backgrounds)
+            composed = torch.lerp(lesson.images, made.float(), lesson.judged).flatten(0, 1)
+            terms = dict(self._terms(lesson, synthesis, composed, kind))
+            if kind.listens:
+                terms |= self._critics_terms(lesson, composed)
+        weights = {name: float(getattr(self.config.loss, name)) for name in terms}
+        total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+        return total, terms, composed
+
+    def _kind(self, lesson: Lesson, listens: bool) -> _Kind:
+        compares = self.judges.perceptual is not None and self.config.loss.face_detail > 0
+        heads = compares and bool(_overlap(lesson.faces.boxes.flatten(0, 1), lesson.images.shape[-1]))
+        return _Kind(listens, heads, self.judges.face is not None and bool(lesson.faces.seen.any()))
+
+    def _encoded(self, lesson: Lesson, person: int) -> SourceFeatures | None:
+        """The sources' features, if they are not learned, too."""
         if not self.keeps_features or lesson.origin is None:
-            return self.generator.transfer(self.generator.encode(lesson.sources), lesson.targets)
+            return None
         key = (person, *lesson.origin)
         if key not in self._features:
-            with torch.no_grad():
+            with torch.no_grad(), self._precision():
                 self._features[key] = self.generator.encode(lesson.sources)
-        return self.generator.transfer(self._features[key], lesson.targets)
+        return self._features[key]
 
     def _terms(
-        self, lesson: Lesson, synthesis: Synthesis, composed: Float[Tensor, "T 3 H W"]
+        self, lesson: Lesson, synthesis: Synthesis, composed: Float[Tensor, "T 3 H W"], kind: _Kind
     ) -> Iterator[tuple[str, Tensor]]:
         loss, truth = self.config.loss, lesson.images.flatten(0, 1)
         judged = lesson.mattes * lesson.judged
@@ -174,12 +231,11 @@ class Tuner:
         yield "smooth_mask", total_variation(synthesis.matte)
         if self.judges.perceptual and loss.perceptual > 0:
             yield "perceptual", self.judges.perceptual(composed, truth).mean()
-        if self.judges.perceptual and loss.face_detail > 0:
+        if self.judges.perceptual and kind.heads:
             boxes = lesson.faces.boxes.flatten(0, 1)
-            if bool(_overlap(boxes, truth.shape[-1])):
-                heads, true_heads = (crop_boxes(image, boxes, _HEAD, _HEAD) for image in (composed, truth))
-                yield "face_detail", self.judges.perceptual(heads, true_heads).mean()
-        if self.judges.face and bool(lesson.faces.seen.any()):
+            heads, true_heads = (crop_boxes(image, boxes, _HEAD, _HEAD) for image in (composed, truth))
+            yield "face_detail", self.judges.perceptual(heads, true_heads).mean()
+        if self.judges.face and kind.faces:
             faces = lesson.faces
             yield "face", self.judges.face(composed, truth, faces.landmarks.flatten(0, 1), faces.seen.flatten())
 
@@ -212,17 +268,9 @@ class Tuner:
             real, fake = ({name: pair[side] for name, pair in halves.items()} for side in (0, 1))
             return discriminator_loss(real, fake, self.config.loss.adversarial_kind)
 
-    def _teach(self, lesson: Lesson, composed: Float[Tensor, "T 3 H W"]) -> Tensor:
-        loss = self._critics_loss(lesson, composed)
-        self._update("discriminators", list(self.discriminators.parameters()), loss, 5 * _CLIP)
-        return loss
-
-    def _update(self, name: str, parameters: Sequence[nn.Parameter], loss: Tensor, clip: float) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+    def _update(self, name: str, parameters: Sequence[nn.Parameter], clip: float) -> None:
         nn.utils.clip_grad_norm_(parameters, clip)
-        optimizer.step()
+        self.optimizers[name].step()
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
