@@ -6,8 +6,8 @@ The demo's two photos, with known bodies, and untrained networks of the preset: 
 "prepare" is the time until the first lesson is drawn, "lessons" until all source sets are there, which other threads or
 processes may prepare meanwhile. "s" is wall time and "cpu" the process's time over all threads; memory is the process's
 peak on a CPU and the peak of allocated memory on CUDA. "usual step s" is a step that is not played from a recording
-(the same on a CPU). --whole does everything first, from the photos to the change: "whole s". The reference takes 100 steps
-of 69 ms at 512 px on an H100, with VGG19.
+(the same on a CPU). --whole does everything first, from the photos to the change: "whole s". The reference takes 100
+steps of 69 ms at 512 px on an H100, with VGG19.
 """
 
 import argparse
