@@ -80,7 +80,8 @@ class Recover:
         pictures = open_frames(first, self.fps, self.frames) if moving else (read_image(path).rgb for path in photos)
         masks = (part.masks[index] for part in recovery.parts for index in range(len(part)))
         files = RecoveryFiles(self.out, names)
-        for written in export_recovery(recovery.body, model, pictures, files, recovery.fps, masks, texture):
+        cuts = recovery.shot, recovery.scene
+        for written in export_recovery(recovery.body, model, pictures, files, recovery.fps, masks, texture, cuts):
             print(f"Written: {written}")
 
 

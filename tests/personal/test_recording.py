@@ -94,6 +94,6 @@ def test_a_tuner_learns_the_same_from_recorded_steps(person, plain_network, tune
 
     usual, played = learned(False), learned(True)
     for left, right in zip(usual, played, strict=True):
-        assert left.keys() == right.keys()
-        for name, value in left.items():
-            assert right[name] == pytest.approx(value, rel=0.05, abs=0.01), name
+        assert left.keys() <= right.keys()
+        for name, value in right.items():
+            assert value == pytest.approx(left.get(name, 0.0), rel=0.05, abs=0.01), name

@@ -1,7 +1,7 @@
 """Files to bodies with a detector that knows the answer: pieces, resuming, caching, sizes, notes."""
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +57,7 @@ class Knowing(PersonDetector):
         state: TrackState | None,
         seconds: float,
         progress: object,
+        cuts: Sequence[int],
     ) -> Iterator[Piece]:
         """Pieces of three frames."""
         numbers: list[int] = []

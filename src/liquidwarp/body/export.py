@@ -41,9 +41,11 @@ def save_npz(path: Path | str, motion: Motion, model: BodyModel) -> None:
         model: The motion's body model.
     """
     path = _target(path, ".npz")
+    shots: dict[str, Any] = {} if motion.shot is None else {"shot": motion.shot.cpu().numpy()}
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
+            **shots,
             rel_rotmats=motion.rel_rotmats.cpu().numpy(),
             translation=motion.translation.cpu().numpy(),
             zoom=motion.zoom.cpu().numpy(),

@@ -6,11 +6,12 @@ A motion comes from a file (BVH, our own npz, SMPL parameters as npz) or from a 
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.bvh import read_bvh
@@ -41,14 +42,28 @@ class Motion:
     leg_length: float
     """Hip to ankle of the one who moved [m]; ``translation`` is measured against it."""
     name: str = ""
+    shot: Int64[Tensor, "T"] | None = None
+    """Which shot of a cut film each frame belongs to, rising: nothing is smoothed across a cut. None: no cuts."""
 
     def __len__(self) -> int:
         return self.rel_rotmats.shape[0]
 
     def __getitem__(self, frames: slice | Tensor) -> "Motion":
         return replace(
-            self, rel_rotmats=self.rel_rotmats[frames], translation=self.translation[frames], zoom=self.zoom[frames]
+            self,
+            rel_rotmats=self.rel_rotmats[frames],
+            translation=self.translation[frames],
+            zoom=self.zoom[frames],
+            shot=None if self.shot is None else self.shot[frames],
         )
+
+    @property
+    def stretches(self) -> list[slice]:
+        """The frames of each shot."""
+        if self.shot is None:
+            return [slice(0, len(self))]
+        ends = self.shot.unique_consecutive(return_counts=True)[1].cumsum(0).tolist()
+        return [slice(start, end) for start, end in pairwise([0, *ends])]
 
     @property
     def duration(self) -> float:
@@ -72,6 +87,8 @@ class Motion:
         time = (torch.arange(count, dtype=torch.float64) * (self.fps / fps)).clamp(max=len(self) - 1)
         low = time.floor().long().clamp(max=max(len(self) - 2, 0))
         high = (low + 1).clamp(max=len(self) - 1)
+        if self.shot is not None:
+            high = torch.where(self.shot[high] == self.shot[low], high, low)
         share = (time - low).float()
         start, end = self.rel_rotmats[low], self.rel_rotmats[high]
         step = matrix_to_rotvec(start.mT @ end) * share[:, None, None]
@@ -81,6 +98,7 @@ class Motion:
             translation=torch.lerp(self.translation[low], self.translation[high], share[:, None]),
             zoom=torch.lerp(self.zoom[low], self.zoom[high], share),
             fps=float(fps),
+            shot=None if self.shot is None else self.shot[low],
         )
 
 
@@ -91,7 +109,14 @@ def leg_length(model: BodyModel, betas: Float[Tensor, "K"]) -> float:
     return float((chain[1:] - chain[:-1]).norm(dim=-1).sum(0).mean())
 
 
-def motion_of(body: BodyParams, model: BodyModel, fps: float, name: str = "") -> Motion:
+def motion_of(
+    body: BodyParams,
+    model: BodyModel,
+    fps: float,
+    name: str = "",
+    shot: Int64[Tensor, "T"] | None = None,
+    scene: Int64[Tensor, "T"] | None = None,
+) -> Motion:
     """The motion of a body that was recovered from a video.
 
     Args:
@@ -99,6 +124,9 @@ def motion_of(body: BodyParams, model: BodyModel, fps: float, name: str = "") ->
         model: The body model of ``body``.
         fps: The video's frames per second.
         name: What it is called in messages.
+        shot: Which shot of a film each frame belongs to; None: no cuts.
+        scene: Frames with the same number are from the same camera in the same place. With each other one the travel
+            begins anew, as places and sizes cannot be compared. None: all are.
 
     Returns:
         The motion: image travel in metres at the size of frame 0, the size itself as ``zoom``.
@@ -111,11 +139,16 @@ def motion_of(body: BodyParams, model: BodyModel, fps: float, name: str = "") ->
     if not fps > 0:
         raise MotionError(f"fps: expected a frame rate above 0, got {fps}. Photos have no motion.")
     camera = body.camera
-    travel = (camera.translation - camera.translation[:1]) / camera.scale[0]
+    start = torch.zeros(len(body), dtype=torch.long, device=camera.scale.device)
+    if scene is not None:
+        _, there = scene.unique(return_inverse=True)
+        first = torch.full((int(there.max()) + 1,), len(body))
+        first = first.scatter_reduce(0, there, torch.arange(len(body)), "amin")
+        start = first[there].to(start.device)
+    travel = (camera.translation - camera.translation[start]) / camera.scale[start, None]
     translation = torch.cat([travel, torch.zeros_like(travel[:, :1])], 1)
-    return Motion(
-        body.rel_rotmats, translation, camera.scale / camera.scale[0], float(fps), leg_length(model, body.betas), name
-    )
+    zoom, leg = camera.scale / camera.scale[start], leg_length(model, body.betas)
+    return Motion(body.rel_rotmats, translation, zoom, float(fps), leg, name, shot)
 
 
 def load_motion(path: Path | str, model: BodyModel, fps: float | None = None) -> Motion:
@@ -167,7 +200,7 @@ def _load_npz(path: Path, model: BodyModel) -> Motion:
 
 
 _NPZ_NAMES = (
-    *("rel_rotmats", "translation", "zoom", "fps", "leg_length", "joint_names"),
+    *("rel_rotmats", "translation", "zoom", "fps", "leg_length", "joint_names", "shot"),
     *("poses", "trans", "mocap_framerate", "mocap_frame_rate"),
 )
 
@@ -187,7 +220,11 @@ def _own_npz(path: Path, arrays: dict[str, np.ndarray], model: BodyModel) -> Mot
     fps, leg = float(arrays["fps"]), float(arrays["leg_length"])
     if frames == 0 or not fps > 0 or not leg > 0:
         raise MotionError(f"{path}: expected frames, fps and leg_length above 0, found {frames}, {fps}, {leg}.")
-    return Motion(**tensors, fps=fps, leg_length=leg, name=path.stem)
+    shot = arrays.get("shot")
+    if shot is not None and (shot.shape != (frames,) or shot.dtype != np.int64 or (np.diff(shot) < 0).any()):
+        raise MotionError(f"{path}: shot: expected {frames} rising whole numbers, found {shot.dtype} {shot.shape}.")
+    numbers = None if shot is None else torch.from_numpy(shot)
+    return Motion(**tensors, fps=fps, leg_length=leg, name=path.stem, shot=numbers)
 
 
 def _smpl_npz(path: Path, arrays: dict[str, np.ndarray], model: BodyModel) -> Motion:

@@ -18,6 +18,10 @@ The three cameras:
     follow: size and travel as the driving's camera saw them; only the first ground line is the source's.
     fixed: the root joint stays where it is in the photo, at the photo's size.
 
+Cuts:
+    Each shot of a cut film is retargeted by itself: nothing is smoothed across a cut, and the ground is looked for
+    anew.
+
 Half bodies:
     A photo without feet shows no ground, and its hips are a guess. There the middle of what it shows of head and trunk
     takes the root joint's place: it starts where it is in the photo and travels as the driving's does.
@@ -132,10 +136,12 @@ def retarget(
         frames = len(motion)
         cameras = WeakPerspective(source.camera.scale.expand(frames), source.camera.translation.expand(frames, 2))
     elif camera == "follow":
-        cameras = _follow(motion, path, extent, stage)
+        cameras = WeakPerspective.joined(_follow(motion[s], path[s], extent[s], stage) for s in motion.stretches)
     else:
         for depth in (1.0, 0.75, 0.5, 0.25, 0.0):
-            cameras = _natural(motion, path, extent, stage, depth)
+            cameras = WeakPerspective.joined(
+                _natural(motion[s], path[s], extent[s], stage, depth) for s in motion.stretches
+            )
             if inside is None or _height_fits(cameras, extent, stage, inside[1]):
                 break
     if inside is not None:
@@ -318,9 +324,11 @@ def _of_half_body(
 ) -> WeakPerspective:
     """The middle of what the photo shows starts at its place there and travels as the driving's does."""
     near, size = _perspective(path[:, 2]), motion.zoom.to(path.device)
-    scale = photo.scale * near * (size if camera == "follow" else _depth_walk(size, motion.fps))
+    walk = torch.cat([_depth_walk(size[s], motion.fps) for s in motion.stretches])
+    scale = photo.scale * near * (size if camera == "follow" else walk)
     way = path[:, :2] + size[:, None] * shown.centre
-    travel = photo.scale * near[:, None] * (way - way[:1])
+    starts = torch.cat([way[s][:1].expand_as(way[s]) for s in motion.stretches])
+    travel = photo.scale * near[:, None] * (way - starts)
     if camera == "fixed":
         scale, travel = photo.scale.expand(len(path)), torch.zeros_like(travel)
     start = photo.translation + photo.scale * source.centre

@@ -27,6 +27,7 @@ from liquidwarp.recover.detections import BODY_LANDMARKS, Detections, PackedMask
 from liquidwarp.recover.fit import BodyFit, fit_body
 from liquidwarp.recover.observation import observe
 from liquidwarp.recover.overlay import draw_body
+from liquidwarp.recover.shots import find_shots
 from liquidwarp.recover.skeleton import Skeleton
 from liquidwarp.recover.tracker import PersonDetector
 from liquidwarp.recover.whole_fit import fit_video
@@ -123,7 +124,7 @@ def evaluate_recover(
             detections = detector.detect_photo(read_image(path).rgb)
         else:
             frames = open_frames(path, None, max_frames)
-            detections = detector.detect_frames(frames, frames.size, frames.fps)
+            detections = detector.detect_frames(frames, frames.size, frames.fps, shots=find_shots(frames))
         middle = time.perf_counter()
         if detections.fps > 0:
             fit, held = fit_video(detections, frames, model, config or FitConfig())

@@ -66,7 +66,7 @@ class Recordings:
             device: Of all tensors; a CPU's work is never recorded.
         """
         self._work = work
-        self._plays = device.type == "cuda"
+        self.plays = device.type == "cuda"
         self._done: set[Hashable] = set()
         self._recorded: dict[Hashable, _Recording] = {}
         self._pool: Any = None
@@ -81,7 +81,7 @@ class Recordings:
         Returns:
             The result, valid until the work is done again.
         """
-        if not self._plays:
+        if not self.plays:
             return self._work(value, kind)
         tensors = tensors_of(value)
         key = (kind, *(tensor.shape for tensor in tensors))

@@ -53,11 +53,11 @@ _CLIP = 1.0
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """What a step does besides what depends on its tensors: a recorded one cannot look."""
+class _Parts:
+    """Which losses a step has besides those that it always has."""
 
-    listens: bool
-    """Whether the critics have a say."""
+    critics: bool
+    """Whether the generator listens to them."""
     heads: bool
     """Whether enlarged heads are compared."""
     faces: bool
@@ -100,7 +100,7 @@ class Tuner:
         self._features: dict[tuple[int, int, bool], SourceFeatures] = {}
         for parameter in (*self.parameters, *self.discriminators.parameters()):
             parameter.grad = torch.zeros_like(parameter)  # recorded steps write to this very memory
-        self._names: dict[_Kind, tuple[str, ...]] = {}
+        self._names: dict[_Parts, tuple[str, ...]] = {}
         self._played = Recordings(self._learn, self.device if record else torch.device("cpu"))
 
     def step(self, lesson: Lesson, number: int, person: int = 0) -> dict[str, float]:
@@ -144,7 +144,8 @@ class Tuner:
             person: Its number among those who share the network.
             listens: Whether the critics have a say.
         """
-        return self._judge(lesson, self._encoded(lesson, person), self._kind(lesson, listens))
+        parts, say = self._parts(lesson, listens)
+        return self._judge(lesson, self._encoded(lesson, person), say, parts)
 
     def tuned(self) -> dict[str, Tensor]:
         """The state of a plain network with the averaged weights."""
@@ -166,42 +167,54 @@ class Tuner:
 
     def _gradients(self, lesson: Lesson, person: int, listens: bool) -> dict[str, float]:
         """Leave all gradients behind; returns each loss without its weight."""
-        kind = self._kind(lesson, listens)
-        values = self._played((lesson, self._encoded(lesson, person)), kind)
-        return dict(zip(self._names[kind], values.tolist(), strict=True))
+        parts, say = self._parts(lesson, listens)
+        values = self._played((lesson, self._encoded(lesson, person), say), parts)
+        return dict(zip(self._names[parts], values.tolist(), strict=True))
 
-    def _learn(self, given: tuple[Lesson, SourceFeatures | None], kind: _Kind) -> Float[Tensor, "N"]:
+    def _learn(self, given: tuple[Lesson, SourceFeatures | None, Tensor], parts: _Parts) -> Float[Tensor, "N"]:
         """The gradients of the generator and of the critics, and the losses; may be recorded."""
-        lesson, features = given
+        lesson, features, say = given
         parameters = (*self.parameters, *self.discriminators.parameters())
         torch._foreach_zero_([parameter.grad for parameter in parameters if parameter.grad is not None])
-        total, terms, composed = self._judge(lesson, features, kind)
+        total, terms, composed = self._judge(lesson, features, say, parts)
         total.backward()
         if self.config.loss.adversarial > 0:
             terms["discriminator"] = self._critics_loss(lesson, composed.detach())
             terms["discriminator"].backward()
-        self._names[kind] = tuple(terms)
+        self._names[parts] = tuple(terms)
         return torch.stack([value.detach().float() for value in terms.values()])
 
     def _judge(
-        self, lesson: Lesson, features: SourceFeatures | None, kind: _Kind
+        self, lesson: Lesson, features: SourceFeatures | None, say: Float[Tensor, "2"], parts: _Parts
     ) -> tuple[Tensor, dict[str, Tensor], Float[Tensor, "T 3 H W"]]:
         with self._precision():
             encoded = self.generator.encode(lesson.sources) if features is None else features
             synthesis = self.generator.transfer(encoded, lesson.targets)
             made = synthesis.over(lesson.backgrounds)
             composed = torch.lerp(lesson.images, made.float(), lesson.judged).flatten(0, 1)
-            terms = dict(self._terms(lesson, synthesis, composed, kind))
-            if kind.listens:
-                terms |= self._critics_terms(lesson, composed)
+            terms = dict(self._terms(lesson, synthesis, composed, parts))
+            if parts.heads:
+                terms["face_detail"] = say[1] * terms["face_detail"]
+            if parts.critics:
+                terms |= {name: say[0] * value for name, value in self._critics_terms(lesson, composed).items()}
         weights = {name: float(getattr(self.config.loss, name)) for name in terms}
         total = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         return total, terms, composed
 
-    def _kind(self, lesson: Lesson, listens: bool) -> _Kind:
+    def _parts(self, lesson: Lesson, listens: bool) -> tuple[_Parts, Float[Tensor, "2"]]:
+        """What is judged, and 1 where the critics and the heads have a say.
+
+        A recorded step judges everything, as it cannot look: what has no say counts nothing. (Without a face that is
+        seen, the faces' loss is 0 anyway.)
+        """
         compares = self.judges.perceptual is not None and self.config.loss.face_detail > 0
-        heads = compares and bool(_overlap(lesson.faces.boxes.flatten(0, 1), lesson.images.shape[-1]))
-        return _Kind(listens, heads, self.judges.face is not None and bool(lesson.faces.seen.any()))
+        inside = _overlap(lesson.faces.boxes.flatten(0, 1), lesson.images.shape[-1])
+        listening = torch.full((), float(listens), device=self.device)
+        say = torch.stack([listening, inside.to(listening)])
+        if self._played.plays:
+            return _Parts(self.config.loss.adversarial > 0, compares, self.judges.face is not None), say
+        faces = self.judges.face is not None and bool(lesson.faces.seen.any())
+        return _Parts(listens, compares and bool(inside), faces), say
 
     def _encoded(self, lesson: Lesson, person: int) -> SourceFeatures | None:
         """The sources' features, if they are not learned, too."""
@@ -214,7 +227,7 @@ class Tuner:
         return self._features[key]
 
     def _terms(
-        self, lesson: Lesson, synthesis: Synthesis, composed: Float[Tensor, "T 3 H W"], kind: _Kind
+        self, lesson: Lesson, synthesis: Synthesis, composed: Float[Tensor, "T 3 H W"], parts: _Parts
     ) -> Iterator[tuple[str, Tensor]]:
         loss, truth = self.config.loss, lesson.images.flatten(0, 1)
         judged = lesson.mattes * lesson.judged
@@ -231,11 +244,11 @@ class Tuner:
         yield "smooth_mask", total_variation(synthesis.matte)
         if self.judges.perceptual and loss.perceptual > 0:
             yield "perceptual", self.judges.perceptual(composed, truth).mean()
-        if self.judges.perceptual and kind.heads:
+        if self.judges.perceptual and parts.heads:
             boxes = lesson.faces.boxes.flatten(0, 1)
             heads, true_heads = (crop_boxes(image, boxes, _HEAD, _HEAD) for image in (composed, truth))
             yield "face_detail", self.judges.perceptual(heads, true_heads).mean()
-        if self.judges.face and kind.faces:
+        if self.judges.face and parts.faces:
             faces = lesson.faces
             yield "face", self.judges.face(composed, truth, faces.landmarks.flatten(0, 1), faces.seen.flatten())
 

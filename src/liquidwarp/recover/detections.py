@@ -97,9 +97,26 @@ class Detections:
     """Frames per second; 0 for unrelated photos."""
     others: PackedMasks | None = None
     """Where other people are seen, also before the person, on the masks' grid; None: nowhere, or not looked for."""
+    shot: Int64[Tensor, "T"] | None = None
+    """Which shot of a film a frame belongs to; None: it has no cuts."""
+    scene: Int64[Tensor, "T"] | None = None
+    """Frames with the same number show the same place from the same camera; None: all do, or nothing is known."""
+    own: Bool[Tensor, "T"] | None = None
+    """False: the shot shows somebody else; None: everywhere it is the same person."""
 
     def __len__(self) -> int:
         return self.xy.shape[0]
+
+    @property
+    def moments(self) -> Int64[Tensor, "T"]:
+        """The frames' numbers with a gap at each cut: what is next to each other belongs together."""
+        numbers = torch.arange(len(self))
+        return numbers if self.shot is None else numbers + self.shot
+
+    @property
+    def of_person(self) -> Bool[Tensor, "T"]:
+        """Where the film's own person was detected, nobody else."""
+        return self.found if self.own is None else self.found & self.own
 
     def select(self, frames: Tensor) -> "Detections":
         """Only these frames (indices)."""

@@ -27,6 +27,8 @@ from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
 from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.fit import BodyFit
 from liquidwarp.recover.pieces import Pieces, whole_video
+from liquidwarp.recover.scenes import notes_on_shots
+from liquidwarp.recover.shots import find_shots
 from liquidwarp.recover.tracker import PersonDetector
 from liquidwarp.recover.whole_fit import HALF_FIT, fit_photos, fit_video
 
@@ -35,9 +37,9 @@ __all__ = ["Recovery", "recover_photos", "recover_video"]
 _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-6"
-_VIDEO_DETECTIONS = "detections-4"
+_VIDEO_DETECTIONS = "detections-5"
 _RECOVERY = "recovery-17"
-_VIDEO_RECOVERY = "recovery-23"
+_VIDEO_RECOVERY = "recovery-24"
 """Kinds of results in the cache; a number rises when the making of its results changes."""
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,22 @@ class Recovery:
         if any(part.image_size != first.image_size for part in self.parts):
             raise ValueError("photos of several sizes have no common detections; take Recovery.detection(index).")
         return Detections.joined(self.parts)
+
+    @property
+    def of_person(self) -> Bool[Tensor, "T"]:
+        """Where the person was detected, and no shot of a film shows somebody else."""
+        own = [torch.ones(len(part), dtype=torch.bool) if part.own is None else part.own for part in self.parts]
+        return self.observed & torch.cat(own)
+
+    @property
+    def shot(self) -> Int64[Tensor, "T"] | None:
+        """Which shot of a film each frame belongs to; None: no cuts."""
+        return self.parts[0].shot if len(self.parts) == 1 else None
+
+    @property
+    def scene(self) -> Int64[Tensor, "T"] | None:
+        """Frames with the same number show the same place from the same camera; None: no cuts."""
+        return self.parts[0].scene if len(self.parts) == 1 else None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -231,7 +249,8 @@ def _recovery(
         body = BodyParams(t["betas"], t["rel_rotmats"], WeakPerspective(t["scale"], t["translation"]))
         fit = BodyFit(body, t["seen"], t["fitted"])
         held = replace(parts[0].masks, bits=t["held"].numpy()) if "held" in t else None
-    return Recovery(fit.body, parts, fit.fitted, fit.seen, parts[0].fps, _notes(fit, model), held)
+    notes = (*_notes(fit, model), *notes_on_shots(parts[0]))
+    return Recovery(fit.body, parts, fit.fitted, fit.seen, parts[0].fps, notes, held)
 
 
 def _notes(fit: BodyFit, model: BodyModel) -> tuple[str, ...]:
@@ -261,6 +280,8 @@ def _detect_video(
         return Detections.from_tensors(*known)
     pieces = Pieces(cache, key)
     done = pieces.num_frames
+    with tqdm(frames, desc="Looking for cuts", unit="frame", disable=not progress, leave=False) as bar:
+        shots = find_shots(bar)
     person: PersonChoice = source["person"]  # type: ignore[assignment]
     with tqdm(
         total=frames.num_frames, initial=done, desc="Detecting", unit="frame", disable=not progress, leave=False
@@ -268,12 +289,19 @@ def _detect_video(
         if done < frames.num_frames:
             detector, rest = PersonDetector(config), islice(frames, done, None)
             found = detector.follow(
-                rest, frames.size, frames.fps, person, pieces.state, _SECONDS, lambda _: bar.update(1)
+                rest,
+                frames.size,
+                frames.fps,
+                person,
+                pieces.state,
+                _SECONDS,
+                lambda _: bar.update(1),
+                shots.starts,
             )
             for piece in found:
                 pieces.add(piece)
     try:
-        whole = whole_video(pieces.known)
+        whole = whole_video(pieces.known, shots, person is not None)
     except NoPersonFoundError as error:
         raise NoPersonFoundError(f"{frames.path}: {error}") from error
     cache.save(key, *whole.to_tensors())

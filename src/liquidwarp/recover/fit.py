@@ -21,9 +21,8 @@ from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.finger_fit import fingers_in_picture
 from liquidwarp.recover.fingers import pose_fingers
-from liquidwarp.recover.fit_task import FitTask, Pass, key_frames
-from liquidwarp.recover.observation import runs
-from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_rotations
+from liquidwarp.recover.fit_task import FitTask, Pass
+from liquidwarp.recover.smooth import bridge_gaps, runs, smooth_body, smooth_rotations
 
 __all__ = ["BodyFit", "fit_body", "fit_landmarks", "fit_outlines", "fit_shape", "smoothing_frames"]
 
@@ -86,7 +85,7 @@ def fit_landmarks(task: FitTask, config: FitConfig, shared_betas: Float[Tensor, 
     """
     state = task.first_state()
     if shared_betas is None:
-        keys = key_frames(task.observation, config.key_frames)
+        keys = task.key_frames(config.key_frames)
         shared_betas = fit_shape(task.frames(keys), state.frames(keys), config).betas
     half = config.landmark_steps // 2
     state = task.adjusted_in_chunks(replace(state, betas=shared_betas), Pass(half, cutoff=_WIDE))
@@ -102,14 +101,16 @@ def fit_outlines(task: FitTask, state: FitState, config: FitConfig) -> BodyFit:
         config: Settings.
     """
     model, found, index, fps = task.model, task.found, task.index, task.fps
-    body = task.whole_body(_fit_poses(task, state, index, fps, config))
+    body = task.whole_body(_fit_poses(task, state, task.moments[index], fps, config))
     if config.fingers:
         body = pose_fingers(body, task.observation, index, model)
         body = fingers_in_picture(body, task.observation, index, model)
     trust = torch.zeros(len(found), len(model.parents))
     trust[index] = task.trust
     if fps > 0:
-        body = smooth_body(bridge_gaps(body, found), fps, config.smoothing, 0.3 + 0.7 * trust, smoothing_frames(model))
+        shot, trusted = task.detections[0].shot, 0.3 + 0.7 * trust
+        body = bridge_gaps(body, found, shot)
+        body = smooth_body(body, fps, config.smoothing, trusted, smoothing_frames(model), task.moments)
     return BodyFit(body, trust > 0, found)
 
 
@@ -138,13 +139,13 @@ def _fit_poses(task: FitTask, state: FitState, found: Int64[Tensor, "T"], fps: f
     Args:
         task: T frames.
         state: Start.
-        found: Their numbers in the video, which may have gaps.
+        found: Their moments in the video, which may have gaps.
         fps: 0 for photos.
         config: Settings.
     """
     is_video = fps > 0 and config.smoothing > 0 and len(found) > 3
     if fps > 0 and config.frame_outline_rounds and len(found) >= _FEWEST:
-        keys = key_frames(task.observation, config.key_frames)
+        keys = task.key_frames(config.key_frames)
         task = task.with_loose_clothes(state, keys, Pass(_STEPS_PER_ROUND, with_outline=True, cutoff=_CUTOFF))
     for round_index in range(config.frame_outline_rounds):
         stage = Pass(_STEPS_PER_ROUND, with_outline=True, cutoff=_CUTOFF)

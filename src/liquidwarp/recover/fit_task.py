@@ -125,7 +125,7 @@ class FitTask:
             raise NoPersonFoundError("expected a person who is at least partly visible, found none in any frame.")
         present = _present(parts)
         if _fps_of(parts) > 0:
-            present = [steadied(present[0], found.nonzero()[:, 0], config.smoothing)]
+            present = [steadied(present[0], parts[0].moments[found], config.smoothing)]
         skeleton = Skeleton.of(model)
         observation = Observation.joined([observe(part) for part in present])
         has_outlines = max(config.outline_rounds, config.frame_outline_rounds) > 0
@@ -150,6 +150,16 @@ class FitTask:
     def fps(self) -> float:
         """Of the video; 0 for photos."""
         return _fps_of(self.detections)
+
+    @property
+    def moments(self) -> Int64[Tensor, "N"]:
+        """The numbers of all frames, with gaps at cuts; of photos they mean nothing."""
+        return self.detections[0].moments if len(self.detections) == 1 else torch.arange(len(self.found))
+
+    def key_frames(self, count: int) -> Int64[Tensor, "M"]:
+        """Of the T frames some that show the film's own person, evenly spread, of each stretch the best seen one."""
+        own = torch.cat([part.of_person for part in self.detections])[self.found].nonzero()[:, 0]
+        return own[key_frames(self.observation.frames(own), count)]
 
     def without(self, held: PackedMasks) -> "FitTask":
         """The same without things that a video's person holds.

@@ -15,7 +15,9 @@ from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.recover.choice import PersonChoice, choose_person
 from liquidwarp.recover.hands_face import Hand
 from liquidwarp.recover.landmarks import PeopleFinder, Pose, PoseNetwork
+from liquidwarp.recover.looks import likeness, look_of
 from liquidwarp.recover.regions import Region, crop, region_of_picture
+from liquidwarp.recover.scenes import ALIKE
 
 __all__ = ["Place", "Sight", "Track", "TrackState", "holds", "is_near"]
 
@@ -33,6 +35,7 @@ COMPANY_FRAMES = 50
 """So long after another person was near, a change of colours is not believed."""
 LIKENESS = 0.9
 """Colours less alike than this are another person's; one and the same keeps above 0.94, also in fast dances."""
+_NO_HANDS = (None, None)
 _NO_FRAMES = "expected a person, found no frames at all. Check that the video can be played."
 
 Box = tuple[float, float, float, float]
@@ -95,16 +98,22 @@ class TrackState:
     """(left, right) in the last frame."""
     failure: str = _NO_FRAMES
     """Why nobody could be chosen so far."""
+    look: Float[np.ndarray, "R K"] | None = None
+    """Of the person; None: nobody has been chosen yet."""
+    stranger: bool = False
+    """Behind a cut nobody looked like the person, so that somebody else is followed."""
 
     def to_tensors(self) -> dict[str, Tensor]:
         """For a file; every number keeps all of its digits."""
-        tensors = {"track.counts": torch.tensor([self.frame, self.lost, self.company])}
+        tensors = {"track.counts": torch.tensor([self.frame, self.lost, self.company, int(self.stranger)])}
         if self.place is not None:
             region = self.place.next_region
             numbers = (region.x, region.y, region.side, region.angle, *self.place.extent)
             tensors["track.place"] = torch.tensor(numbers, dtype=torch.float64)
         if self.colours is not None:
             tensors["track.colours"] = torch.from_numpy(self.colours)
+        if self.look is not None:
+            tensors["track.look"] = torch.from_numpy(self.look)
         for side, hand in enumerate(self.hands):
             if hand is not None:
                 tensors[f"track.hand{side}.xy"] = torch.from_numpy(np.ascontiguousarray(hand.xy))
@@ -115,14 +124,15 @@ class TrackState:
     @staticmethod
     def from_tensors(tensors: Mapping[str, Tensor], failure: str) -> "TrackState":
         """Read what :meth:`to_tensors` wrote."""
-        frame, lost, company = tensors["track.counts"].tolist()
+        frame, lost, company, stranger = tensors["track.counts"].tolist()
         place = None
         if "track.place" in tensors:
             x, y, side, angle, *extent = tensors["track.place"].tolist()
             place = Place(Region(x, y, side, angle), (extent[0], extent[1], extent[2], extent[3]))
         colours = tensors["track.colours"].numpy() if "track.colours" in tensors else None
+        look = tensors["track.look"].numpy() if "track.look" in tensors else None
         left, right = (_read_hand(tensors, f"track.hand{side}") for side in (0, 1))
-        return TrackState(frame, lost, company, place, colours, (left, right), failure)
+        return TrackState(frame, lost, company, place, colours, (left, right), failure, look, bool(stranger))
 
 
 def _read_hand(tensors: Mapping[str, Tensor], name: str) -> Hand | None:
@@ -145,22 +155,43 @@ class Track:
         """
         self._sight, self._choice = sight, choice
         self.state = state or TrackState()
+        self.look: Float[np.ndarray, "R K"] | None = None
+        """Of whom the last frame showed."""
 
-    def step(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
-        """The person in the next frame."""
+    def step(self, frame: UInt8[np.ndarray, "H W 3"], cut: bool = False) -> Pose | None:
+        """The person in the next frame.
+
+        Args:
+            frame: RGB.
+            cut: A new shot begins here: who looks like the person is followed, or else who is largest.
+        """
         self.state = replace(self.state, frame=self.state.frame + 1)
+        self.look = None
+        if cut:
+            self.state = replace(self.state, lost=0, company=-COMPANY_FRAMES, place=None, colours=None, hands=_NO_HANDS)
         if self.state.lost >= FORGET_AFTER:
-            self.state = replace(self.state, place=None, colours=None)
+            self.state = replace(self.state, place=None, colours=None, look=None)
         pose = self._follow(frame) or self._find(frame)
         if pose is None:
-            self.state = replace(self.state, lost=self.state.lost + 1, hands=(None, None))
+            self.state = replace(self.state, lost=self.state.lost + 1, hands=_NO_HANDS)
             return None
+        self._remember(look_of(frame, pose))
         colours, before = _colours(frame, pose), self.state.colours
         mixed = colours if before is None else 0.95 * before + 0.05 * colours
         self.state = replace(self.state, lost=0, place=Place(pose.next_region, pose.extent), colours=mixed)
         if self.state.frame % LOOK_AROUND_EVERY == 0 and self._others_near(frame, pose):
             self.state = replace(self.state, company=self.state.frame)
         return pose
+
+    def _remember(self, look: Float[np.ndarray, "R K"]) -> None:
+        """Keep the colours of the regions; those of a stranger are not the person's."""
+        self.look, before = look, self.state.look
+        if before is None:
+            self.state = replace(self.state, look=look, stranger=False)
+        elif not self.state.stranger:
+            both = (before.sum(1, keepdims=True) > 0) & (look.sum(1, keepdims=True) > 0)
+            mixed = np.where(both, 0.95 * before + 0.05 * look, np.maximum(before, look))
+            self.state = replace(self.state, look=mixed.astype(np.float32))
 
     def _follow(self, frame: UInt8[np.ndarray, "H W 3"]) -> Pose | None:
         """The person near the place in the frame before."""
@@ -191,12 +222,13 @@ class Track:
         place = self.state.place
         look_hard = self.state.lost % LOOK_HARDER_EVERY == 0
         people = self._sight.detect_people(frame, everybody=False)
-        if look_hard and (not people or (place is None and self._choice is not None)):
+        if look_hard and (not people or (self.state.look is None and self._choice is not None)):
             people = self._sight.detect_people(frame)
-        if place is None and look_hard and isinstance(self._choice, tuple):
+        first = self.state.look is None
+        if first and look_hard and isinstance(self._choice, tuple):
             people = self._sight.at_place(frame, people, self._choice)
         if place is None:
-            return self._choose(people)
+            return self._choose(people) if first else self._again(frame, people)
         costs = [self._mismatch(frame, person, place) for person in people]
         if not costs or min(costs) > MATCH_COST:
             return None
@@ -210,6 +242,16 @@ class Track:
             if people or self.state.lost == 0:
                 self.state = replace(self.state, failure=str(failure))
             return None
+
+    def _again(self, frame: UInt8[np.ndarray, "H W 3"], people: list[Pose]) -> Pose | None:
+        """Behind a cut: who looks like the person, or else the largest."""
+        people = [pose for pose in people if pose.height >= self._sight.config.min_height]
+        if not people or self.state.look is None:
+            return None
+        alike = [likeness(self.state.look, look_of(frame, pose))[0] for pose in people]
+        best = int(np.argmax(alike))
+        self.state = replace(self.state, stranger=alike[best] < ALIKE)
+        return people[0 if self.state.stranger else best]
 
     def _mismatch(self, frame: UInt8[np.ndarray, "H W 3"], person: Pose, place: Place) -> float:
         """How unlike a person is to the one who was lost: place (less so with time), size and colours."""

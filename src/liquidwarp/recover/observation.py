@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,9 +10,9 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel
 from liquidwarp.recover.detections import BODY_LANDMARKS, Detections
 from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.smooth import smooth_series
+from liquidwarp.recover.smooth import runs, smooth_series
 
-__all__ = ["DEPTH_BIAS", "FACE", "Observation", "joint_trust", "observe", "runs", "steadied"]
+__all__ = ["DEPTH_BIAS", "FACE", "Observation", "joint_trust", "observe", "steadied"]
 
 _HIDDEN = 0.05
 """A landmark with less visibility says nothing."""
@@ -155,8 +154,16 @@ def _pixels_per_metre(detections: Detections, weight: Float[Tensor, "T 33"]) -> 
     scale = scale.clamp(min=1e-3 * max(detections.image_size))
     if detections.fps <= 0 or len(scale) < 3:
         return scale
-    reach = min(int(detections.fps), (len(scale) - 1) // 2)
-    padded = torch.cat([scale[:1].expand(reach), scale, scale[-1:].expand(reach)])
+    if detections.shot is None:
+        return _running_median(scale, int(detections.fps))
+    shots = torch.split(scale, detections.shot.unique_consecutive(return_counts=True)[1].tolist())
+    return torch.cat([_running_median(part, int(detections.fps)) for part in shots])
+
+
+def _running_median(values: Float[Tensor, "T"], reach: int) -> Float[Tensor, "T"]:
+    """Of so many values to each side, as far as there are any."""
+    reach = min(reach, (len(values) - 1) // 2)
+    padded = torch.cat([values[:1].expand(reach), values, values[-1:].expand(reach)])
     return padded.unfold(0, 2 * reach + 1, 1).median(-1).values
 
 
@@ -168,7 +175,7 @@ def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float
 
     Args:
         detections: Frames that all hold a person.
-        frames: Their numbers in the video; smoothing does not reach across gaps.
+        frames: Their numbers in the video (:attr:`Detections.moments`); smoothing does not reach across gaps.
         strength: See :func:`liquidwarp.recover.smooth.smooth_series`.
     """
     if detections.fps <= 0 or strength <= 0:
@@ -197,13 +204,6 @@ def steadied(detections: Detections, frames: Int64[Tensor, "T"], strength: float
                 smoothed = smooth_series(flat, detections.fps, strength)
                 values[rows, side] = torch.from_numpy(smoothed).view(len(rows), 21, -1)
     return replace(detections, xy=xy, world=world, hands_xy=hands_xy, hands_world=hands_world)
-
-
-def runs(frames: Int64[Tensor, "T"]) -> list[slice]:
-    """Stretches of consecutive frame numbers, as slices of the list."""
-    cuts = ((frames[1:] - frames[:-1]) != 1).nonzero()[:, 0] + 1
-    edges = [0, *cuts.tolist(), len(frames)] if len(frames) else []
-    return [slice(start, end) for start, end in pairwise(edges)]
 
 
 def joint_trust(detections: Detections, model: BodyModel, skeleton: Skeleton) -> Float[Tensor, "T J"]:

@@ -128,7 +128,7 @@ def load_sources(
         recovery = recover_video(videos[0], model=model, person=person, cache=cache, progress=progress)
         chosen = views_of_video(videos[0], recovery, num_views, model, cache)
         of_video = photos_of_video(videos[0], recovery, chosen, model, cache)
-        more = further_frames(recovery.observed, chosen, further)
+        more = further_frames(recovery.of_person, chosen, further)
         more_photos = photos_of_video(videos[0], recovery, more, model, cache) if len(more) else None
         scenery = _scenery(videos[0], recovery, of_video, int(chosen[0]))
         return replace(of_video, scenery=scenery, further=more_photos)
@@ -205,7 +205,10 @@ def _scenery(
 ) -> tuple[tuple[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"]], ...]:
     """Frames that show what the person hides in frame ``first``, laid over that frame."""
     masks = recovery.detections.masks
-    candidates = recovery.observed.nonzero()[:, 0][:: max(1, len(recovery) // CANDIDATES)].tolist()
+    scene = recovery.scene
+    here = recovery.observed if scene is None else recovery.observed & (scene == scene[first])
+    frames_here = here.nonzero()[:, 0]
+    candidates = frames_here[:: max(1, len(frames_here) // CANDIDATES)].tolist()
     frames = uncovering_frames(masks, first, candidates, recovery.image_size)
     if not frames:
         return ()

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from jaxtyping import Float
+
 from liquidwarp.cache import Cache
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.follow import TrackState
+from liquidwarp.recover.looks import BINS, REGIONS
+from liquidwarp.recover.scenes import with_shots
+from liquidwarp.recover.shots import Shots
 from liquidwarp.recover.sides import untangle
 
 __all__ = ["Piece", "Pieces", "whole_video"]
@@ -20,17 +27,29 @@ class Piece:
     """As the networks saw it: left and right may be mixed up."""
     state: TrackState
     """Behind the last of these frames."""
+    looks: Float[np.ndarray, "T R K"] | None = None
+    """What whoever was found looks like; None: that was not asked."""
 
 
-def whole_video(pieces: Sequence[Piece]) -> Detections:
+def whole_video(pieces: Sequence[Piece], shots: Shots | None = None, chosen: bool = False) -> Detections:
     """Join the pieces of a video; left and right are told apart with the whole of it in view.
+
+    Args:
+        pieces: One after the other.
+        shots: Of the film; None: it is one.
+        chosen: Whether the user has chosen a person.
 
     Raises:
         NoPersonFoundError: the person was found in no frame; the message tells of the frame that came closest.
     """
     if not any(bool(piece.detections.found.any()) for piece in pieces):
         raise NoPersonFoundError(pieces[-1].state.failure)
-    return untangle(Detections.joined([piece.detections for piece in pieces]))
+    whole = Detections.joined([piece.detections for piece in pieces])
+    if shots is not None:
+        nothing = (np.zeros((len(p.detections), REGIONS, BINS), np.float32) for p in pieces)
+        looks = np.concatenate([none if p.looks is None else p.looks for p, none in zip(pieces, nothing, strict=True)])
+        whole = with_shots(whole, shots, looks, chosen)
+    return untangle(whole)
 
 
 class Pieces:
@@ -48,7 +67,8 @@ class Pieces:
         while (entry := cache.load(self._name(len(self.known)))) is not None:
             tensors, metadata = entry
             state = TrackState.from_tensors(tensors, metadata["failure"])
-            self.known.append(Piece(Detections.from_tensors(tensors, metadata), state))
+            looks = tensors["looks"].numpy() if "looks" in tensors else None
+            self.known.append(Piece(Detections.from_tensors(tensors, metadata), state, looks))
 
     @property
     def num_frames(self) -> int:
@@ -64,7 +84,9 @@ class Pieces:
         """Keep the next piece."""
         tensors, metadata = piece.detections.to_tensors()
         name = self._name(len(self.known))
-        self._cache.save(name, tensors | piece.state.to_tensors(), metadata | {"failure": piece.state.failure})
+        looks = {} if piece.looks is None else {"looks": torch.from_numpy(piece.looks)}
+        everything = tensors | piece.state.to_tensors() | looks
+        self._cache.save(name, everything, metadata | {"failure": piece.state.failure})
         self.known.append(piece)
 
     def clear(self) -> None:

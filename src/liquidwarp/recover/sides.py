@@ -43,7 +43,7 @@ def untangle(detections: Detections) -> Detections:
         both, crossed = left + right, right + left
         for points in (xy, world):
             swapped = np.zeros(len(detections), bool)
-            for run in _runs(detections.found.numpy()):
+            for run in _stretches(detections):
                 size = max(float(np.ptp(points[run], axis=1).max(-1).mean()), 1e-6)
                 swapped[run] = swapped_frames(points[run][:, left] / size, points[run][:, right] / size)
             rows = np.flatnonzero(swapped)[:, None]
@@ -64,6 +64,13 @@ def untangle(detections: Detections) -> Detections:
         hands_world=detections.hands_world[frames, order],
         hands_score=detections.hands_score[frames, order],
     )
+
+
+def _stretches(detections: Detections) -> list[slice]:
+    """Stretches of frames with a person that no cut interrupts."""
+    found, shot = detections.found.numpy(), detections.shot
+    shots = [found] if shot is None else [found & (shot == number).numpy() for number in shot.unique()]
+    return [run for frames in shots for run in _runs(frames)]
 
 
 def swapped_frames(left: Float[np.ndarray, "T L D"], right: Float[np.ndarray, "T L D"]) -> Bool[np.ndarray, "T"]:

@@ -10,20 +10,21 @@ is turned against the upper arm, and errors that cancel along a limb (a wrong tw
 be smoothed apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import scipy.linalg
 import scipy.ndimage
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, nearest_rotation, rotvec_to_matrix
 
-__all__ = ["bridge_gaps", "smooth_body", "smooth_change", "smooth_rotations", "smooth_series"]
+__all__ = ["bridge_gaps", "runs", "smooth_body", "smooth_change", "smooth_rotations", "smooth_series"]
 
 _SLOWEST = 1.5
 """Even a resting limb keeps what is slower than this [Hz]."""
@@ -111,12 +112,20 @@ def _solve(
     return solved
 
 
+def runs(frames: Int64[Tensor, "T"]) -> list[slice]:
+    """Stretches of consecutive frame numbers, as slices of the list."""
+    cuts = ((frames[1:] - frames[:-1]) != 1).nonzero()[:, 0] + 1
+    edges = [0, *cuts.tolist(), len(frames)] if len(frames) else []
+    return [slice(start, end) for start, end in pairwise(edges)]
+
+
 def smooth_body(
     body: BodyParams,
     fps: float,
     strength: float = 1.0,
     trust: Float[Tensor, "T J"] | None = None,
     parents: Sequence[int] | None = None,
+    moments: Int64[Tensor, "T"] | None = None,
 ) -> BodyParams:
     """Smooth every joint's rotation and the camera of a video.
 
@@ -126,10 +135,16 @@ def smooth_body(
         strength: See :func:`smooth_series`.
         trust: Weight of each joint in each frame [0, 1].
         parents: See :func:`smooth_rotations`.
+        moments: The frames' numbers; where one is left out, nothing is smoothed across. None: they are consecutive.
 
     Returns:
         The same shape, smoothed poses and cameras.
     """
+    if moments is not None and len(stretches := runs(moments)) > 1:
+        parts = (
+            smooth_body(body[run], fps, strength, None if trust is None else trust[run], parents) for run in stretches
+        )
+        return _joined(parts)
     if len(body) < 4 or strength <= 0:
         return body
     smoothed = smooth_rotations(body.rel_rotmats, fps, strength, trust, parents)
@@ -169,7 +184,12 @@ def smooth_rotations(
 
 
 def smooth_change(
-    before: BodyParams, after: BodyParams, fps: float, parents: Sequence[int], strength: float = 1.0
+    before: BodyParams,
+    after: BodyParams,
+    fps: float,
+    parents: Sequence[int],
+    strength: float = 1.0,
+    moments: Int64[Tensor, "T"] | None = None,
 ) -> BodyParams:
     """Smooth what a later stage has changed about a smooth video, and leave the motion alone.
 
@@ -181,10 +201,13 @@ def smooth_change(
         fps: Frames per second.
         parents: Of each joint, before it in the order; -1: none.
         strength: 1 is usual; 0 leaves ``after`` as it is.
+        moments: See :func:`smooth_body`.
 
     Returns:
         ``before`` with the smooth part of the change.
     """
+    if moments is not None and len(stretches := runs(moments)) > 1:
+        return _joined(smooth_change(before[run], after[run], fps, parents, strength) for run in stretches)
     frames = len(after)
     if frames < 4 or strength <= 0:
         return after
@@ -203,6 +226,13 @@ def smooth_change(
     scale = old.scale * smoothed((new.scale / old.scale).log()[:, None])[:, 0].exp()
     camera = WeakPerspective(scale, old.translation + smoothed(new.translation - old.translation))
     return BodyParams(after.betas, rotations, camera)
+
+
+def _joined(parts: Iterable[BodyParams]) -> BodyParams:
+    """Stretches of one person's video, one after the other."""
+    bodies = list(parts)
+    camera = WeakPerspective.joined(body.camera for body in bodies)
+    return BodyParams(bodies[0].betas, torch.cat([body.rel_rotmats for body in bodies]), camera)
 
 
 def _turned(rotmats: Float[Tensor, "T J 3 3"], parents: Sequence[int]) -> Float[Tensor, "T J 3 3"]:
@@ -230,18 +260,23 @@ def _relative(
     return result
 
 
-def bridge_gaps(body: BodyParams, fitted: Bool[Tensor, "T"]) -> BodyParams:
+def bridge_gaps(body: BodyParams, fitted: Bool[Tensor, "T"], shot: Int64[Tensor, "T"] | None = None) -> BodyParams:
     """Fill frames without a fit: rotations by slerp between the neighbours, cameras linearly; at the ends, hold.
 
     Args:
         body: Values where ``fitted`` is False are ignored.
         fitted: At least one is True.
+        shot: Which shot each frame belongs to, rising: no bridge leads across a cut. A shot without any fit holds the
+            end of the one before. None: there are no cuts.
     """
     known = fitted.nonzero()[:, 0]
     frame = torch.arange(len(fitted))
     after = torch.searchsorted(known, frame).clamp(max=len(known) - 1)
     before = torch.where(known[after] <= frame, after, (after - 1).clamp(min=0))
     first, last = known[before], known[after]
+    if shot is not None:
+        first = torch.where((shot[first] != shot) & (shot[last] == shot), last, first)
+        last = torch.where(shot[last] != shot, first, last)
     share = ((frame - first) / (last - first).clamp(min=1)).clamp(0, 1)
     start, end = body.rel_rotmats[first], body.rel_rotmats[last]
     turn = matrix_to_rotvec(start.transpose(-1, -2) @ end) * share[:, None, None]

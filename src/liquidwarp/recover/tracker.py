@@ -4,12 +4,12 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import ShapeError
@@ -20,11 +20,13 @@ from liquidwarp.recover.detections import Detections, PackedMasks
 from liquidwarp.recover.follow import Track, TrackState, holds, is_near
 from liquidwarp.recover.hands_face import FaceNetwork, Hand, HandNetwork
 from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, Network, PeopleFinder, Pose, PoseNetwork, load_network
+from liquidwarp.recover.looks import NO_LOOK
 from liquidwarp.recover.matte import CoarseMask
 from liquidwarp.recover.neighbours import is_same, others_place, own_place
 from liquidwarp.recover.overlooked import HINT, overlooked
 from liquidwarp.recover.pieces import Piece, whole_video
 from liquidwarp.recover.regions import Region, crop, region_around, region_of_picture
+from liquidwarp.recover.shots import Shots
 from liquidwarp.recover.sightings import Sighting, collect, mask_size, sighting
 from liquidwarp.weights import asset
 
@@ -194,6 +196,7 @@ class PersonDetector:
         fps: float,
         choice: PersonChoice = None,
         progress: Callable[[int], object] | None = None,
+        shots: Shots | None = None,
     ) -> Detections:
         """Follow one person through a video. Frames are read once and not kept.
 
@@ -206,13 +209,15 @@ class PersonDetector:
             fps: Frames per second.
             choice: Whom to take.
             progress: Called with the number of frames done after each one.
+            shots: Of the film; None: it has no cuts.
 
         Raises:
             NoPersonFoundError: the person was found in no frame; the message tells of the frame that came closest.
             ShapeError: a frame has another size.
         """
-        pieces = list(self.follow(frames, size, fps, choice, seconds=math.inf, progress=progress))
-        return whole_video(pieces)
+        cuts = () if shots is None else shots.starts
+        pieces = list(self.follow(frames, size, fps, choice, seconds=math.inf, progress=progress, cuts=cuts))
+        return whole_video(pieces, shots, choice is not None)
 
     def follow(
         self,
@@ -223,6 +228,7 @@ class PersonDetector:
         state: TrackState | None = None,
         seconds: float = 3.0,
         progress: Callable[[int], object] | None = None,
+        cuts: Sequence[int] = (),
     ) -> Iterator[Piece]:
         """The same, piece by piece, so that each can be kept at once.
 
@@ -237,6 +243,7 @@ class PersonDetector:
             state: Of the last piece of a stopped run; None begins anew.
             seconds: Work in a piece, about; one that has this behind it is handed out.
             progress: Called with the number of frames done after each one.
+            cuts: First frames of shots; 0 need not be among them.
 
         Yields:
             Pieces for :func:`liquidwarp.recover.pieces.whole_video`.
@@ -246,20 +253,28 @@ class PersonDetector:
         """
         track = Track(self, choice, state)
         sightings: list[Sighting | None] = []
-        began = time.monotonic()
+        looks: list[Float[np.ndarray, "R K"]] = []
+        began, later = time.monotonic(), set(cuts) - {0}
+
+        def piece() -> Piece:
+            return Piece(collect(sightings, size, fps), track.state, np.stack(looks) if looks else None)
+
         for frame in frames:
-            pose = track.step(_checked(frame, size, track.state.frame + 1))
+            number = track.state.frame + 1
+            pose = track.step(_checked(frame, size, number), number in later)
             seen = None if pose is None else self._sight(frame, pose, track.state.hands)
             if seen is not None:
                 track.state = replace(track.state, hands=seen.hands)
             sightings.append(seen)
+            if later:
+                looks.append(NO_LOOK if track.look is None else track.look)
             if progress is not None:
                 progress(track.state.frame + 1)
             if len(sightings) == LARGEST_PIECE or time.monotonic() - began >= seconds:
-                yield Piece(collect(sightings, size, fps), track.state)
-                sightings, began = [], time.monotonic()
+                yield piece()
+                sightings, looks, began = [], [], time.monotonic()
         if sightings or track.state.frame < 0:
-            yield Piece(collect(sightings, size, fps), track.state)
+            yield piece()
 
     def coarse_mask(self, rgb: UInt8[np.ndarray, "H W 3"], detections: Detections, frame: int = 0) -> CoarseMask:
         """A finer and less certain mask than the one in ``detections``, for :func:`~liquidwarp.recover.matte.matte`.

@@ -47,12 +47,13 @@ def views_of_video(
     """
     rotations = recovery.body.rel_rotmats
     held = [] if recovery.held is None else [torch.from_numpy(recovery.held.bits)]
-    state = digest_of_tensors(rotations, recovery.observed, *held)
+    usable = recovery.of_person
+    state = digest_of_tensors(rotations, usable, *held)
     key = cache.key(_VIEWS, [path], {"views": num_views, "state": state})
     known = cache.load(key)
     if known is not None:
         return known[0]["chosen"]
-    usable = recovery.observed.nonzero()[:, 0]
+    usable = usable.nonzero()[:, 0]
     candidates = usable[torch.linspace(0, len(usable) - 1, min(CANDIDATES, len(usable))).round().long()]
     wanted = set(candidates.tolist())
     sharpness = torch.zeros(len(recovery))

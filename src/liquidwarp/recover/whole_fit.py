@@ -60,16 +60,18 @@ def fit_video(
     else:
         state = FitState(**known[0])
     with _bar("Looking for held things", len(detections), progress) as bar:
-        held = find_held(_Counted(frames, bar), detections, task.whole_body(state), model)
+        own = replace(detections, found=detections.of_person)
+        held = find_held(_Counted(frames, bar), own, task.whole_body(state), model)
     with _bar("Fitting outlines", config.frame_outline_rounds * count, progress) as bar:
         task = replace(task, step=bar.update)
         fit = fit_outlines(task if held is None else task.without(held.beyond), state, config)
     if config.photometric:
         masks = detections.masks if held is None else detections.masks.without(held.whole)
-        with _bar("Aligning colours", count, progress) as bar:
-            body = PhotometricFit.of(model).align(fit.body, frames, masks, fit.fitted, bar.update)
-        body = bridge_gaps(body, fit.fitted)  # the old bridges lead to bodies that have been moved
-        body = smooth_change(fit.body, body, detections.fps, model.parents, config.smoothing)
+        with _bar("Aligning colours", int(detections.of_person.sum()), progress) as bar:
+            body = PhotometricFit.of(model).align(fit.body, frames, masks, detections.of_person, bar.update)
+        body = bridge_gaps(body, fit.fitted, detections.shot)  # the old bridges lead to bodies that have been moved
+        smoothing, moments = config.smoothing, detections.moments
+        body = smooth_change(fit.body, body, detections.fps, model.parents, smoothing, moments)
         fit = replace(fit, body=body)
     return fit, None if held is None else held.whole
 

@@ -82,7 +82,7 @@ def load_driving(
         return Driving(motion, path, open_frames(path), recovery.notes)
     recovery = recover_video(path, fps=fps, max_frames=max_frames, model=model, person=person, cache=cache)
     frames = open_frames(path, fps=fps, max_frames=max_frames)
-    motion = motion_of(recovery.body, model, recovery.fps, path.stem)
+    motion = motion_of(recovery.body, model, recovery.fps, path.stem, recovery.shot, recovery.scene)
     return Driving(motion, path, frames, recovery.notes)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
+from torch import Tensor
 
 from liquidwarp.body.export import save_bvh, save_glb, save_npz
 from liquidwarp.body.model import BodyModel, BodyParams
@@ -47,6 +48,7 @@ def export_recovery(
     fps: float = 0.0,
     masks: Iterable[Bool[np.ndarray, "_ _"]] | None = None,
     texture: UInt8[np.ndarray, "U U 3"] | None = None,
+    cuts: tuple[Int64[Tensor, "T"] | None, Int64[Tensor, "T"] | None] = (None, None),
 ) -> list[Path]:
     """Write overlay, .npz, .bvh and .glb.
 
@@ -58,6 +60,7 @@ def export_recovery(
         fps: Frames per second of the video; 0 for photos.
         masks: Their outlines are drawn, one per picture, of any size.
         texture: Colours of the .glb: see :func:`person_texture`; None: grey.
+        cuts: Shot and scene of each frame of a cut film, see :func:`liquidwarp.body.motion.motion_of`.
 
     Returns:
         The files in the order in which they were written.
@@ -76,7 +79,7 @@ def export_recovery(
         written = [
             save_image(files.folder / f"{name}.png", picture) for name, picture in zip(files.names, drawn, strict=True)
         ]
-    motion = motion_of(body, model, fps or _PHOTOS_FPS, files.names[0])
+    motion = motion_of(body, model, fps or _PHOTOS_FPS, files.names[0], *cuts)
     npz, bvh, glb = (files.stem.with_name(f"{files.stem.name}.{suffix}") for suffix in ("npz", "bvh", "glb"))
     save_npz(npz, motion, model)
     save_bvh(bvh, motion, model, body.betas)
