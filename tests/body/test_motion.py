@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from liquidwarp.body.export import save_npz
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.motion import Motion, leg_length, load_motion, motion_of
 from liquidwarp.body.retarget import _extent
@@ -202,6 +203,26 @@ def test_motion_of_a_recovered_video(anny):
         motion_of(body, anny, 0.0)
     with pytest.raises(MotionError, match="no frames"):
         motion_of(body[:0], anny, 25.0)
+
+
+def test_the_travel_begins_anew_with_another_camera(anny, tmp_path):
+    pose = torch.eye(3).repeat(4, len(anny.parents), 1, 1)
+    places = torch.tensor([[50.0, 80], [60, 80], [300, 90], [340, 90]])
+    body = BodyParams(
+        torch.zeros(len(anny.beta_names)), pose, WeakPerspective(torch.tensor([100.0, 100, 200, 200]), places)
+    )
+    shot = torch.tensor([0, 0, 1, 1])
+    motion = motion_of(body, anny, 25.0, "film", shot, shot)
+    torch.testing.assert_close(motion.zoom, torch.ones(4))
+    torch.testing.assert_close(motion.translation[:, 0], torch.tensor([0, 0.1, 0, 0.2]))
+    same_camera = motion_of(body, anny, 25.0, "film", shot, torch.zeros(4, dtype=torch.long))
+    torch.testing.assert_close(same_camera.translation[:, 0], torch.tensor([0, 0.1, 2.5, 2.9]))
+    assert motion.stretches == [slice(0, 2), slice(2, 4)]
+    assert motion[1:3].shot.tolist() == [0, 1]
+    finer = motion.resampled(50.0)
+    torch.testing.assert_close(finer.translation[:, 0], torch.tensor([0, 0.05, 0.1, 0.1, 0, 0.1, 0.2]))
+    save_npz(tmp_path / "film.npz", motion, anny)
+    assert load_motion(tmp_path / "film.npz", anny).shot.tolist() == [0, 0, 1, 1]
 
 
 def test_extent_is_that_of_the_mesh(anny):

@@ -72,6 +72,22 @@ def test_jumps_stay_jumps(anny, source):
     assert float(ground - bottom[47]) == pytest.approx(0.5 * SCALE, rel=0.05)
 
 
+@pytest.mark.parametrize("camera", ["natural", "follow"])
+def test_each_shot_of_a_film_is_retargeted_by_itself(anny, source, camera):
+    """Behind the cut the driving stands elsewhere in its picture, and looks much larger."""
+    path = torch.zeros(60, 3)
+    path[30:] = torch.tensor([0.0, 0.7, 0.0])
+    zoom = torch.ones(60)
+    zoom[30:] = 1.3
+    film = make_motion(anny, source, path, zoom)
+    cut = replace(film, shot=torch.arange(60) // 30)
+    alone = [retarget(replace(film[part], shot=None), source, anny, camera) for part in cut.stretches]
+    joined = retarget(cut, source, anny, camera)
+    expected = torch.cat([one.camera.translation for one in alone])
+    torch.testing.assert_close(joined.camera.translation, expected)
+    assert (retarget(film, source, anny, camera).camera.translation - expected).abs().max() > 5
+
+
 def test_planted_feet_stay_on_the_ground_line(anny, source):
     """A squat by somebody with other proportions, whose path does not fit the source's legs by 4 cm."""
     roles = anny.roles

@@ -166,3 +166,21 @@ def test_the_frame_rate_does_not_decide_how_much_is_smoothed(fps: float) -> None
     smoothed = smooth_series(values + 0.02 * rng.normal(size=values.shape), fps)
     inner = slice(round(0.3 * fps), -round(0.3 * fps))
     assert np.linalg.norm(smoothed - values, axis=1)[inner].mean() < 0.025
+
+
+def test_no_bridge_leads_across_a_cut() -> None:
+    angles = torch.tensor([0.0, 0, 9, 9, 9, 1, 1, 9])
+    fitted = angles < 9
+    shot = torch.tensor([0, 0, 0, 1, 2, 2, 2, 2])
+    bridged = bridge_gaps(turning_body(angles), fitted, shot)
+    turned = matrix_to_rotvec(bridged.rel_rotmats[:, 1])[:, 1]
+    torch.testing.assert_close(turned, torch.tensor([0.0, 0, 0, 0, 1, 1, 1, 1]), atol=1e-5, rtol=0)
+
+
+def test_a_body_is_smoothed_shot_by_shot() -> None:
+    angles = torch.cat([torch.zeros(30), torch.ones(30)])
+    moments = torch.arange(60) + (torch.arange(60) >= 30)
+    smoothed = smooth_body(turning_body(angles), FPS, moments=moments)
+    torch.testing.assert_close(matrix_to_rotvec(smoothed.rel_rotmats[:, 1])[:, 1], angles, atol=1e-5, rtol=0)
+    change = smooth_change(turning_body(torch.zeros(60)), turning_body(angles), FPS, (-1, 0), moments=moments)
+    torch.testing.assert_close(matrix_to_rotvec(change.rel_rotmats[:, 1])[:, 1], angles, atol=1e-5, rtol=0)
