@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from liquidwarp.geometry.crop import Crop
-from liquidwarp.personal.lessons import draw_lesson, make_lesson, mirrored, prepare_set, turned_set
+from liquidwarp.personal.lessons import blank_lesson, draw_lesson, make_lesson, mirrored, prepare_set, turned_set
+from liquidwarp.personal.recording import tensors_of
 from liquidwarp.personal.views import held_out_patches, views_of
 
 from .conftest import SYNTHESIS
@@ -131,3 +132,12 @@ def test_what_is_held_out_is_never_judged_in_lessons(person):
         assert bool(held.any())
         learned = make_lesson(person.sets[number], person.views[number], whole(person.views[number])).judged[0, 0] > 0
         assert not bool((held & learned).any())
+
+
+def test_a_blank_lesson_is_as_large_as_a_drawn_one(person):
+    lesson = make_lesson(person.sets[2], person.views[0], Crop(64, 64, 128, 128))
+    sources = lesson.sources.images.shape[1]
+    blank = blank_lesson(sources, lesson.sources.images.shape[-1], 128, torch.device("cpu"))
+    drawn, empty = tensors_of(lesson), tensors_of(blank)
+    assert [(t.shape, t.dtype) for t in empty] == [(t.shape, t.dtype) for t in drawn]
+    assert float(blank.faces.boxes.amax()) < 128

@@ -29,11 +29,13 @@ from liquidwarp.personal.views import View
 from liquidwarp.renderers import TextureRenderer, drawn_flow, head_mask, source_views
 from liquidwarp.synthesizer import build_extension
 from liquidwarp.synthetic.dataset import Bodies, perturb
+from liquidwarp.types import CONDITION_CHANNELS
 
 __all__ = [
     "Lesson",
     "PlannedSet",
     "SourceSet",
+    "blank_lesson",
     "chance_of_step",
     "choose_set",
     "draw_lesson",
@@ -248,6 +250,30 @@ def draw_lesson(
     lesson = make_lesson(chosen, views[target], place)
     flip = harder and bool(torch.rand((), generator=generator) < 0.15)
     return replace(mirrored(lesson) if flip else lesson, origin=(number, flip))
+
+
+def blank_lesson(sources: int, size: int, window: int, device: torch.device) -> Lesson:
+    """A lesson of nothing, as large as those that are drawn: to see how long one takes before there is any."""
+
+    def nothing(count: int, channels: int, side: int) -> Tensor:
+        return torch.zeros(1, count, channels, side, side, device=device)
+
+    batch = SourceBatch(
+        nothing(sources, 3, size), nothing(sources, 1, size), nothing(sources, CONDITION_CHANNELS, size)
+    )
+    targets = TargetBatch(
+        torch.zeros(1, 1, sources, window, window, 2, device=device),
+        nothing(1, 1, window) > 0,
+        nothing(1, sources, window),
+        nothing(1, CONDITION_CHANNELS, window),
+        nothing(1, 3, window),
+        nothing(1, 1, window),
+    )
+    box = torch.tensor([[[0.25, 0.25, 0.75, 0.75]]], device=device) * window
+    landmarks = box[..., [[0, 1], [2, 1], [0, 3], [2, 3], [0, 0]]]
+    faces = Faces(landmarks, torch.ones(1, 1, device=device), box)
+    pictures = (nothing(1, channels, window) for channels in (3, 1, 3, 1))
+    return Lesson(batch, targets, *pictures, faces)
 
 
 def _window(view: View, size: int, window: int, generator: torch.Generator) -> Crop:

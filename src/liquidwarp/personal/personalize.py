@@ -24,7 +24,7 @@ from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.learn.players import Judges
 from liquidwarp.personal.changes import Change, changed_copy
 from liquidwarp.personal.exam import Exam, Marks
-from liquidwarp.personal.lessons import Lesson, chance_of_step, draw_lesson
+from liquidwarp.personal.lessons import Lesson, blank_lesson, chance_of_step, draw_lesson
 from liquidwarp.personal.material import PLANS, Material
 from liquidwarp.personal.progress import load_progress, save_progress
 from liquidwarp.personal.tuner import Tuner
@@ -276,10 +276,20 @@ def _keep(checkpoint: Path, tuner: Tuner, state: _State) -> None:
         _log.warning("The progress is not kept, so a killed run would begin anew: %s", error)
 
 
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
+    started = time.monotonic()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.monotonic() - started
+
+
 def estimate_seconds(
     people: Sequence[Material], pretrained: LiquidWarpingGenerator, size: int, config: PersonalizeConfig
 ) -> dict[str, float]:
-    """How long each quality would take here [s], by the time of one step; without preparation.
+    """How long each quality would take here [s], by the time of one step and its lesson; without preparation.
+
+    The step is measured while the first source sets are still being prepared.
 
     Args:
         people: Whose pictures to learn.
@@ -290,14 +300,15 @@ def estimate_seconds(
     device = next(pretrained.parameters()).device
     tuner = Tuner(pretrained, config, Judges(config.loss, device, mixed_precision=True), 1)
     window = max(32, 8 * round(PLANS["draft"].window * size / 8))
-    chance = chance_of_step(config.seed, 0)
-    lesson = draw_lesson(people[0].sets, people[0].views, size, window, chance, harder=False)
-    for _ in range(2):  # the first one prepares the device
-        started = time.monotonic()
-        tuner.rehearse(lesson)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds = time.monotonic() - started
+    lesson = blank_lesson(people[0].photos, size, window, device)
+
+    def draw() -> None:
+        chance = chance_of_step(config.seed, 0)
+        draw_lesson(people[0].sets, people[0].views, size, window, chance, harder=False)
+
+    # The first one prepares the device, the second one is recorded on a GPU.
+    seconds = [_seconds(lambda: tuner.rehearse(lesson), device) for _ in range(3 if device.type == "cuda" else 2)][-1]
+    seconds += [_seconds(draw, device) for _ in range(2)][-1]
     exams = sum(len(person.planned_exam) for person in people) * 0.5 * (size / window) ** 2
     return {
         name: plan.steps * seconds * (plan.window * size / window) ** 2
