@@ -57,3 +57,17 @@ def test_borders_of_parts_are_even_and_not_saw_teeth():
             )
         )
     assert 20 < lengths[1] < 0.75 * lengths[0]
+
+
+def test_places_and_vertices_of_one_part_know_nothing_of_others():
+    """A made-up limb's light is judged and changed up to its end; mixed with the next one's a step would stay."""
+    anny = AnnyBody.load()
+    flat = unwrap(anny, 512)
+    named = flat.vertex_part[:, None].float()
+    of_place = flat.mix_within(named)[:, 0]
+    apart = (of_place - flat.part).abs() > 1e-3
+    assert apart.float().mean() < 0.001 < ((flat.mix(named)[:, 0] - flat.part).abs() > 1e-3).float().mean()
+    of_vertex = flat.around(flat.part[:, None].float(), torch.full_like(named, -1.0))
+    met = of_vertex[:, 0] >= 0
+    assert 0.5 < met.float().mean() < 1
+    assert ((of_vertex - named).abs()[met] < 1e-3).float().mean() > 0.999

@@ -26,7 +26,7 @@ from liquidwarp.flow.scalp import full_hair, hair_around
 from liquidwarp.flow.shade import shade_gain
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.surface import rest_coordinates, vertices_of
-from liquidwarp.flow.texture import grow_colours, mean_around
+from liquidwarp.flow.texture import grow_colours
 from liquidwarp.flow.unwrap import UnwrappedBody, unwrap
 from liquidwarp.geometry.camera import pixels_to_ndc
 from liquidwarp.geometry.warp import sample_at
@@ -41,8 +41,6 @@ _OTHER_LIGHT, _BARE = 0.6, 0.5
 _SEEN = 0.5
 _SPREAD, _ON_FEET = 12, 2
 """How often made-up colours are smoothed over the mesh; straps and soles stay sharp."""
-_BLUR = 9
-"""Over so many pixels of the texture folds and weave are averaged, when light is judged."""
 _BESIDE, _DARK, _OTHER_HAIR = 2, 0.03, 2.2
 """Made-up hair within so many edges of the mesh is taken for what meets other hair, which is at most so many times as
 light or dark."""
@@ -167,9 +165,8 @@ def _in_even_light(
 
     ``shown`` says how far the photos, or their mirror images, tell a place's colour.
     """
-    share = mean_around(mixed.covered.to(made_up.dtype), _BLUR).clamp(min=1e-6)
-    blurred = mean_around(mixed.colours, _BLUR) / share
-    colour, known = _vertex_colours(model, replace(mixed, colours=blurred))
+    colour, known = _vertex_colours(model, mixed)
+    colour = flat.around(flat.take(mixed.colours), colour)  # without folds and weave, and without what is next to it
     lends = known & (sample_at(mixed.lends, _vertex_places(model))[0, 0] > 0.9 * _SEEN)
     told = sample_at(flat.spread(shown), _vertex_places(model))[0, 0] > 0.9 * _SEEN
     hair = full_hair(model, rest_coordinates(model)) & (model.vertex_part == PARTS.index("head"))
@@ -182,7 +179,7 @@ def _in_even_light(
     meets = (hair & told & (near[:, 3] > 0))[:, None]
     step = colour.clamp(min=_DARK) / (near[:, :3] / near[:, 3:].clamp(min=1e-6)).clamp(min=_DARK)
     gain = torch.where(meets, step.clamp(1 / _OTHER_HAIR, _OTHER_HAIR), gain)
-    change = flat.mix(gain) - 1
+    change = flat.mix_within(gain) - 1
     return (made_up * (1 + change * (1 - shown))).clamp(0, 1)
 
 

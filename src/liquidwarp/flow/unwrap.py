@@ -36,6 +36,8 @@ class UnwrappedBody:
     """Rest coordinates."""
     part: Int64[Tensor, "P"]
     """Index into ``PARTS``, with even borders."""
+    vertex_part: Int64[Tensor, "V"]
+    """That of the places at each vertex."""
 
     @property
     def covered(self) -> Bool[Tensor, "1 1 U U"]:
@@ -55,6 +57,30 @@ class UnwrappedBody:
         """Values of vertices at the places."""
         return mix_corners(values, self.corner, self.raster.bary[0, 0])
 
+    def mix_within(self, values: Float[Tensor, "V C"]) -> Float[Tensor, "P C"]:
+        """The same, but places take nothing from vertices of other parts: what differs from part to part has a step."""
+        return mix_corners(values, self.corner, self._within())
+
+    def around(self, values: Float[Tensor, "P C"], elsewhere: Float[Tensor, "V C"]) -> Float[Tensor, "V C"]:
+        """Means over the places of each vertex's own part beside it.
+
+        Args:
+            values: Of the places.
+            elsewhere: For vertices that have none.
+        """
+        weight, ones = self._within(), torch.ones_like(values[:, :1])
+        sums = torch.cat([torch.zeros_like(elsewhere), torch.zeros_like(elsewhere[:, :1])], 1)
+        for k in range(3):
+            sums.index_add_(0, self.corner[:, k], weight[:, k : k + 1] * torch.cat([values, ones], 1))
+        return torch.where(sums[:, -1:] > 0, sums[:, :-1] / sums[:, -1:].clamp(min=1e-6), elsewhere)
+
+    def _within(self) -> Float[Tensor, "P 3"]:
+        """Barycentric weights of the corners that are of the places' own parts; of all where none is."""
+        bary = self.raster.bary[0, 0]
+        own = bary * (self.vertex_part[self.corner] == self.part[:, None])
+        share = own.sum(1, keepdim=True)
+        return torch.where(share > 0, own / share.clamp(min=1e-6), bary)
+
 
 @once_per_model
 def unwrap(model: BodyModel, size: int) -> UnwrappedBody:
@@ -72,13 +98,8 @@ def unwrap(model: BodyModel, size: int) -> UnwrappedBody:
     row = Raster(face[None, None], bary[None, None], depth[None, None])
     corner = model.faces[face]
     place = mix_corners(rest_coordinates(model), corner, bary)
-    return UnwrappedBody(size, pixel, row, corner, place, _parts_of_places(model, corner, bary))
-
-
-def _parts_of_places(model: BodyModel, corner: Int64[Tensor, "P 3"], bary: Float[Tensor, "P 3"]) -> Int64[Tensor, "P"]:
-    """The part of each place; borders run evenly through faces.
-
-    Along the faces' edges, 2 to 3 cm long at the hips, a hem where two made-up colours meet would be a row of teeth.
-    """
-    member = F.one_hot(model.vertex_part, len(PARTS)).to(bary.dtype)
-    return mix_corners(smooth_on_mesh(member[None], model.faces, _EVEN)[0], corner, bary).argmax(1)
+    # Borders of parts run evenly through faces: along their edges, 2 to 3 cm long at the hips, a hem where two made-up
+    # colours meet would be a row of teeth.
+    member = smooth_on_mesh(F.one_hot(model.vertex_part, len(PARTS)).to(bary.dtype)[None], model.faces, _EVEN)[0]
+    part = mix_corners(member, corner, bary).argmax(1)
+    return UnwrappedBody(size, pixel, row, corner, place, part, member.argmax(1))
