@@ -9,6 +9,7 @@ never ends worse than it began, as far as held-out pictures and patches can tell
 
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -289,7 +290,7 @@ def estimate_seconds(
 ) -> dict[str, float]:
     """How long each quality would take here [s], by the time of one step and its lesson; without preparation.
 
-    The step is measured while the first source sets are still being prepared.
+    The step is measured while the first source sets are still being prepared, and optimisers are imported meanwhile.
 
     Args:
         people: Whose pictures to learn.
@@ -298,6 +299,8 @@ def estimate_seconds(
         config: What is tuned.
     """
     device = next(pretrained.parameters()).device
+    # It waits for the disk, the rehearsal for the GPU, which loads its kernels.
+    threading.Thread(target=torch.optim.Adam, args=([torch.nn.Parameter(torch.zeros(()))],), daemon=True).start()
     tuner = Tuner(pretrained, config, Judges(config.loss, device, mixed_precision=True), 1)
     window = max(32, 8 * round(PLANS["draft"].window * size / 8))
     lesson = blank_lesson(people[0].photos, size, window, device)

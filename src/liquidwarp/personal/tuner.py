@@ -6,6 +6,7 @@ Paper:
 """
 
 import copy
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -91,17 +92,21 @@ class Tuner:
         self.parameters = prepare_tuned(self.generator, config.tuned, config.rank)
         self.averaged = [parameter.detach().clone() for parameter in self.parameters]
         self.discriminators = Discriminators(config.discriminator).to(self.device)
-        fused = self.device.type == "cuda"
-        self.optimizers = {
-            "generator": torch.optim.Adam(self.parameters, betas=(0.9, 0.99), fused=fused),
-            "discriminators": torch.optim.Adam(self.discriminators.parameters(), betas=(0.5, 0.99), fused=fused),
-        }
         self.keeps_features = config.tuned != "all"
         self._features: dict[tuple[int, int, bool], SourceFeatures] = {}
         for parameter in (*self.parameters, *self.discriminators.parameters()):
             parameter.grad = torch.zeros_like(parameter)  # recorded steps write to this very memory
         self._names: dict[_Parts, tuple[str, ...]] = {}
         self._played = Recordings(self._learn, self.device if record else torch.device("cpu"))
+
+    @functools.cached_property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Made when they are first needed: torch imports a compiler with its first optimiser, which takes seconds."""
+        fused = self.device.type == "cuda"
+        return {
+            "generator": torch.optim.Adam(self.parameters, betas=(0.9, 0.99), fused=fused),
+            "discriminators": torch.optim.Adam(self.discriminators.parameters(), betas=(0.5, 0.99), fused=fused),
+        }
 
     def step(self, lesson: Lesson, number: int, person: int = 0) -> dict[str, float]:
         """Learn from one lesson.
