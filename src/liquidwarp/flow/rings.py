@@ -138,15 +138,17 @@ def _of_parts(texture: Unrolled, parts: Sequence[int]) -> Float[np.ndarray, "M 3
 def _with_thighs(
     tube: Tube, texture: Unrolled, cells: Float[np.ndarray, "N 2"], shown: Float[np.ndarray, "N 3"]
 ) -> tuple[Float[np.ndarray, "K 2"], Float[np.ndarray, "K 3"]]:
-    """Of hips that nothing shows the lower end looks like the thighs below it: so trousers begin in between."""
-    seen = tube.cells(texture.place[texture.seen & (texture.part == _TORSO)].cpu().numpy())
-    if (seen[:, 0] > _HIPS * ROWS).sum() > _FEW:
-        return cells, shown
+    """The same with the thighs beside the hips, whose rings they close: what is worn there goes on behind.
+
+    Of hips that nothing shows the lower end looks like the thighs below it: so trousers begin in between.
+    """
     thigh = texture.lends & torch.isin(texture.part, torch.tensor(_THIGHS, device=texture.part.device))
     places = texture.place[thigh].cpu().numpy()
     if len(places) < _FEW:
         return cells, shown
-    near = places[:, 1] < places[:, 1].min() + _TOP
+    seen = tube.cells(texture.place[texture.seen & (texture.part == _TORSO)].cpu().numpy())
+    hips = (seen[:, 0] > _HIPS * ROWS).sum() > _FEW
+    near = tube.beside(places) if hips else places[:, 1] < places[:, 1].min() + _TOP
     below = texture.colours[thigh].cpu().numpy()[near]
     return np.concatenate([cells, tube.cells(places[near])]), np.concatenate([shown, below])
 

@@ -64,6 +64,11 @@ class Tube:
         angle = np.arctan2(local[:, 0] - centre[:, 0], local[:, 1] - centre[:, 1])
         return np.stack([row, (angle / (2 * np.pi) + 0.5) * COLUMNS % COLUMNS], 1)
 
+    def beside(self, places: Float[np.ndarray, "N 3"]) -> Bool[np.ndarray, "N"]:
+        """Which places are as high as some of the part."""
+        height = (places - self.origin) @ self.frame[2]
+        return np.asarray((height >= self.extent[0]) & (height <= self.extent[1]))
+
 
 def tube_of(places: Float[np.ndarray, "V 3"], upright: bool) -> Tube:
     """The tube that vertices of one part make.
