@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from liquidwarp.flow.tubes import complete_rings, tube_of
+from liquidwarp.flow.tubes import COLUMNS, ROWS, complete_rings, tube_of, unroll
 
 WHITE, BLUE, RED = (np.array(c) for c in ([0.9, 0.9, 0.9], [0.1, 0.2, 0.7], [0.8, 0.1, 0.1]))
 
@@ -15,16 +15,17 @@ def points(angles, heights=HEIGHTS, radius=0.3):
     return np.stack([radius * np.sin(a), h, -radius * np.cos(a)], 1)
 
 
+ALL = points(np.linspace(-180, 179, 360))
 FRONT, BACK = points(np.linspace(-75, 75, 151)), points(np.linspace(-180, -85, 96))
 
 
 def completed(colours, strip=40.0, wanted=BACK):
-    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
-    return complete_rings(tube.cells(FRONT), colours, tube.cells(wanted), strip)
+    tube = tube_of(ALL, upright=True)
+    return complete_rings(tube.cells(FRONT), colours, tube.cells(wanted), tube.cells(ALL), strip)
 
 
 def test_a_place_is_named_by_height_and_angle():
-    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
+    tube = tube_of(ALL, upright=True)
     cells = tube.cells(points([0, 90, -90], heights=[0.0]))
     assert np.allclose(cells[:, 0], 79.5, atol=0.1)
     assert np.allclose(cells[:, 1], [128, 192, 64], atol=2) or np.allclose(cells[:, 1], [128, 64, 192], atol=2)
@@ -75,9 +76,10 @@ def test_the_weave_goes_on():
 
 def test_a_limb_may_lie_in_any_direction():
     turn = np.linalg.qr(np.array([[0.2, 1.0, 0.1], [1.0, -0.1, 0.3], [0.1, 0.2, 1.0]]))[0]
-    tube = tube_of(points(np.linspace(-180, 179, 90)) @ turn.T, upright=False)
+    tube = tube_of(ALL @ turn.T, upright=False)
     colours = np.where(FRONT[:, 1:2] < 0.2, WHITE, BLUE)
-    made_up = complete_rings(tube.cells(FRONT @ turn.T), colours, tube.cells(BACK @ turn.T), 90.0)
+    front, back, surface = (tube.cells(some @ turn.T) for some in (FRONT, BACK, ALL))
+    made_up = complete_rings(front, colours, back, surface, 90.0)
     above, below = BACK[:, 1] < 0.17, BACK[:, 1] > 0.23
     assert np.abs(made_up[above] - WHITE).max() < 0.02
     assert np.abs(made_up[below] - BLUE).max() < 0.02
@@ -85,9 +87,9 @@ def test_a_limb_may_lie_in_any_direction():
 
 @pytest.mark.parametrize("angles", [[0.0, 0.5], [170.0]])
 def test_too_little_lends_nothing(angles):
-    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
+    tube = tube_of(ALL, upright=True)
     few = points(angles)
-    assert complete_rings(tube.cells(few), np.full((len(few), 3), 0.5), tube.cells(BACK), 40.0) is None
+    assert complete_rings(tube.cells(few), np.full((len(few), 3), 0.5), tube.cells(BACK), tube.cells(ALL), 40.0) is None
 
 
 def test_light_does_not_step_from_ring_to_ring():
@@ -114,7 +116,22 @@ def test_rows_that_nobody_saw_do_not_repeat_an_edge():
     """Seen from the height 0.2 on, with a shadow in the first rows: above it is all the cloth's usual colour."""
     seen = FRONT[:, 1] > 0.2
     colours = np.where(FRONT[:, 1:2] < 0.25, RED, BLUE)
-    tube = tube_of(points(np.linspace(-180, 179, 90)), upright=True)
+    tube = tube_of(ALL, upright=True)
     high = points(np.linspace(-75, 75, 151), HEIGHTS[HEIGHTS < 0.0])
-    made_up = complete_rings(tube.cells(FRONT[seen]), colours[seen], tube.cells(high), 40.0)
+    made_up = complete_rings(tube.cells(FRONT[seen]), colours[seen], tube.cells(high), tube.cells(ALL), 40.0)
     assert np.abs(made_up - BLUE).max() < 0.1
+
+
+def test_a_limb_with_few_places_is_seen_as_far_as_these_are():
+    """Every fourth cell of every second row has a place: half of the tube was seen, and a slit in it was not."""
+    row, column = (axis.ravel() for axis in np.mgrid[0:ROWS:2, 0:COLUMNS:4])
+    seen = (column < COLUMNS // 2) & (np.abs(column - 64) > 6)
+    colours = np.where(column[:, None] < 64, WHITE, BLUE)
+    surface = np.stack([row, column + 0.5], 1)
+    grid, known = unroll(surface[seen], colours[seen], surface)
+    assert known[:, 1:57].all()
+    assert known[:, 73:125].all()
+    assert np.abs(grid[:, 4:50] - WHITE).max() < 1e-6
+    assert np.abs(grid[:, 76:120] - BLUE).max() < 1e-6
+    assert not known[:, 62:67].any()
+    assert not known[:, 132:250].any()

@@ -81,8 +81,8 @@ def bare_around(model: BodyModel, texture: Unrolled, made_up: Float[Tensor, "P 3
         return made_up
     vertices = rest_coordinates(model)[vertices_of(model, "head", "face")]
     tube = tube_of(vertices.cpu().numpy().astype(np.float64), upright=True)
-    cells = [tube.cells(texture.place[some].cpu().numpy()) for some in (lender, hidden)]
-    around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP, folds=0.0)
+    cells = [tube.cells(texture.place[some].cpu().numpy()) for some in (lender, hidden, head | neck)]
+    around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], cells[2], _STRIP, folds=0.0)
     if around is None:
         return made_up
     share = (lower / _EAR + 1).clamp(0, 1)[hidden, None]

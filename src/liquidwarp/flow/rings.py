@@ -90,11 +90,12 @@ def go_on_around(
         if int(lender.sum()) < _FEW or not bool(hidden.any()) or len(member) < 3:
             continue
         tube = tube_of(names[member].cpu().numpy().astype(np.float64), upright=name == "torso")
+        surface = tube.cells(texture.place[own].cpu().numpy())
         lent = (texture.place[lender] * texture.place.new_tensor([mirror, 1, 1])).cpu().numpy()
         cells, shown = tube.cells(lent), texture.colours[lender].cpu().numpy()
         if name == "torso":
             coat = find_coat(cells, shown, _sleeves(texture, face))
-            if coat is not None and _in_pattern(cells, shown, coat):
+            if coat is not None and _in_pattern(cells, shown, surface, coat):
                 coat = None
             if coat is None:  # a neckline, or the rest of an arm
                 strange = minority(lent[:, 1], like_face(texture.colours[lender], face).cpu().numpy())
@@ -106,9 +107,9 @@ def go_on_around(
         if name != "torso":
             common = _with_twin(tube, texture, name, cells, shown)
         wanted = tube.cells(texture.place[hidden].cpu().numpy())
-        pattern = patterned_rows(*unroll(cells, shown), likely)
+        pattern = patterned_rows(*unroll(cells, shown, surface), likely)
         likely |= name == "torso" and float(pattern.mean()) > _SUIT
-        made_up = complete_rings(cells, shown, wanted, strip, common=common, pattern=pattern)
+        made_up = complete_rings(cells, shown, wanted, surface, strip, common=common, pattern=pattern)
         if made_up is not None:
             colours[hidden] = torch.as_tensor(made_up, dtype=colours.dtype, device=colours.device)
             found |= hidden
@@ -154,10 +155,13 @@ def _with_thighs(
 
 
 def _in_pattern(
-    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"], coat: Float[np.ndarray, "3"]
+    cells: Float[np.ndarray, "N 2"],
+    colours: Float[np.ndarray, "N 3"],
+    surface: Float[np.ndarray, "K 2"],
+    coat: Float[np.ndarray, "3"],
 ) -> bool:
     """Whether what seems to be an open coat is one of the colours of stripes."""
-    rows = patterned_rows(*unroll(cells, colours))
+    rows = patterned_rows(*unroll(cells, colours, surface))
     middle = rows[cells[:, 0].round().astype(int)] & (np.abs(cells[:, 1] / COLUMNS - 0.5) < _MIDDLE)
     return bool(middle.any()) and float(same_cloth(colours[middle], coat).mean()) > _REPEATED
 

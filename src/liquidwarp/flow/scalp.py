@@ -92,8 +92,8 @@ def hair_around(
         return made_up
     skull = _skull(model)
     tube = tube_of(skull[skull[:, 1] < nape].cpu().numpy().astype(np.float64), upright=True)
-    cells = [tube.cells(flat.place[some].cpu().numpy()) for some in (lender, hidden)]
-    around = complete_rings(cells[0], texture.colours[lender].cpu().numpy(), cells[1], _STRIP, _STRANDS)
+    shown_at, wanted, surface = (tube.cells(flat.place[some].cpu().numpy()) for some in (lender, hidden, on_head))
+    around = complete_rings(shown_at, texture.colours[lender].cpu().numpy(), wanted, surface, _STRIP, _STRANDS)
     if around is None:
         return made_up
     shown &= unlike & _of_hue(texture.colours, usual)

@@ -27,6 +27,8 @@ ROWS, COLUMNS = 160, 256
 """Cells of an unrolled tube."""
 _SHORTEST = 4
 """Cells in a row that must be seen to lend anything."""
+_SPACING = 5
+"""Places of the texture are no farther apart than this on any tube [cells]."""
 _SUPPORT = 20
 """A ring of which fewer cells in a row are seen takes what a ring above or below it has."""
 _DETAIL = 0.12
@@ -100,6 +102,7 @@ def complete_rings(
     cells: Float[np.ndarray, "N 2"],
     colours: Float[np.ndarray, "N 3"],
     hidden: Float[np.ndarray, "M 2"],
+    surface: Float[np.ndarray, "K 2"],
     strip: float,
     folds: float = 0.8,
     common: Common | None = None,
@@ -111,6 +114,7 @@ def complete_rings(
         cells: Rows and columns of the places that lend (:meth:`Tube.cells`).
         colours: Theirs.
         hidden: Rows and columns of the places that want colours.
+        surface: Those of all places of the tube.
         strip: How far from the border the seen cloth is copied [degrees].
         folds: How much of the mirrored folds is kept [0, 1].
         common: What is seen of the cloth; None: the places that lend, of a trunk.
@@ -119,7 +123,7 @@ def complete_rings(
     Returns:
         The colours; None if too little lends.
     """
-    grid, known = unroll(cells, colours)
+    grid, known = unroll(cells, colours, surface)
     width = max(_SHORTEST, round(strip / 360 * COLUMNS))
     shown = common or Common.of_trunk(cells[:, 0], colours)
     plain, detail, support = _complete_rows(grid, known, width, shown)
@@ -144,18 +148,38 @@ def complete_rings(
 
 
 def unroll(
-    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"]
+    cells: Float[np.ndarray, "N 2"], colours: Float[np.ndarray, "N 3"], surface: Float[np.ndarray, "K 2"]
 ) -> tuple[FloatArray, Bool[np.ndarray, "R C"]]:
-    """Mean colours of the cells; single empty cells take their neighbours'."""
-    row = cells[:, 0].round().astype(int)
-    column = np.floor(cells[:, 1]).astype(int) % COLUMNS
-    flat = row * COLUMNS + column
-    count = np.bincount(flat, minlength=ROWS * COLUMNS).reshape(ROWS, COLUMNS).astype(np.float32)
-    sums = np.stack([np.bincount(flat, colours[:, k], ROWS * COLUMNS) for k in range(3)], -1)
-    sums = sums.reshape(ROWS, COLUMNS, 3).astype(np.float32)
-    around, share = cv2.blur(sums, (3, 3)), cv2.blur(count, (3, 3))
-    mean = np.where(count[..., None] > 0, sums, around) / np.where(count > 0, count, np.maximum(share, 1e-6))[..., None]
-    return mean.astype(np.float32), (count > 0) | (cv2.blur((count > 0).astype(np.float32), (3, 3)) > 0.5)
+    """Mean colours of the cells, and which are seen; cells without a place of the texture are like the nearest one.
+
+    A thin limb has fewer places than cells: without that no run of its cells would be seen.
+
+    Args:
+        cells: Rows and columns of the places that are seen.
+        colours: Theirs.
+        surface: Rows and columns of all places, seen or not.
+    """
+    size = ROWS * COLUMNS
+    shown, there = _numbers(cells), np.zeros(size, bool)
+    count = np.bincount(shown, minlength=size)
+    sums = np.stack([np.bincount(shown, colours[:, k], size) for k in range(3)], -1)
+    there[_numbers(surface)] = True
+    there |= count > 0
+    around = np.tile(there.reshape(ROWS, COLUMNS), 3)  # columns are periodic
+    away, label = cv2.distanceTransformWithLabels(
+        (~around).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    number = np.zeros(label.max() + 1, np.int64)
+    number[label[around]] = np.tile(np.arange(size).reshape(ROWS, COLUMNS), 3)[around]
+    middle = slice(COLUMNS, 2 * COLUMNS)
+    nearest = number[label[:, middle]]
+    mean = (sums / np.maximum(count, 1)[:, None]).astype(np.float32)
+    return mean[nearest], (count[nearest] > 0) & (away[:, middle] <= _SPACING)
+
+
+def _numbers(cells: Float[np.ndarray, "N 2"]) -> Int[np.ndarray, "N"]:
+    row, column = cells[:, 0].round().astype(np.int64), np.floor(cells[:, 1]).astype(np.int64) % COLUMNS
+    return np.asarray(row * COLUMNS + column)
 
 
 def _remap(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
