@@ -22,15 +22,18 @@ def complete_row(number, row, known, width, shown, plain, detail):
         end = start + length
         gap = (other - end) % len(row)
         step = np.arange(gap)
-        share = tubes._smoothstep(((step + 0.5) / max(gap, 1) - 0.5) / (2 * tubes._CROSSOVER) + 0.5)[:, None]
         left = end - 1 - to_and_fro(step, min(width, length))
         right = other + to_and_fro(step[::-1], min(width, other_length))
         at = (end + step) % len(row)
         before = np.median(row[np.arange(end - min(width, length), end) % len(row)], axis=0)
         behind = np.median(row[np.arange(other, other + min(width, other_length)) % len(row)], axis=0)
+        usual = proposals(number, row, runs, width, shown)
+        ends = (usual[tuple(before)], usual[tuple(behind)])
+        seam = tubes._IN_OTHER_LIGHT if tone.in_other_light(ends[0][None], ends[1])[0] else tubes._CROSSOVER
+        share = tubes._smoothstep(((step + 0.5) / max(gap, 1) - 0.5) / (2 * seam) + 0.5)[:, None]
         sides = []
         for away, place, seen in ((step, left, before), (gap - 1 - step, right, behind)):
-            goes_on = proposals(number, row, runs, width, shown)[tuple(seen)]
+            goes_on = usual[tuple(seen)]
             near = 1 - tubes._smoothstep(away / tubes._FLOW)[:, None]
             folds = max(0.0, 1 - np.abs(goes_on - seen).max() / tubes._OWN_FOLDS) * (row[place % len(row)] - seen)
             sides.append((goes_on + near * (seen - goes_on), folds))

@@ -59,6 +59,16 @@ def test_each_side_goes_on_up_to_the_middle_of_the_back():
     assert np.abs(right - RED).max() < 0.02
 
 
+@pytest.mark.parametrize(("other", "share"), [([0.68, 0.0, 0.04], (0.1, 0.25)), ([0.1, 0.6, 0.2], (0.4, 0.6))])
+def test_sun_goes_over_into_shade_all_the_way(other, share):
+    """Pink cloth whose dye is overexposed in the sun and deep red in the shade; another cloth begins at once."""
+    pink = np.array([0.91, 0.09, 0.44])
+    made_up = completed(np.where(FRONT[:, :1] < 0, pink, other), wanted=points([-150, 180, 150], HEIGHTS[100:300]))
+    rings = made_up.reshape(-1, 3, 3).mean(0)
+    low, high = share
+    assert low < np.abs(rings[1] - rings[0]).max() / np.abs(pink - other).max() < high
+
+
 def test_sun_on_one_side_flows_into_the_shade_within_a_short_way():
     """The left side goes on behind; beside the sunlit rim there is no step."""
     rim = np.degrees(np.arctan2(FRONT[:, 0], -FRONT[:, 2])) > 55

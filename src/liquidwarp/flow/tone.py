@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, Int
 
-__all__ = ["Common", "usual_tones"]
+__all__ = ["Common", "in_other_light", "usual_tones"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -106,7 +106,7 @@ def _supported(
     # A bent leg's hem lies elsewhere than its twin's: of another cloth only the limb itself tells.
     alone = near[:, ~twin].sum(1) if (~twin).sum() >= _FEWEST else support
     trust = np.where(
-        _in_other_light(proposed, usual), trust[: len(proposed)], _trust(alone, _OTHER_CLOTH)[: len(proposed)]
+        in_other_light(proposed, usual), trust[: len(proposed)], _trust(alone, _OTHER_CLOTH)[: len(proposed)]
     )
     return np.asarray(usual + trust[:, None] * (proposed - usual), np.float32)
 
@@ -117,16 +117,22 @@ def _trust(support: Float[np.ndarray, "C"], limits: tuple[float, float]) -> Floa
     return np.asarray(((support / max(float(support.max()), 1e-6) - low) / (high - low)).clip(0, 1), np.float32)
 
 
-def _in_other_light(some: Float[np.ndarray, "P 3"], usual: Float[np.ndarray, "3"]) -> Bool[np.ndarray, "P"]:
-    """Which colours may be the usual one in sun or shade; overexposed ones have lost their hue."""
-    chroma, own = some - some.mean(1, keepdims=True), usual - usual.mean()
-    size, own_size = chroma.std(1), float(own.std())
-    hue = (chroma @ own / (3 * size * own_size).clip(1e-6) > _HUE) & (np.minimum(size, own_size) > _GREY / 2)
+def in_other_light(some: Float[np.ndarray, "P 3"], usual: Float[np.ndarray, "*K 3"]) -> Bool[np.ndarray, "P"]:
+    """Which colours may be the usual one in sun or shade; overexposed ones have lost their hue.
+
+    Args:
+        some: RGB in [0, 1].
+        usual: One colour for all of them, or one for each.
+    """
+    chroma, own = (colour - colour.mean(-1, keepdims=True) for colour in (some, usual))
+    size, own_size = chroma.std(-1), own.std(-1)
+    hue = (chroma * own).sum(-1) / (3 * size * own_size).clip(1e-6) > _HUE
+    hue &= np.minimum(size, own_size) > _GREY / 2
     grey = (size < _GREY) & (own_size < _GREY)
-    brighter = some.sum(1) > usual.sum()
-    light, vivid = np.maximum(some.mean(1), usual.mean()), np.where(brighter, size, own_size)
-    dark = (np.minimum(some.mean(1), usual.mean()) < _DARK) & (vivid < np.minimum(2 * _GREY, _DULL * light))
-    lost = np.where(brighter, some.max(1) > _BRIGHT, usual.max() > _BRIGHT)
+    brighter = some.sum(-1) > usual.sum(-1)
+    light, vivid = np.maximum(some.mean(-1), usual.mean(-1)), np.where(brighter, size, own_size)
+    dark = (np.minimum(some.mean(-1), usual.mean(-1)) < _DARK) & (vivid < np.minimum(2 * _GREY, _DULL * light))
+    lost = np.where(brighter, some.max(-1) > _BRIGHT, usual.max(-1) > _BRIGHT)
     paler = np.where(brighter, size < own_size, own_size < size)
     return np.asarray(hue | grey | dark | (lost & paler))
 

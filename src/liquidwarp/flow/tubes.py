@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from liquidwarp.flow.pattern import mirror_pattern
 from liquidwarp.flow.ring_light import evenly_lit, without_steps
-from liquidwarp.flow.tone import Common, usual_tones
+from liquidwarp.flow.tone import Common, in_other_light, usual_tones
 from liquidwarp.flow.window_median import window_median
 
 __all__ = ["COLUMNS", "ROWS", "Tube", "complete_rings", "tube_of", "unroll"]
@@ -41,8 +41,9 @@ _FLOW = 10
 """Cells over which a border's colour gives way to a more usual one: 14 degrees."""
 _OWN_FOLDS = 0.2
 """Where what goes on differs more from the border's colour [RGB, 0..1] that border's folds do not."""
-_CROSSOVER = 0.15
-"""Half the width of the seam where the cloths of both sides meet, as a share of what is hidden."""
+_CROSSOVER, _IN_OTHER_LIGHT = 0.15, 0.5
+"""Half the width of the seam where the cloths of both sides meet, as a share of what is hidden; where one may be the
+other in sun or shade."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,8 @@ def _complete_rows(
     gap = (other - end) % columns
     run = np.repeat(np.arange(len(row)), gap)
     step = np.arange(len(run)) - np.repeat(gap.cumsum() - gap, gap)
-    share = _smoothstep(((step + 0.5) / gap[run] - 0.5) / (2 * _CROSSOVER) + 0.5)[:, None]
+    seam = np.where(in_other_light(on_before, on_behind), _IN_OTHER_LIGHT, _CROSSOVER)[run]
+    share = _smoothstep(((step + 0.5) / gap[run] - 0.5) / (2 * seam) + 0.5)[:, None]
     left = (end[run] - 1 - _to_and_fro(step, lend[run])) % columns
     right = (other[run] + _to_and_fro(gap[run] - 1 - step, lend[following][run])) % columns
     ring, at = row[run], (end[run] + step) % columns
