@@ -5,8 +5,11 @@ import pytest
 
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
+from liquidwarp.recover import tracker
 from liquidwarp.recover.choice import choose_person, parse_choice
 from liquidwarp.recover.contrast import legible
+from liquidwarp.recover.hands_face import Face
+from liquidwarp.recover.overlooked import belief_in_close_up
 
 from .discs import RIM, Discs, detector, draw
 
@@ -304,3 +307,39 @@ def test_the_bundled_networks_run_and_see_nobody_in_noise():
 
     noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     assert PersonDetector(DetectConfig(threads=1)).detect_people(noise, everybody=False) == []
+
+
+def test_belief_in_somebody_who_is_too_near_for_a_second_look(monkeypatch):
+    """Looks at the picture from several sides; between the limits a face decides."""
+    picture = draw(SIZE, LARGE)
+    looker = detector()
+    (person,) = looker.detect_people(picture, everybody=False)
+    assert belief_in_close_up(picture, looker._hints, person.next_region) > 0.9
+    elsewhere = replace(person.next_region, x=person.next_region.x + person.next_region.side)
+    assert belief_in_close_up(picture, looker._hints, elsewhere) == 0.0
+    for belief, face, expected in ((0.7, 0.0, True), (0.6, 0.0, False), (0.6, 1.0, True), (0.4, 1.0, False)):
+        monkeypatch.setattr(tracker, "belief_in_close_up", lambda *_, belief=belief: belief)
+        found = Face(np.zeros((468, 2)), face)
+        monkeypatch.setattr(looker, "face", lambda *_, found=found: found)
+        assert looker._is_close_up(picture, person) is expected
+
+
+def test_a_second_hint_of_the_same_person_is_no_company():
+    """A company makes a change of colours suspicious, and a person who comes nearer would be lost."""
+
+    class Doubtful(Discs):
+        """The finder also takes the person for a larger one."""
+
+        def finder(self, image):
+            offsets, logits = super().finder(image)
+            (at,) = np.flatnonzero(logits[0, :, 0] > 0)
+            other = at ^ 1  # of the same cell
+            logits[0, other], offsets[0, other] = 3, offsets[0, at]
+            offsets[0, other, 2:4] = 1
+            offsets[0, other, 7] -= offsets[0, at, 5] - offsets[0, at, 7]
+            return [offsets, logits]
+
+    frames = [draw(SIZE, (*LARGE, (220, 40, 40)))] * 6
+    (piece,) = detector(Doubtful()).follow(frames, SIZE, 25.0, None, seconds=99.0)
+    assert piece.detections.found.all()
+    assert piece.state.company < 0

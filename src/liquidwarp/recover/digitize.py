@@ -36,10 +36,10 @@ __all__ = ["Recovery", "recover_photos", "recover_video"]
 
 _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
-_DETECTIONS = "detections-6"
-_VIDEO_DETECTIONS = "detections-5"
-_RECOVERY = "recovery-17"
-_VIDEO_RECOVERY = "recovery-24"
+_DETECTIONS = "detections-8"
+_VIDEO_DETECTIONS = "detections-7"
+_RECOVERY = "recovery-18"
+_VIDEO_RECOVERY = "recovery-25"
 """Kinds of results in the cache; a number rises when the making of its results changes."""
 
 logger = logging.getLogger(__name__)

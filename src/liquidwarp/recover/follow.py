@@ -16,6 +16,7 @@ from liquidwarp.recover.choice import PersonChoice, choose_person
 from liquidwarp.recover.hands_face import Hand
 from liquidwarp.recover.landmarks import PeopleFinder, Pose, PoseNetwork
 from liquidwarp.recover.looks import likeness, look_of
+from liquidwarp.recover.neighbours import is_same
 from liquidwarp.recover.regions import Region, crop, region_of_picture
 from liquidwarp.recover.scenes import ALIKE
 
@@ -206,7 +207,9 @@ class Track:
         """Whether somebody else is so near that the two may be mixed up soon."""
         view, own = region_of_picture(frame.shape[1], frame.shape[0]), pose.next_region
         others = [found.region for found in self._sight.finder(frame, view) if not holds(pose, found.region)]
-        return any(math.dist((other.x, other.y), (own.x, own.y)) < own.side for other in others)
+        near = [other for other in others if math.dist((other.x, other.y), (own.x, own.y)) < own.side]
+        # Of who fills the picture the finder often has a second hint.
+        return any(not is_same(pose, self._sight.pose(frame, other)) for other in near)
 
     def _likeness(self, frame: UInt8[np.ndarray, "H W 3"], pose: Pose) -> float:
         """How alike the colours are to those of the person so far [0, 1]."""

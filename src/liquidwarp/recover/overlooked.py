@@ -16,7 +16,7 @@ from liquidwarp.recover.follow import is_near
 from liquidwarp.recover.landmarks import PeopleFinder, Pose
 from liquidwarp.recover.regions import Region
 
-__all__ = ["HINT", "overlooked"]
+__all__ = ["HINT", "belief_in_close_up", "overlooked"]
 
 HINT = 0.2
 """Least score of a hint [0, 1]."""
@@ -37,6 +37,11 @@ _BELIEF = 0.12
 none more than 0.06."""
 _SMALLEST = 0.3
 """Of the picture's longer side; who is smaller is not plain to see."""
+_CLOSE_UP_VIEWS = ((0.0, 0.0, 1.0), (0.06, 0.0, 1.12), (-0.06, 0.0, 1.12), (0.0, -0.1, 1.25), (0.0, 0.0, 1.5))
+"""Second looks at somebody who reaches far out of the picture: shift to the right and down, and side of the square, in
+longer sides of the picture; each also mirrored."""
+_FOUND_CLOSE = 0.35, 0.9
+"""In these the middle and the size may differ this much: both are a guess."""
 
 
 def overlooked(
@@ -89,4 +94,25 @@ def _belief(rgb: UInt8[np.ndarray, "H W 3"], hints: PeopleFinder, region: Region
                 seen = hints(picture, replace(place, side=side * place.side))
                 again = [hint.score for hint in seen if is_near(place, hint.region, *_FOUND_AGAIN)]
                 scores.append(max(again, default=0.0))
+    return float(np.mean(scores))
+
+
+def belief_in_close_up(rgb: UInt8[np.ndarray, "H W 3"], hints: PeopleFinder, region: Region) -> float:
+    """How much the finder believes in somebody of whom the picture shows a small part, from many sides [0, 1].
+
+    Args:
+        rgb: The picture.
+        hints: The finder with the threshold ``HINT``.
+        region: Of the whole body, most of it outside of the picture.
+    """
+    width, height = float(rgb.shape[1]), float(rgb.shape[0])
+    longer = max(width, height)
+    mirrored = np.ascontiguousarray(rgb[:, ::-1])
+    turned = replace(region, x=width - region.x, angle=-region.angle)
+    scores = []
+    for across, down, side in _CLOSE_UP_VIEWS:
+        view = Region(width / 2 + across * longer, height / 2 + down * longer, side * longer)
+        for picture, place, look in ((rgb, region, view), (mirrored, turned, replace(view, x=width - view.x))):
+            near = [hint.score for hint in hints(picture, look) if is_near(place, hint.region, *_FOUND_CLOSE)]
+            scores.append(max(near, default=0.0))
     return float(np.mean(scores))

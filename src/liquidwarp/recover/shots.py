@@ -128,6 +128,11 @@ def _is_cut(past: Sequence[Grey], future: Sequence[Grey]) -> bool:
 
 
 def _is_other(one: Grey, two: Grey) -> bool:
+    """Whether neither shows what the other shows: who enters or leaves an empty place is no other shot."""
+    return _is_lost(one, two) and _is_lost(two, one)
+
+
+def _is_lost(one: Grey, two: Grey) -> bool:
     found = _correlations(one, two, _REACH)
     return bool(len(found) >= _FEWEST and found.mean() < _LOST and (found < _LOST).mean() > _MANY_LOST)
 

@@ -23,7 +23,7 @@ from liquidwarp.recover.landmarks import POSE_SIZE, REGION_SCALE, Network, Peopl
 from liquidwarp.recover.looks import NO_LOOK
 from liquidwarp.recover.matte import CoarseMask
 from liquidwarp.recover.neighbours import is_same, others_place, own_place
-from liquidwarp.recover.overlooked import HINT, overlooked
+from liquidwarp.recover.overlooked import HINT, belief_in_close_up, overlooked
 from liquidwarp.recover.pieces import Piece, whole_video
 from liquidwarp.recover.regions import Region, crop, region_around, region_of_picture
 from liquidwarp.recover.shots import Shots
@@ -45,6 +45,13 @@ LOOKS = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18)
 SECOND_LOOK = 1.3
 """Side of the square in which somebody just found must be found again, upright and in the middle, in sides of the
 pose's own region. Real people are; of the shapes that are taken for people in one way of looking, hardly any."""
+CLOSE_UP = 1.5
+"""Of whom the region is larger than this, in longer sides of the picture, the whole body cannot be looked at again."""
+BELIEF = 0.5, 0.64
+"""With so much belief of the finder somebody is there if there is a face, or anyway. Heads and shoulders of real people
+have 0.55 to 0.9; of empty rooms one has 0.59, without a face."""
+SURE_FACE = 0.9
+"""Score of a face that is one [0, 1]."""
 LIMBS = (13, 14, 15, 16, 25, 26, 27, 28)
 """Elbows, wrists, knees and ankles among the landmarks."""
 HIDDEN_LIMB = 0.1
@@ -370,7 +377,17 @@ class PersonDetector:
             return False
         region = pose.next_region
         view = replace(region, side=SECOND_LOOK * region.side)
-        return any(is_near(region, found.region, 0.2, 0.5) for found in self.finder(rgb, view))
+        if any(is_near(region, found.region, 0.2, 0.5) for found in self.finder(rgb, view)):
+            return True
+        return region.side > CLOSE_UP * max(rgb.shape[:2]) and self._is_close_up(rgb, pose)
+
+    def _is_close_up(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose) -> bool:
+        """Whether somebody is there who is too near for a second look at the whole body."""
+        belief = belief_in_close_up(rgb, self._hints, pose.next_region)
+        if not BELIEF[0] <= belief < BELIEF[1]:
+            return belief >= BELIEF[1]
+        face = self.face(rgb, pose)
+        return face is not None and face.score >= SURE_FACE
 
 
 def _checked(frame: UInt8[np.ndarray, "H W 3"], size: tuple[int, int], index: int) -> UInt8[np.ndarray, "H W 3"]:
