@@ -134,3 +134,16 @@ def test_blocks_of_strange_colours_give_way_to_the_warp_and_small_differences_st
     kept = torch.ones(64, dtype=torch.bool)
     kept[30:40] = False
     assert torch.equal(likely[..., kept], colour[..., kept]), "nor anything where the warp draws nothing"
+
+
+def test_a_hand_that_was_learned_as_tatters_has_the_common_outline():
+    size = 512
+    flow = _flow(_bar(16, 48).repeat_interleave(8, -1).repeat_interleave(8, -2), 0.9)
+    faint = 0.4 * flow.texture_matte
+    hands = torch.zeros(1, 1, size, size)
+    hands[..., : size // 2, :] = 1
+    colour = torch.full((1, 3, size, size), 0.5)
+    plain, drawn = (as_known(flow, colour, faint, 4, known)[1] for known in (None, hands))
+    common = keep_photos(flow, colour, faint)[1]
+    torch.testing.assert_close(drawn[..., :250, :], common[..., :250, :])
+    torch.testing.assert_close(drawn[..., 262:, :], plain[..., 262:, :])

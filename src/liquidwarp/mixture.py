@@ -114,7 +114,11 @@ def _to_edge(outline: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:
 
 
 def as_known(
-    flow: TargetFlow, colour: Float[Tensor, "T 3 H W"], opacity: Float[Tensor, "T 1 H W"], photos: int
+    flow: TargetFlow,
+    colour: Float[Tensor, "T 3 H W"],
+    opacity: Float[Tensor, "T 1 H W"],
+    photos: int,
+    hands: Float[Tensor, "T 1 H W"] | None = None,
 ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
     """The picture of a network that knows the person: its colours hold where it sees the person, near the edge too.
 
@@ -123,10 +127,15 @@ def as_known(
         colour: The network's.
         opacity: The network's.
         photos: How many the network has learned from.
+        hands: 1 where the outline is the common one: a hand that the fit turns wrongly in the photos is learned as
+            tatters.
     """
     likely = torch.lerp(likely_colours(flow, colour), colour, opacity)  # what it takes for the background it guesses
-    outline = learned_outline if photos > 1 and opacity.shape[-2] >= _FINE else common_outline
-    return keep_colours(flow, likely), soften(outline(opacity, flow.texture_matte), _EDGE)
+    outline = common_outline(opacity, flow.texture_matte)
+    if photos > 1 and opacity.shape[-2] >= _FINE:
+        learned = learned_outline(opacity, flow.texture_matte)
+        outline = learned if hands is None else torch.lerp(learned, outline, hands)
+    return keep_colours(flow, likely), soften(outline, _EDGE)
 
 
 def _near(own: Float[Tensor, "T 1 H W"], mean: Float[Tensor, "T 1 H W"]) -> Float[Tensor, "T 1 H W"]:

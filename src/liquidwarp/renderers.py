@@ -55,6 +55,7 @@ _SOFT = 2 / 256
 _WAY = 26
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
+_HANDS = ("left_hand", "right_hand")
 _SHOWN, _LITTLE = 0.5, 0.1
 """A hand of which photos show less than this share so well is not known."""
 
@@ -252,12 +253,15 @@ class NetworkRenderer:
         colour, opacity = synthesis.image[0].float().clamp(0, 1), synthesis.matte[0].float().clamp(0, 1)
         if self.keeps_photos:
             return keep_photos(flow, self._with_scalp(flow, self._with_hands(flow, colour)), opacity)
-        return as_known(flow, colour, opacity, photos) if self.knows_person else (colour, opacity)
+        if not self.knows_person:
+            return colour, opacity
+        hands = torch.maximum(*(part_mask(self.sources.model, flow, part) for part in _HANDS))
+        return as_known(flow, colour, opacity, photos, hands)
 
     def _with_hands(self, flow: TargetFlow, colour: Float[Tensor, "T 3 H W"]) -> Float[Tensor, "T 3 H W"]:
         """The warp's hands where no photo shows one: the network takes the sleeve or the thing that is there for it."""
         model, clean = self.sources.model, self.warp.sources
-        for part in ("left_hand", "right_hand"):
+        for part in _HANDS:
             hand = (model.vertex_part == PARTS.index(part)).to(clean.body.device)
             if bool(hand.any()) and float((clean.body[0, :, hand, 2].amax(0) > _SHOWN).float().mean()) < _LITTLE:
                 there = part_mask(model, flow, part) * (flow.texture_matte > _SOLID)
