@@ -51,6 +51,19 @@ def test_a_cpu_always_does_the_work():
     assert calls == ["kind"] * 3
 
 
+def test_work_that_cannot_be_recorded_is_done_as_usual_and_told(monkeypatch, caplog):
+    played = Recordings(lambda value, kind: value.sum(), torch.device("cpu"))
+    played.plays = True
+
+    def refuse(*_):
+        raise RuntimeError("no graphs here")
+
+    monkeypatch.setattr(played, "_record", refuse)
+    assert [float(played(torch.full((2,), float(number)), "kind")) for number in range(4)] == [0, 2, 4, 6]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "no graphs here" in caplog.text
+
+
 @CUDA
 def test_what_is_played_is_what_python_would_do():
     weight = torch.nn.Parameter(torch.tensor([2.0, 3.0], device="cuda"))

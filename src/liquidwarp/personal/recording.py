@@ -4,6 +4,7 @@ Recorded work must not look at values (no ``item``, no ``if tensor``) and must n
 behind besides its result, such as gradients, must lie in memory that stays where it is.
 """
 
+import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 __all__ = ["Recordings", "tensors_of", "with_tensors"]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -89,7 +92,12 @@ class Recordings:
             self._done.add(key)
             return self._work(value, kind)
         if key not in self._recorded:
-            self._recorded[key] = self._record(value, tensors, kind)
+            try:
+                self._recorded[key] = self._record(value, tensors, kind)
+            except RuntimeError as error:
+                _log.warning("Steps cannot be recorded on this GPU, which makes them slower: %s", error)
+                self.plays = False
+                return self._work(value, kind)
         recording = self._recorded[key]
         torch._foreach_copy_(recording.given, tensors)
         recording.graph.replay()
