@@ -87,6 +87,21 @@ def test_frames_without_a_person(model: AnnyBody) -> None:
         fit_body(truth.detections, model, LANDMARKS_ONLY)
 
 
+def test_absence_does_not_hold_back_who_walks_through_the_picture(model: AnnyBody) -> None:
+    """Nobody is seen before and behind; held ends would pull the path together."""
+    one = make_person(model, frames=1)
+    frames, way = 40, 12.0 * (torch.arange(40) - 20)
+    seen = one.detections.select(torch.zeros(frames, dtype=torch.long))
+    step = torch.stack([way, torch.zeros(frames)], 1)
+    found = (torch.arange(frames) >= 14) & (torch.arange(frames) < 27)
+    walking = replace(seen, xy=seen.xy + 0.3 * step[:, None], found=found, fps=25.0)
+    fit = fit_body(walking, model, replace(LANDMARKS_ONLY, smoothing=1.0))
+    pixels = fit.body.camera.project(landmarks_of(model, fit.body))[..., :2]
+    off = (pixels - walking.xy)[found].mean(1).norm(dim=-1)
+    assert float(off.max()) < 3
+    torch.testing.assert_close(fit.body.camera.translation[:14], fit.body.camera.translation[14:15].expand(14, 2))
+
+
 def test_outlines_find_a_fatter_body(model: AnnyBody) -> None:
     """Landmarks do not show girth; the mask does."""
     betas = torch.zeros(len(model.beta_names))

@@ -1,5 +1,7 @@
 """Choice of views, and the demo's photos and a little film of them through the whole recovery."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,9 +16,12 @@ from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.media import VideoWriter, read_image, save_image
 from liquidwarp.recover import photos as photos_module
 from liquidwarp.recover import views as views_module
+from liquidwarp.recover.digitize import Recovery
 from liquidwarp.recover.photos import load_sources
-from liquidwarp.recover.views import choose_views
+from liquidwarp.recover.views import _in_view, choose_views
 from liquidwarp.weights import asset
+
+from .people import make_person
 
 
 def turned(model, degrees):
@@ -62,6 +67,19 @@ def test_frames_in_which_nothing_is_held_are_preferred(anny):
     free = torch.ones(3, len(anny.vertex_part), dtype=torch.bool)
     free[:2] = anny.vertex_part != PARTS.index("torso")
     assert choose_views(anny, body, frames, torch.tensor([1.0, 1.0, 0.98]), 1, free).tolist() == [2]
+
+
+def test_frames_in_which_the_picture_shows_all_of_the_person_are_preferred(anny):
+    """The first one is at the picture's edge."""
+    body, truth = turned(anny, [0.0, 0.0]), make_person(anny, frames=2)
+    camera = WeakPerspective(torch.full((2,), 200.0), torch.tensor([[0.0, 200.0], [190.0, 200.0]]))
+    recovery = Recovery(
+        replace(body, camera=camera), (truth.detections,), truth.detections.found, torch.ones(2, 1).bool(), 25.0, ()
+    )
+    shown = _in_view(anny, recovery, torch.tensor([0, 1]))
+    assert 0.3 < float(shown[0].float().mean()) < 0.7
+    assert shown[1].all()
+    assert choose_views(anny, body, torch.tensor([0, 1]), torch.tensor([1.0, 0.98]), 1, shown).tolist() == [1]
 
 
 def test_what_lies_behind_is_not_shown(anny):

@@ -9,7 +9,7 @@ import torch
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotation_about
-from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_change, smooth_series
+from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_change, smooth_series, without_long_gaps
 
 FPS = 30.0
 
@@ -184,3 +184,11 @@ def test_a_body_is_smoothed_shot_by_shot() -> None:
     torch.testing.assert_close(matrix_to_rotvec(smoothed.rel_rotmats[:, 1])[:, 1], angles, atol=1e-5, rtol=0)
     change = smooth_change(turning_body(torch.zeros(60)), turning_body(angles), FPS, (-1, 0), moments=moments)
     torch.testing.assert_close(matrix_to_rotvec(change.rel_rotmats[:, 1])[:, 1], angles, atol=1e-5, rtol=0)
+
+
+def test_long_absences_are_left_out() -> None:
+    found = torch.tensor([0, 0, 1, 0, 1, 0, 0, 0, 1, 1, 0, 1, 0]).bool()
+    kept = torch.tensor([0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0]).bool()
+    assert without_long_gaps(found, torch.arange(13), 2).tolist() == kept.tolist()
+    cut = torch.arange(13) + (torch.arange(13) >= 11)
+    assert without_long_gaps(found, cut, 2).tolist() == [*kept[:10].tolist(), False, True, False]

@@ -39,7 +39,7 @@ _SECONDS = 3.0
 _DETECTIONS = "detections-8"
 _VIDEO_DETECTIONS = "detections-7"
 _RECOVERY = "recovery-18"
-_VIDEO_RECOVERY = "recovery-25"
+_VIDEO_RECOVERY = "recovery-26"
 """Kinds of results in the cache; a number rises when the making of its results changes."""
 
 logger = logging.getLogger(__name__)

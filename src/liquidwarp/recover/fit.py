@@ -17,15 +17,18 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import FitConfig
+from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.recover.bundle import FitState
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.finger_fit import fingers_in_picture
 from liquidwarp.recover.fingers import pose_fingers
 from liquidwarp.recover.fit_task import FitTask, Pass
-from liquidwarp.recover.smooth import bridge_gaps, runs, smooth_body, smooth_rotations
+from liquidwarp.recover.smooth import bridge_gaps, runs, smooth_body, smooth_rotations, without_long_gaps
 
 __all__ = ["BodyFit", "fit_body", "fit_landmarks", "fit_outlines", "fit_shape", "smoothing_frames"]
 
+_LONG_GAP = 0.5
+"""Of who is away for longer nothing is known in between [s]."""
 _WIDE = 15.0
 """The cutoff of image landmarks with which every fit begins."""
 _STEPS_PER_ROUND = 3
@@ -108,10 +111,26 @@ def fit_outlines(task: FitTask, state: FitState, config: FitConfig) -> BodyFit:
     trust = torch.zeros(len(found), len(model.parents))
     trust[index] = task.trust
     if fps > 0:
-        shot, trusted = task.detections[0].shot, 0.3 + 0.7 * trust
-        body = bridge_gaps(body, found, shot)
-        body = smooth_body(body, fps, config.smoothing, trusted, smoothing_frames(model), task.moments)
+        body = _smooth_where_seen(task, body, 0.3 + 0.7 * trust, config.smoothing)
     return BodyFit(body, trust > 0, found)
+
+
+def _smooth_where_seen(task: FitTask, body: BodyParams, trust: Float[Tensor, "N J"], strength: float) -> BodyParams:
+    """Smooth a video and bridge where nobody was seen.
+
+    Of a long absence the held ends are no measurements: they would hold back who walks in or out.
+    """
+    shot, moments = task.detections[0].shot, task.moments
+    body = bridge_gaps(body, task.found, shot)
+    kept = without_long_gaps(task.found, moments, round(_LONG_GAP * task.fps))
+    index = kept.nonzero()[:, 0]
+    part = smooth_body(body[index], task.fps, strength, trust[index], smoothing_frames(task.model), moments[index])
+    if bool(kept.all()):
+        return part
+    rotations, camera = body.rel_rotmats.clone(), body.camera
+    scale, translation = camera.scale.clone(), camera.translation.clone()
+    rotations[index], scale[index], translation[index] = part.rel_rotmats, part.camera.scale, part.camera.translation
+    return bridge_gaps(BodyParams(body.betas, rotations, WeakPerspective(scale, translation)), kept, shot)
 
 
 def fit_shape(task: FitTask, state: FitState, config: FitConfig) -> FitState:

@@ -24,7 +24,15 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, nearest_rotation, rotvec_to_matrix
 
-__all__ = ["bridge_gaps", "runs", "smooth_body", "smooth_change", "smooth_rotations", "smooth_series"]
+__all__ = [
+    "bridge_gaps",
+    "runs",
+    "smooth_body",
+    "smooth_change",
+    "smooth_rotations",
+    "smooth_series",
+    "without_long_gaps",
+]
 
 _SLOWEST = 1.5
 """Even a resting limb keeps what is slower than this [Hz]."""
@@ -117,6 +125,22 @@ def runs(frames: Int64[Tensor, "T"]) -> list[slice]:
     cuts = ((frames[1:] - frames[:-1]) != 1).nonzero()[:, 0] + 1
     edges = [0, *cuts.tolist(), len(frames)] if len(frames) else []
     return [slice(start, end) for start, end in pairwise(edges)]
+
+
+def without_long_gaps(found: Bool[Tensor, "T"], moments: Int64[Tensor, "T"], longest: int) -> Bool[Tensor, "T"]:
+    """Which frames are left if those are left out in which nobody was seen for long, or before or behind all others.
+
+    Args:
+        found: Whether somebody was seen.
+        moments: The frames' numbers, with gaps at cuts.
+        longest: Gaps of so many frames stay, unless a cut is in them.
+    """
+    kept = found.clone()
+    seen = found.nonzero()[:, 0]
+    for before, after in pairwise(seen.tolist()):
+        if after - before <= longest + 1 and moments[after] - moments[before] == after - before:
+            kept[before:after] = True
+    return kept
 
 
 def smooth_body(

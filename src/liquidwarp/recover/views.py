@@ -29,7 +29,7 @@ _SMALL = 128
 """Side of the pictures in which it is looked up what covers what [px]."""
 _THICKNESS = 0.04
 """What lies this little behind the seen surface is seen itself [m]."""
-_VIEWS = "views-3"
+_VIEWS = "views-4"
 
 
 def views_of_video(
@@ -61,7 +61,7 @@ def views_of_video(
     for index, frame in enumerate(open_frames(path, fps)):
         if index in wanted:
             sharpness[index] = _sharpness(frame, masks[index])
-    free = None if recovery.held is None else _not_hidden(model, recovery, candidates)
+    free = _in_view(model, recovery, candidates)
     chosen = choose_views(model, recovery.body, candidates, sharpness, min(num_views, len(candidates)), free)
     cache.save(key, {"chosen": chosen})
     return chosen
@@ -94,7 +94,7 @@ def choose_views(
         candidates: Frames to choose from.
         sharpness: Of each frame of the video; any unit, larger is sharper.
         count: How many, at most N.
-        free: Which points of the body nothing that the person holds hides; None: all.
+        free: Which points of the body are in the picture, and not hidden by what the person holds; None: all.
 
     Returns:
         Frame numbers, the one that faces the camera first.
@@ -136,18 +136,18 @@ def _shown_surface(model: BodyModel, body: BodyParams) -> Float[Tensor, "N V"]:
     return torch.stack(shown)
 
 
-def _not_hidden(model: BodyModel, recovery: Recovery, frames: Int64[Tensor, "N"]) -> Bool[Tensor, "N V"]:
-    """Points of the body before which nothing is held."""
+def _in_view(model: BodyModel, recovery: Recovery, frames: Int64[Tensor, "N"]) -> Bool[Tensor, "N V"]:
+    """Points of the body that are in the picture, and before which nothing is held."""
     held, body = recovery.held, recovery.body
     rest = model.rest(body.betas[None])
     free = []
     for frame in frames.tolist():
         vertices = model.pose(rest, body.rel_rotmats[frame : frame + 1]).vertices
-        things = np.zeros((1, 1), bool) if held is None else held[frame]
+        things = np.zeros(recovery.detections.masks[frame].shape, bool) if held is None else held[frame]
         height, width = things.shape
         camera = body.camera[slice(frame, frame + 1)].resized(width / recovery.image_size[0])
         column, row = camera.project(vertices)[0, :, :2].floor().long().unbind(-1)
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         covered = torch.from_numpy(things)[row.clamp(0, height - 1), column.clamp(0, width - 1)]
-        free.append(~(covered & inside))
+        free.append(inside & ~covered)
     return torch.stack(free)
