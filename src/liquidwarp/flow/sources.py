@@ -12,6 +12,7 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
+from liquidwarp.flow.collars import printed_on_neck
 from liquidwarp.flow.contamination import away_from, own_colours, skin_of_an_arm
 from liquidwarp.flow.extension import Extension, join_extensions, smooth_on_mesh
 from liquidwarp.flow.hands import hidden_hands, lost_hands, strange_fingers
@@ -180,6 +181,7 @@ def prepare_sources(
     cleaned = replace(cleaned, outlines=torch.maximum(mattes, solid)[None])
     even = even_light(model, cleaned.colours[0], cleaned.body[0], raster)[None]
     inside = sample_at(_own_pixels(mattes), cleaned.body[0, ..., :2])[:, 0]
+    cleaned = _with_bare_necks(cleaned, even[0])
     heads = head_views(model, bodies, even[0], cleaned.body[0], cleaned.normals[0], cleaned.clear[0], inside)
     complete = replace(cleaned, colours=even, heads=heads)
     return replace(complete.with_head(0), heads=heads) if len(heads) else complete
@@ -256,6 +258,20 @@ def _with_real_hands(sources: FlowSources, people: Sequence[Sequence[int]]) -> F
     body[..., 2] *= real
     around[..., 2] *= real.index_select(-1, sources.extension.anchor)
     return replace(sources, body=body, around=around, unhidden=sources.unhidden * real, clear=sources.clear * real)
+
+
+def _with_bare_necks(sources: FlowSources, images: Float[Tensor, "S 3 H W"]) -> FlowSources:
+    """What hangs or stands before a neck that is bare below it counts as not seen there."""
+    shown = sample_at(images, sources.body[0, ..., :2]).transpose(1, 2)
+    own = torch.stack(
+        [
+            away_from(sources.model, printed_on_neck(sources.model, colours, seen))
+            for colours, seen in zip(shown, sources.body[0, ..., 2] > _SEEN, strict=True)
+        ]
+    )[None].to(sources.body)
+    body = sources.body.clone()
+    body[..., 2] *= own
+    return replace(sources, body=body, clear=sources.clear * own)
 
 
 def _indices(parts: Sequence[str], device: torch.device) -> Int64[Tensor, "K"]:
