@@ -10,7 +10,9 @@ from liquidwarp.cache import Cache
 from liquidwarp.recover.detections import Detections
 from liquidwarp.recover.follow import FORGET_AFTER, TrackState
 from liquidwarp.recover.hands_face import Hand
+from liquidwarp.recover.looks import BINS, REGIONS
 from liquidwarp.recover.pieces import Pieces, whole_video
+from liquidwarp.recover.shots import Shots, small_picture
 
 from .discs import Discs, detector, draw
 
@@ -68,6 +70,24 @@ def test_a_killed_run_goes_on_bit_by_bit(film, tmp_path):
         assert_same(whole_video([*found.known, *rest]), whole)
 
 
+def test_a_run_that_was_killed_knows_the_person_behind_a_cut(tmp_path):
+    first, behind = draw(SIZE, (60.0, 80.0, 30.0, RED)), draw(SIZE, (60.0, 80.0, 34.0, BLUE), (190.0, 70.0, 24.0, RED))
+    frames, shots = (
+        [first] * 4 + [behind] * 4,
+        Shots((0, 4), ((small_picture(first),) * 2, (small_picture(behind),) * 2)),
+    )
+    whole = detector().detect_frames(frames, SIZE, 25.0, shots=shots)
+    for stop in (3, 4, 6):
+        pieces = Pieces(Cache(tmp_path / str(stop)), "film")
+        for piece in detector().follow(frames[:stop], SIZE, 25.0, None, None, 0.0, cuts=shots.starts):
+            pieces.add(piece)
+        known = Pieces(Cache(tmp_path / str(stop)), "film")
+        rest = list(detector().follow(frames[stop:], SIZE, 25.0, None, known.state, np.inf, cuts=shots.starts))
+        again = whole_video([*known.known, *rest], shots)
+        assert_same(again, whole)
+        assert again.own.all()
+
+
 def test_pieces_are_handed_out_by_the_clock(film, tmp_path):
     assert len(pieces_of(film, tmp_path / "slow", seconds=0.0).known) == len(film)
     assert len(pieces_of(film, tmp_path / "fast", seconds=1e9).known) == 1
@@ -86,10 +106,13 @@ def test_a_damaged_piece_ends_what_is_known(film, tmp_path):
 def test_state_survives_a_file_exactly():
     generator = np.random.default_rng(0)
     hand = Hand(generator.random((21, 2)), generator.random((21, 3)).astype(np.float32), 0.1 + 0.2, 1 / 3)
-    state = TrackState(7, 2, 3, None, generator.random(64), (None, hand), "nobody")
+    look = generator.random((REGIONS, BINS)).astype(np.float32)
+    state = TrackState(7, 2, 3, None, generator.random(64), (None, hand), "nobody", look, True)
     again = TrackState.from_tensors(state.to_tensors(), "nobody")
     assert (again.frame, again.lost, again.company, again.place, again.failure) == (7, 2, 3, None, "nobody")
     assert (again.colours == state.colours).all()
+    assert again.stranger
+    assert (again.look == look).all()
     assert again.hands[0] is None
     assert (again.hands[1].score, again.hands[1].right) == (hand.score, hand.right)
     for name in ("xy", "world"):

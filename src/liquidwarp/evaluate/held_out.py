@@ -82,7 +82,7 @@ def hold_out(
     recovery = recover_video(path, max_frames=max_frames, model=model, person=person, cache=cache, settings=fit)
     chosen = views_of_video(path, recovery, settings.sources, model, cache)
     try:
-        pairs = held_out_pairs(recovery.observed, chosen, settings.targets // 2, settings.gap).flatten()
+        pairs = held_out_pairs(recovery.of_person, chosen, settings.targets // 2, settings.gap).flatten()
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from error
     photos, targets = (photos_of_video(path, recovery, frames, model, cache) for frames in (chosen, pairs))

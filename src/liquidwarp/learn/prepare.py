@@ -203,7 +203,7 @@ def _open_video(source: ClipSource, tools: _Tools) -> _Material:
     config, model, cache = tools.config, tools.model, tools.cache
     fps, limit = config.fps or None, config.limit or None
     recovery = recover_video(source.path, fps, limit, model, cache=cache, progress=tools.progress)
-    usable = recovery.observed.nonzero()[:, 0]
+    usable = recovery.of_person.nonzero()[:, 0]
     chosen = usable[torch.linspace(0, len(usable) - 1, min(config.frames, len(usable))).round().long()].tolist()
 
     def pictures(wanted: Sequence[int]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
