@@ -272,8 +272,8 @@ def blank_lesson(sources: int, size: int, window: int, device: torch.device) -> 
     box = torch.tensor([[[0.25, 0.25, 0.75, 0.75]]], device=device) * window
     landmarks = box[..., [[0, 1], [2, 1], [0, 3], [2, 3], [0, 0]]]
     faces = Faces(landmarks, torch.ones(1, 1, device=device), box)
-    pictures = (nothing(1, channels, window) for channels in (3, 1, 3, 1))
-    return Lesson(batch, targets, *pictures, faces)
+    image, opacity = nothing(1, 3, window), nothing(1, 1, window)
+    return Lesson(batch, targets, image, opacity, backgrounds=image, judged=opacity, faces=faces)
 
 
 def _window(view: View, size: int, window: int, generator: torch.Generator) -> Crop:
