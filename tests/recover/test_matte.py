@@ -146,3 +146,32 @@ def test_a_gap_that_the_mask_has_closed_is_opened_near_the_borders_of_limbs():
     assert opened[130:170, 104:108].mean() < 0.1
     assert iou(opened > 0.5, open_truth > 0.5) > 0.97
     assert matte(photo(open_truth), detected(truth))[130:170, 104:108].mean() > 0.7
+
+
+def test_an_uncertain_shirt_within_the_body_is_the_person_s():
+    body = true_opacity() > 0.5
+    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    probability = np.where(body, np.where(y < CENTRE[1], 1.0, 0.45), 0.0).astype(np.float32)
+    hole = np.hypot(x - CENTRE[0], y - CENTRE[1] - 40) < 12
+    bite = body & (x < CENTRE[0] - 45) & (y > CENTRE[1])
+    probability[hole | bite] = 0.0
+    backed = CoarseMask(probability, 1.4).with_body(body).probability
+    shirt = (np.hypot(x - CENTRE[0], y - CENTRE[1]) < RADIUS - 10) & (y > CENTRE[1]) & ~hole & (x > CENTRE[0] - 40)
+    assert backed[shirt].min() > 0.9, "sure"
+    assert np.allclose(backed[hole & (np.hypot(x - CENTRE[0], y - CENTRE[1] - 40) < 8)], 0.4), (
+        "colours decide in a hole"
+    )
+    assert backed[bite & (x < CENTRE[0] - 60)].max() == 0, "what is open to the outside stays outside"
+    assert np.array_equal(backed[~body], probability[~body])
+
+
+def test_a_shirt_in_the_background_s_colours_is_kept_where_the_body_is():
+    truth = true_opacity(soft=2.0)
+    y, _ = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    picture = photo(truth)
+    shirt = (truth > 0.5) & (y > CENTRE[1] + 20)
+    picture[shirt] = np.rint(BACKGROUND[shirt] * 0.9)
+    coarse = CoarseMask(np.where(shirt, 0.45, truth).astype(np.float32), 1.4)
+    plain = matte(picture, detected(truth), coarse=coarse)
+    backed = matte(picture, detected(truth), coarse=coarse.with_body(truth > 0.5))
+    assert iou(backed > 0.5, truth > 0.5) > 0.97 > 0.9 > iou(plain > 0.5, truth > 0.5)

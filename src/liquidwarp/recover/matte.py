@@ -5,7 +5,7 @@ The detector's mask is right to within a few of its coarse pixels. Inside of tha
 weak prior, so that the band cannot drift where person and background look alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +26,11 @@ BAND = 2.5
 """Half width of the uncertain band, in pixels of the coarse mask."""
 UNSURE = 0.1
 """Where the coarse mask's probability is this far from 0 and 1, it is uncertain too."""
+LIKELY, WITHIN = 0.3, 0.02
+"""What is uncertain, but more likely than the first, and farther within the fitted body than the second [heights of the
+person] is the person: a black shirt, say, whose colours neither face nor hands have."""
+OPEN = 0.4
+"""In a hole of the mask that lies within the body its no becomes this: colours decide."""
 REACH = 0.12
 """How far the person may reach out of the body's raster (hair, clothes), in heights of the person."""
 PRIOR = 0.05
@@ -55,6 +60,25 @@ class CoarseMask:
         mask = cv2.GaussianBlur(detections.masks[frame].astype(np.float32), (0, 0), 0.8)
         large = cv2.resize(mask, detections.image_size, interpolation=cv2.INTER_CUBIC)
         return CoarseMask(np.clip(large, 0, 1), detections.image_size[0] / mask.shape[1])
+
+    def with_body(self, body_mask: Bool[np.ndarray, "H W"]) -> "CoarseMask":
+        """The same, but sure where an uncertain place lies deep within a fitted body: for somebody who is alone.
+
+        Args:
+            body_mask: Its raster.
+        """
+        inside = cv2.copyMakeBorder(body_mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
+        reach = WITHIN * _extent(body_mask)
+        likely = self.probability > LIKELY
+        # A hole may leave the body by a narrow way.
+        wide = cv2.distanceTransform(np.pad(~likely, 1, "edge").astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1] > reach
+        _, piece = cv2.connectedComponents(wide.astype(np.uint8))
+        outside = wide & np.isin(piece, np.unique(piece[wide & ~body_mask]))
+        from_outside = cv2.distanceTransform((~outside).astype(np.uint8), cv2.DIST_L2, 5)
+        holes = ~likely & (from_outside > 2 * reach)
+        least = np.where(depth > reach, np.where(likely, 1 - UNSURE / 2, np.where(holes, OPEN, 0)), 0)
+        return replace(self, probability=np.maximum(self.probability, least).astype(np.float32))
 
 
 def matte(

@@ -42,7 +42,7 @@ __all__ = [
 
 _IN_FRONT = 25
 """From this opacity on [0..255] somebody else hides the person."""
-_MATTE = "matte-4"
+_MATTE = "matte-5"
 _LARGEST = 1024
 """The longer side at which silhouettes are drawn [px]."""
 _SOME = 25
@@ -314,6 +314,8 @@ def _matte_among_others(
     if seen.others is not None:
         theirs = CoarseMask.of(replace(seen, masks=seen.others), 0).probability
         coarse = replace(coarse, probability=np.minimum(coarse.probability, 1 - theirs))
+    elif company is None:
+        coarse = coarse.with_body(body)  # among others what is uncertain may be theirs
     layers["matte"] = matte(picture, seen, coarse=coarse, alpha=alpha, body_mask=body, borders=borders)
     return {name: np.rint(layer * 255).astype(np.uint8) for name, layer in layers.items()}
 
