@@ -18,12 +18,12 @@ from jaxtyping import Bool, Float, UInt8
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.errors import NoPersonFoundError
-from liquidwarp.flow.background import background_hole, complete_background
+from liquidwarp.flow.place.background import background_hole, complete_background
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.media import read_image
-from liquidwarp.recover.matte import matte
+from liquidwarp.recover.mattes.matte import matte
 from liquidwarp.recover.photos import load_sources
 
 _SHARE = 0.75

@@ -18,10 +18,10 @@ import numpy as np
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.media import open_frames
-from liquidwarp.recover.landmarks import Pose
-from liquidwarp.recover.matte import foreground_colours, matte
-from liquidwarp.recover.regions import Region, crop
-from liquidwarp.recover.tracker import Networks, PersonDetector
+from liquidwarp.recover.detection.landmarks import Pose
+from liquidwarp.recover.detection.regions import Region, crop
+from liquidwarp.recover.mattes.matte import foreground_colours, matte
+from liquidwarp.recover.tracking.tracker import Networks, PersonDetector
 
 
 class Clock:

@@ -16,14 +16,14 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import GeneratorConfig
+from liquidwarp.flow.clothes.halo import halo
 from liquidwarp.flow.compose import compose_flow, compose_layers, compose_views
 from liquidwarp.flow.condition import surface_condition
 from liquidwarp.flow.draw import draw_flow
-from liquidwarp.flow.extension import inflated_shell, join_extensions
-from liquidwarp.flow.fill import SurfaceFill
-from liquidwarp.flow.halo import halo
+from liquidwarp.flow.mesh.extension import inflated_shell, join_extensions
+from liquidwarp.flow.mesh.surface import ProjectedSurface, concatenate, project_bodies
 from liquidwarp.flow.sources import prepare_source_batch, prepare_sources
-from liquidwarp.flow.surface import ProjectedSurface, concatenate, project_bodies
+from liquidwarp.flow.unseen.fill import SurfaceFill
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
@@ -53,9 +53,9 @@ def seconds(run: Callable[[], object], repeats: int = 3) -> float:
 
 def on_cpu(size: int) -> dict[str, float]:
     """Each step at one size, with two sources."""
-    from liquidwarp.flow.atlas import fill_atlas, merge_texture
-    from liquidwarp.flow.background import complete_background
+    from liquidwarp.flow.place.background import complete_background
     from liquidwarp.flow.render import render_warp
+    from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
 
     model = AnnyBody.load()
     bodies = [person(model, yaw, size) for yaw in (0.2, 2.9)]

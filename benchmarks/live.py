@@ -19,7 +19,7 @@ from liquidwarp.body.retarget import retarget
 from liquidwarp.config import DetectConfig
 from liquidwarp.media import open_frames
 from liquidwarp.recover.live import LiveBody
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.tracking.tracker import PersonDetector
 from liquidwarp.synthesizer import render_frames
 from liquidwarp.weights import asset
 

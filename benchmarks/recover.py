@@ -16,15 +16,15 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.media import open_frames
-from liquidwarp.recover import fit as stages
-from liquidwarp.recover.bundle import FitState, View
-from liquidwarp.recover.fit_task import FitTask, key_frames
-from liquidwarp.recover.held import find_held
-from liquidwarp.recover.observation import observe
-from liquidwarp.recover.photometric import PhotometricFit
-from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.terms import PosePrior
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.fitting import fit as stages
+from liquidwarp.recover.fitting.bundle import FitState, View
+from liquidwarp.recover.fitting.fit_task import FitTask, key_frames
+from liquidwarp.recover.fitting.observation import observe
+from liquidwarp.recover.fitting.photometric import PhotometricFit
+from liquidwarp.recover.fitting.skeleton import Skeleton
+from liquidwarp.recover.fitting.terms import PosePrior
+from liquidwarp.recover.mattes.held import find_held
+from liquidwarp.recover.tracking.tracker import PersonDetector
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.recover.people import Truth, make_person

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import LandmarkTable
-from liquidwarp.recover.detections import BODY_LANDMARKS
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 

@@ -12,9 +12,9 @@ from liquidwarp.backdrop import Film, Nothing, OwnPlace, Still
 from liquidwarp.body.model import BodyParams
 from liquidwarp.cache import Cache
 from liquidwarp.config import SynthesisConfig
-from liquidwarp.flow.contact import contact_light
-from liquidwarp.flow.masks import grow_colours
+from liquidwarp.flow.place.contact import contact_light
 from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.masks import grow_colours
 from liquidwarp.media import VideoWriter, open_frames
 from liquidwarp.synthesizer import prepare_bank
 from liquidwarp.tasks.rendering import Rendering

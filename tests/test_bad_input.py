@@ -16,7 +16,7 @@ from liquidwarp.errors import MediaError
 from liquidwarp.files import write_error
 from liquidwarp.media import VideoWriter, open_frames, save_image
 from liquidwarp.recover import digitize
-from liquidwarp.recover.tracker import Networks, PersonDetector
+from liquidwarp.recover.tracking.tracker import Networks, PersonDetector
 from liquidwarp.weights import ASSETS
 from recover.discs import Discs, draw
 

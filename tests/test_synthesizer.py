@@ -14,8 +14,8 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import Cache
 from liquidwarp.config import GeneratorConfig, SynthesisConfig
 from liquidwarp.errors import SettingError, WeightsNotFoundError
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.sources import prepare_source_batch
-from liquidwarp.flow.surface import project_bodies
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.renderers import TextureRenderer, load_network

@@ -28,10 +28,10 @@ from liquidwarp.personal.person_file import PERSON_SUFFIX, load_person
 from liquidwarp.personal.personalize import Watcher
 from liquidwarp.personal.watch import ProgressBar
 from liquidwarp.personal_config import PersonalizeConfig
-from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.recover.detection.choice import PersonChoice
+from liquidwarp.recover.detection.upright import lying_notes
 from liquidwarp.recover.live import LiveBody
 from liquidwarp.recover.photos import load_sources
-from liquidwarp.recover.upright import lying_notes
 from liquidwarp.renderers import load_network
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.tasks.imitate import Driving, Imitation, imitate, load_driving

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of, digest_of_tensors
-from liquidwarp.flow.background import background_hole, complete_background
-from liquidwarp.flow.contact import contact_light, measured_shade
-from liquidwarp.flow.masks import dilate
-from liquidwarp.flow.shadow import find_shadow
+from liquidwarp.flow.place.background import background_hole, complete_background
+from liquidwarp.flow.place.contact import contact_light, measured_shade
+from liquidwarp.flow.place.shadow import find_shadow
+from liquidwarp.geometry.masks import dilate
 from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.media import open_frames
 from liquidwarp.recover.photos import SourcePhotos

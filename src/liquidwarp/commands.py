@@ -17,7 +17,7 @@ from liquidwarp.options import (
     parse_people,
     parse_wear,
 )
-from liquidwarp.recover.choice import parse_choice
+from liquidwarp.recover.detection.choice import parse_choice
 
 __all__ = ["Imitate", "Transfer", "View"]
 

@@ -11,7 +11,7 @@ from liquidwarp.config import FitConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluation_config import SelfEvaluation, SyntheticEvaluation
 from liquidwarp.options import Device, check_inputs, check_numbers
-from liquidwarp.recover.choice import parse_choice
+from liquidwarp.recover.detection.choice import parse_choice
 
 __all__ = [
     "PROTOCOLS",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from liquidwarp.errors import SettingError
 from liquidwarp.options import Device, Size, check_inputs, parse_background, parse_people
-from liquidwarp.recover.choice import parse_choice
+from liquidwarp.recover.detection.choice import parse_choice
 
 __all__ = ["Live"]
 

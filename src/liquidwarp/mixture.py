@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.flow.draw import seen_weight
-from liquidwarp.flow.masks import dilate, erode, soften
-from liquidwarp.flow.texture import grow_colours
+from liquidwarp.flow.mesh.texture import grow_colours
+from liquidwarp.geometry.masks import dilate, erode, soften
 from liquidwarp.types import TargetFlow
 
 __all__ = ["as_known", "common_outline", "keep_colours", "keep_photos", "learned_outline", "likely_colours"]

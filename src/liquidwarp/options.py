@@ -10,7 +10,7 @@ from PIL import ImageColor
 
 from liquidwarp.effects import Effects
 from liquidwarp.errors import MediaError, SettingError
-from liquidwarp.recover.choice import PersonChoice, parse_choice
+from liquidwarp.recover.detection.choice import PersonChoice, parse_choice
 
 __all__ = [
     "Device",

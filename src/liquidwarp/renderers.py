@@ -15,18 +15,18 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import digest_of_tensors
-from liquidwarp.flow.atlas import TextureAtlas, fill_atlas, merge_texture
-from liquidwarp.flow.coat import beside_body
 from liquidwarp.flow.compose import Choice, compose_flow
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.draw import seen_weight, within_edge
-from liquidwarp.flow.extension import inflated_shell
-from liquidwarp.flow.head_choice import choose_heads, head_directions, head_weights
+from liquidwarp.flow.mesh.extension import inflated_shell
+from liquidwarp.flow.mesh.surface import rest_coordinates
 from liquidwarp.flow.previous import choice_with_frame, with_frame
 from liquidwarp.flow.render import render_person
-from liquidwarp.flow.scalp import on_scalp
+from liquidwarp.flow.seen.head_choice import choose_heads, head_directions, head_weights
 from liquidwarp.flow.sources import FlowSources
-from liquidwarp.flow.surface import rest_coordinates
+from liquidwarp.flow.unseen.atlas import TextureAtlas, fill_atlas, merge_texture
+from liquidwarp.flow.unseen.coat import beside_body
+from liquidwarp.flow.unseen.scalp import on_scalp
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.inputs import SourceBatch, SourceFeatures, TargetBatch
 from liquidwarp.gan.pretrained import BUNDLED, load_generator

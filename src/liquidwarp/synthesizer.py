@@ -19,17 +19,17 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.errors import SettingError
+from liquidwarp.flow.clothes.halo import halo
+from liquidwarp.flow.clothes.shoes import put_on_shoes, wears_shoes
 from liquidwarp.flow.compose import Choice
-from liquidwarp.flow.contact import contact_light, ground_lines
-from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions, no_extension
-from liquidwarp.flow.halo import halo
-from liquidwarp.flow.head_choice import HeadMemory
-from liquidwarp.flow.masks import grow_colours
-from liquidwarp.flow.shoes import put_on_shoes, wears_shoes
+from liquidwarp.flow.mesh.extension import Extension, inflated_shell, join_extensions, no_extension
+from liquidwarp.flow.place.contact import contact_light, ground_lines
+from liquidwarp.flow.seen.head_choice import HeadMemory
 from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
+from liquidwarp.geometry.masks import grow_colours
 from liquidwarp.geometry.pictures import to_picture, to_tensor
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.renderers import DrawnFrame, NetworkRenderer, Renderer, TextureRenderer, head_plan, source_views

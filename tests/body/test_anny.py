@@ -12,7 +12,7 @@ from liquidwarp.errors import WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotation_about
-from liquidwarp.recover.detections import BODY_LANDMARKS
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
 from liquidwarp.weights import asset, load_tensors, save_tensors
 
 MIRROR = torch.tensor([-1.0, 1, 1])

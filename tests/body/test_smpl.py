@@ -12,7 +12,7 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.body.smpl import load_smpl
 from liquidwarp.errors import SettingError, WeightsCorruptError, WeightsNotFoundError
 from liquidwarp.geometry.rotations import rotation_about, rotvec_to_matrix
-from liquidwarp.recover.detections import BODY_LANDMARKS
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
 
 NUM_VERTICES = 6890
 TO_OURS = torch.tensor([1.0, -1.0, -1.0])

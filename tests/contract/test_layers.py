@@ -34,34 +34,63 @@ FLOORS = (
     ("cli",),
 )
 """Lowest first; rooms of one floor do not import each other."""
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FLOORS_WITHIN = {
+    "flow": (
+        ("mesh", "place"),
+        ("colours",),
+        ("clothes", "seen"),
+        ("sources", "condition"),
+        ("compose", "halves", "lending", "sheets"),
+        ("draw", "previous", "unseen"),
+        ("render",),
+    ),
+    "recover": (
+        ("detection",),
+        ("films", "mattes"),
+        ("fitting", "tracking"),
+        ("digitize", "live", "overlay"),
+        ("views",),
+        ("photos",),
+    ),
+}
+"""The same within the large rooms: their folders, and their files beside the folders."""
+
+
+def floor_of(floors: tuple[tuple[str, ...], ...]) -> dict[str, int]:
+    return {room: floor for floor, rooms in enumerate(floors) for room in rooms}
+
+
+FLOOR_OF = floor_of(FLOORS)
 LAYERED = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def room_of(path: Path, within: str = "") -> str:
+    return path.relative_to(PACKAGE / within).parts[0].removesuffix(".py")
 
 
-def imported_rooms(tree: ast.AST) -> set[str]:
+def imported_rooms(tree: ast.AST, within: str = "") -> set[str]:
+    """Rooms of the package, or the rooms within one of them, that are imported."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not used"
-            if node.module == "liquidwarp":
-                names |= {f"liquidwarp.{alias.name}" for alias in node.names}
+            if node.module == "liquidwarp" or node.module == f"liquidwarp.{within}":
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
             else:
                 names.add(node.module or "")
-    return {name.split(".")[1] for name in names if name.startswith("liquidwarp.")}
+    start = f"liquidwarp.{within}." if within else "liquidwarp."
+    return {name.removeprefix(start).split(".")[0] for name in names if name.startswith(start)}
 
 
-def upward(room: str, source: str) -> set[str]:
+def upward(room: str, source: str, within: str = "") -> set[str]:
     """Rooms that ``source``, a file of ``room``, must not import."""
+    floors = floor_of(FLOORS_WITHIN[within]) if within else FLOOR_OF
     return {
         other
-        for other in imported_rooms(ast.parse(source))
-        if other != room and (other not in FLOOR_OF or FLOOR_OF[other] >= FLOOR_OF[room])
+        for other in imported_rooms(ast.parse(source), within)
+        if other != room and (other not in floors or floors[other] >= floors[room])
     }
 
 
@@ -72,11 +101,24 @@ def test_imports_point_down(path):
     assert not upward(room, path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("within", FLOORS_WITHIN)
+def test_imports_point_down_within_a_room(within):
+    files = [
+        path for path in (PACKAGE / within).rglob("*.py") if path.parent != PACKAGE / within or path.stem != "__init__"
+    ]
+    assert {room_of(path, within) for path in files} == set(floor_of(FLOORS_WITHIN[within]))
+    wrong = {path: upward(room_of(path, within), path.read_text(encoding="utf-8"), within) for path in files}
+    assert not {path: rooms for path, rooms in wrong.items() if rooms}
+
+
 def test_the_rule_bites():
-    assert upward("gan", "from liquidwarp.recover.fit import fit_body") == {"recover"}
+    assert upward("gan", "from liquidwarp.recover.fitting.fit import fit_body") == {"recover"}
     assert upward("geometry", "def f():\n    import liquidwarp.body.model") == {"body"}
     assert upward("flow", "from liquidwarp.geometry.warp import Flow\nimport torch") == set()
     assert upward("media", "from liquidwarp import cli") == {"cli"}
+    assert upward("seen", "from liquidwarp.flow.unseen.tubes import f", "flow") == {"unseen"}
+    assert upward("seen", "from liquidwarp.flow import sources", "flow") == {"sources"}
+    assert upward("seen", "from liquidwarp.flow.mesh import surface", "flow") == set()
 
 
 def test_house_plan_names_every_room():

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from liquidwarp.evaluate.picture_motion import picture_accelerations
-from liquidwarp.recover.detections import PackedMasks
+from liquidwarp.recover.detection.detections import PackedMasks
 
 FRAMES, SIZE, SIDE = 9, 200, 60
 GRAVITY = 1.2

@@ -9,9 +9,9 @@ from liquidwarp.config import BodyNoise, SyntheticConfig, TrainConfig
 from liquidwarp.evaluate.plain_warp import PlainWarp, blend_by_visibility
 from liquidwarp.evaluate.synthetic import KnownBodies, plain_warped
 from liquidwarp.flow.condition import condition_maps
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.masks import dilate, erode
+from liquidwarp.flow.mesh.extension import no_extension
 from liquidwarp.geometry.camera import WeakPerspective
+from liquidwarp.geometry.masks import dilate, erode
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import Flow
 from liquidwarp.learn.boxes import MovingBoxes

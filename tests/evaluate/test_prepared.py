@@ -24,10 +24,10 @@ from liquidwarp.learn.clips import Clip, ClipFacts
 from liquidwarp.learn.prepare import prepare_clips
 from liquidwarp.learn.scores import Scores
 from liquidwarp.media import open_frames
-from liquidwarp.recover.detections import EYES_AND_NOSE
-from liquidwarp.recover.matte import CoarseMask
+from liquidwarp.recover.detection.detections import EYES_AND_NOSE
+from liquidwarp.recover.mattes.matte import CoarseMask
 from liquidwarp.recover.photos import silhouette
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.tracking.tracker import PersonDetector
 from liquidwarp.weights import load_tensors, save_tensors
 from recover.people import SIZE
 

@@ -10,9 +10,9 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.evaluate.recover import RecoveryReport, lag, score_recovery
 from liquidwarp.geometry.camera import WeakPerspective
-from liquidwarp.recover.detections import BODY_LANDMARKS
-from liquidwarp.recover.fit import BodyFit
-from liquidwarp.recover.skeleton import Skeleton
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
+from liquidwarp.recover.fitting.fit import BodyFit
+from liquidwarp.recover.fitting.skeleton import Skeleton
 from recover.people import Truth, make_person
 
 

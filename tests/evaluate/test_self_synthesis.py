@@ -17,7 +17,7 @@ from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row
 from liquidwarp.evaluation_config import SelfEvaluation
 from liquidwarp.flow.condition import condition_maps
-from liquidwarp.flow.extension import no_extension
+from liquidwarp.flow.mesh.extension import no_extension
 from liquidwarp.learn.scores import Scores
 from liquidwarp.media import save_image
 from liquidwarp.recover import photos

@@ -7,7 +7,7 @@ from torch import Tensor
 from liquidwarp.body.linear import BodyTensors, LinearBody
 from liquidwarp.body.model import BodyParams, BodyRoles
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.given import PhotoParts, label_photo
+from liquidwarp.flow.lending.given import PhotoParts, label_photo
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.weights import asset, load_tensors

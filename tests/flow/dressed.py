@@ -5,8 +5,8 @@ import torch
 
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.skirt import legs_of
-from liquidwarp.flow.surroundings import look_around
+from liquidwarp.flow.clothes.skirt import legs_of
+from liquidwarp.flow.mesh.surroundings import look_around
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from scipy.ndimage import median_filter
 
-from liquidwarp.flow import ring_light, tone, tubes
+from liquidwarp.flow.colours import tone
+from liquidwarp.flow.unseen import ring_light, tubes
 
 
 def complete_row(number, row, known, width, shown, plain, detail):

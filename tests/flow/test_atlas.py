@@ -3,9 +3,9 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import TextureAtlas, _continue_rims, _part_means, fill_atlas
-from liquidwarp.flow.surface import rest_coordinates
-from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.flow.mesh.surface import rest_coordinates
+from liquidwarp.flow.mesh.unwrap import unwrap
+from liquidwarp.flow.unseen.atlas import TextureAtlas, _continue_rims, _part_means, fill_atlas
 
 
 @pytest.fixture(scope="module")

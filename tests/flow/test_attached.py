@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from liquidwarp.flow.attached import attached_things
-from liquidwarp.flow.background import complete_background
+from liquidwarp.flow.place.attached import attached_things
+from liquidwarp.flow.place.background import complete_background
 
 SIZE = 192
 

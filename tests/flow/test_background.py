@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from liquidwarp.errors import SettingError, ShapeError
-from liquidwarp.flow.background import background_hole, complete_background
-from liquidwarp.flow.exemplar import fill_by_example
+from liquidwarp.flow.place.background import background_hole, complete_background
+from liquidwarp.flow.place.exemplar import fill_by_example
 
 
 def person(height=96, width=96, left=40, right=56):

@@ -7,14 +7,14 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.cloth import same_cloth, usual_cloth
-from liquidwarp.flow.coat import below_coat, beside_body, covered_rows, find_coat
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.halo import halo
+from liquidwarp.flow.clothes.halo import halo
+from liquidwarp.flow.colours.cloth import same_cloth, usual_cloth
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies, rest_coordinates
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.surface import project_bodies, rest_coordinates
-from liquidwarp.flow.tubes import COLUMNS, ROWS
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
+from liquidwarp.flow.unseen.coat import below_coat, beside_body, covered_rows, find_coat
+from liquidwarp.flow.unseen.tubes import COLUMNS, ROWS
 from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

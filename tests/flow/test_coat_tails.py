@@ -6,12 +6,12 @@ import torch
 from tests.flow.dressed import BLUE, GREEN, RED, SIZE, Person
 
 from liquidwarp.body.anny import AnnyBody
-from liquidwarp.flow.coat_tails import find_tails
+from liquidwarp.flow.clothes.coat_tails import find_tails
+from liquidwarp.flow.clothes.halo import halo
+from liquidwarp.flow.clothes.skirt import find_ending
 from liquidwarp.flow.compose import compose_layers
-from liquidwarp.flow.halo import halo
-from liquidwarp.flow.skirt import find_ending
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.surface import project_bodies
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from liquidwarp.body.anny import AnnyBody
-from liquidwarp.flow.collars import printed_on_neck
-from liquidwarp.flow.surface import rest_coordinates, vertices_of
+from liquidwarp.flow.mesh.surface import rest_coordinates, vertices_of
+from liquidwarp.flow.seen.collars import printed_on_neck
 
 SKIN, SHADE, NAVY = (torch.tensor(colour) for colour in ([0.85, 0.62, 0.5], [0.5, 0.33, 0.25], [0.08, 0.1, 0.25]))
 

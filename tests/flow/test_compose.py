@@ -9,10 +9,10 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.compose import compose_flow, compose_views
 from liquidwarp.flow.condition import condition_maps
-from liquidwarp.flow.extension import inflated_shell, no_extension
+from liquidwarp.flow.mesh.extension import inflated_shell, no_extension
+from liquidwarp.flow.mesh.surface import concatenate, project_bodies
+from liquidwarp.flow.mesh.visibility import visibility_reference
 from liquidwarp.flow.sources import FlowSources, part_weights, prepare_source_batch, prepare_sources
-from liquidwarp.flow.surface import concatenate, project_bodies
-from liquidwarp.flow.visibility import visibility_reference
 from liquidwarp.geometry.camera import WeakPerspective, ndc_to_pixels
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

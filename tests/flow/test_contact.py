@@ -1,7 +1,7 @@
 import torch
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.contact import contact_light, ground_lines, measured_shade
+from liquidwarp.flow.place.contact import contact_light, ground_lines, measured_shade
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 

@@ -6,11 +6,11 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.contamination import own_colours, skin_of_an_arm
-from liquidwarp.flow.extension import no_extension
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.mesh.visibility import apart_from_limbs
+from liquidwarp.flow.seen.contamination import own_colours, skin_of_an_arm
 from liquidwarp.flow.sources import prepare_source_batch, prepare_sources
-from liquidwarp.flow.surface import project_bodies, rest_coordinates
-from liquidwarp.flow.visibility import apart_from_limbs
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 from liquidwarp.geometry.warp import sample_at

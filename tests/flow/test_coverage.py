@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from liquidwarp.flow.compose import compose_layers
-from liquidwarp.flow.coverage import ProjectedMesh, Rim, coverage, coverage_reference
 from liquidwarp.flow.draw import draw_layers, within_edge
-from liquidwarp.flow.extension import inflated_shell
-from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.mesh.coverage import ProjectedMesh, Rim, coverage, coverage_reference
+from liquidwarp.flow.mesh.extension import inflated_shell
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.geometry.raster import rasterize
 
 from .conftest import box_params

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from liquidwarp.body.anny import AnnyBody
+from liquidwarp.flow.clothes.halo import halo
 from liquidwarp.flow.compose import compose_views
 from liquidwarp.flow.condition import surface_condition
-from liquidwarp.flow.extension import inflated_shell, join_extensions
-from liquidwarp.flow.halo import halo
+from liquidwarp.flow.mesh.extension import inflated_shell, join_extensions
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.sources import prepare_source_batch
-from liquidwarp.flow.surface import project_bodies
 
 from .test_halo import SIZE, params, silhouette
 

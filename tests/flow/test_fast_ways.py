@@ -6,9 +6,10 @@ import torch.nn.functional as F
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow import extension, shade, texture, visibility
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.colours import shade
+from liquidwarp.flow.mesh import extension, texture, visibility
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.geometry import raster
 from liquidwarp.geometry.camera import WeakPerspective
 

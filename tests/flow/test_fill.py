@@ -8,10 +8,10 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.compose import compose_layers
 from liquidwarp.flow.draw import draw_flow
-from liquidwarp.flow.extension import inflated_shell, no_extension
-from liquidwarp.flow.fill import SurfaceFill
+from liquidwarp.flow.mesh.extension import inflated_shell, no_extension
+from liquidwarp.flow.mesh.surface import project_bodies, rest_coordinates
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
-from liquidwarp.flow.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.unseen.fill import SurfaceFill
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from liquidwarp.flow.given import label_photo
-from liquidwarp.flow.parts import GARMENT_PARTS
+from liquidwarp.flow.lending.given import label_photo
+from liquidwarp.flow.lending.parts import GARMENT_PARTS
 
 SIZE = (256, 192)
 

@@ -7,15 +7,15 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
+from liquidwarp.flow.clothes.halo import halo
 from liquidwarp.flow.compose import compose_flow, compose_layers
-from liquidwarp.flow.extension import inflated_shell, join_extensions, no_extension
-from liquidwarp.flow.halo import halo
-from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.mesh.extension import inflated_shell, join_extensions, no_extension
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
 from liquidwarp.geometry.camera import WeakPerspective, ndc_to_pixels
+from liquidwarp.geometry.masks import dilate
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from liquidwarp.body.anny import AnnyBody
-from liquidwarp.flow.extension import no_extension
 from liquidwarp.flow.halves import one_face
-from liquidwarp.flow.head import twin_vertices
-from liquidwarp.flow.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.seen.head import twin_vertices
 
 from .test_head import heads, photographed, symmetric
 

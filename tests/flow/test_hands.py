@@ -6,10 +6,10 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import TextureAtlas, _part_means, fill_atlas
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.hands import hidden_hands, lost_hands, strange_fingers
-from liquidwarp.flow.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.seen.hands import hidden_hands, lost_hands, strange_fingers
+from liquidwarp.flow.unseen.atlas import TextureAtlas, _part_means, fill_atlas
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 

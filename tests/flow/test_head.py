@@ -5,12 +5,12 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.head import _likeness, _sharpness, mirror_gain, twin_vertices
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies, rest_coordinates
 from liquidwarp.flow.render import render_person
+from liquidwarp.flow.seen.head import _likeness, _sharpness, mirror_gain, twin_vertices
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.surface import project_bodies, rest_coordinates
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
 from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

@@ -9,12 +9,19 @@ from tests.flow.conftest import box_params
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.head_choice import HeadMemory, HeadViews, choose_heads, head_directions, head_weights, select_views
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies
+from liquidwarp.flow.mesh.unwrap import unwrap
+from liquidwarp.flow.seen.head_choice import (
+    HeadMemory,
+    HeadViews,
+    choose_heads,
+    head_directions,
+    head_weights,
+    select_views,
+)
 from liquidwarp.flow.sources import prepare_plain_sources, prepare_sources
-from liquidwarp.flow.surface import project_bodies
-from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

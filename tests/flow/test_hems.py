@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.hems import hem_parts
-from liquidwarp.flow.parts import GARMENT_PARTS, vertex_parts
+from liquidwarp.flow.lending.hems import hem_parts
+from liquidwarp.flow.lending.parts import GARMENT_PARTS, vertex_parts
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.weights import asset, load_tensors

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.extension import inflated_shell, no_extension
-from liquidwarp.flow.lent import in_form
+from liquidwarp.flow.lending.lent import in_form
+from liquidwarp.flow.mesh.extension import inflated_shell, no_extension
 
 COLUMNS, ROWS = 24, 6
 

@@ -1,10 +1,10 @@
 import torch
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.light import even_light
+from liquidwarp.flow.colours.light import even_light
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.sources import prepare_source_batch, prepare_sources
-from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.warp import sample_at
 

@@ -5,10 +5,10 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.nape import bare_around
-from liquidwarp.flow.rings import Unrolled
-from liquidwarp.flow.surface import rest_coordinates
-from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.flow.mesh.surface import rest_coordinates
+from liquidwarp.flow.mesh.unwrap import unwrap
+from liquidwarp.flow.unseen.nape import bare_around
+from liquidwarp.flow.unseen.rings import Unrolled
 
 SKIN, BEARD = torch.tensor([0.85, 0.65, 0.55]), torch.tensor([0.3, 0.22, 0.18])
 SHIRT, HAIR = torch.tensor([0.6, 0.65, 0.7]), torch.tensor([0.1, 0.1, 0.12])

@@ -9,13 +9,13 @@ import torch
 
 from liquidwarp.body.linear import LinearBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.masks import dilate
-from liquidwarp.flow.occlusion import _NOWHERE, _arms_shown, _hands_shown
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.render import render_person
+from liquidwarp.flow.seen.occlusion import _NOWHERE, _arms_shown, _hands_shown
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
+from liquidwarp.geometry.masks import dilate
 from liquidwarp.geometry.raster import rasterize
 
 from .conftest import box_params

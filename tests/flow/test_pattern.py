@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from liquidwarp.flow.pattern import mirror_pattern, patterned_rows
-from liquidwarp.flow.tubes import COLUMNS, ROWS
+from liquidwarp.flow.unseen.pattern import mirror_pattern, patterned_rows
+from liquidwarp.flow.unseen.tubes import COLUMNS, ROWS
 
 RED, BLUE, WHITE, YELLOW = (np.array(c, np.float32) for c in ([0.7, 0.1, 0.2], [0.1, 0.2, 0.7], [0.9] * 3, [1, 0.9, 0]))
 ROW, COLUMN = np.mgrid[:ROWS, :COLUMNS]

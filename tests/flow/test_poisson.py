@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from liquidwarp.flow.exemplar import fill_by_example
-from liquidwarp.flow.poisson import membrane, solve_gradients
+from liquidwarp.flow.place.exemplar import fill_by_example
+from liquidwarp.flow.place.poisson import membrane, solve_gradients
 
 
 def grid(height=60, width=80):

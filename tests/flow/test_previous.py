@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from liquidwarp.flow.clothes.halo import halo
 from liquidwarp.flow.compose import compose_flow
-from liquidwarp.flow.extension import inflated_shell, join_extensions, no_extension
-from liquidwarp.flow.halo import halo
+from liquidwarp.flow.mesh.extension import inflated_shell, join_extensions, no_extension
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.previous import choice_with_frame, with_frame
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.surface import project_bodies
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.warp import Flow, warp
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
-from liquidwarp.flow.extension import inflated_shell
-from liquidwarp.flow.masks import dilate, erode
+from liquidwarp.flow.mesh.extension import inflated_shell
+from liquidwarp.flow.mesh.texture import blend_weights, grow_colours
 from liquidwarp.flow.render import render_person, render_warp, without_specks
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.texture import blend_weights, grow_colours
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
+from liquidwarp.geometry.masks import dilate, erode
 from liquidwarp.geometry.rotations import rotvec_to_matrix
 
 from .conftest import box_params

@@ -5,9 +5,9 @@ import pytest
 from scipy.ndimage import median_filter
 from tests.flow import plain_rings
 
-from liquidwarp.flow import ring_light, tubes
-from liquidwarp.flow.tone import Common
-from liquidwarp.flow.window_median import window_median
+from liquidwarp.flow.colours.tone import Common
+from liquidwarp.flow.colours.window_median import window_median
+from liquidwarp.flow.unseen import ring_light, tubes
 
 ROWS, COLUMNS = 40, 60
 

@@ -5,8 +5,8 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.rings import Unrolled, go_on_around
-from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.flow.mesh.unwrap import unwrap
+from liquidwarp.flow.unseen.rings import Unrolled, go_on_around
 
 SHIRT, TROUSERS, SKIN = (torch.tensor(colour) for colour in ([0.2, 0.3, 0.8], [0.5, 0.45, 0.4], [0.85, 0.66, 0.55]))
 

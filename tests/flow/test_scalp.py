@@ -5,10 +5,10 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.rings import Unrolled
-from liquidwarp.flow.scalp import hair_around
-from liquidwarp.flow.surface import rest_coordinates
-from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.flow.mesh.surface import rest_coordinates
+from liquidwarp.flow.mesh.unwrap import unwrap
+from liquidwarp.flow.unseen.rings import Unrolled
+from liquidwarp.flow.unseen.scalp import hair_around
 
 SKIN, HAIR, BAND = torch.tensor([0.85, 0.65, 0.55]), torch.tensor([0.25, 0.15, 0.1]), torch.tensor([0.9, 0.9, 0.2])
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from liquidwarp.flow.shade import shade_gain
+from liquidwarp.flow.colours.shade import shade_gain
 
 COLUMNS, ROWS = 30, 6
 

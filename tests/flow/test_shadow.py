@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from liquidwarp.flow.background import complete_background
-from liquidwarp.flow.shadow import find_shadow, lift_shadow
+from liquidwarp.flow.place.background import complete_background
+from liquidwarp.flow.place.shadow import find_shadow, lift_shadow
 
 SIZE = 192
 

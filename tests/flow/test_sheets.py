@@ -8,11 +8,11 @@ import torch
 from tests.flow.conftest import box_params
 
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.halo import halo
-from liquidwarp.flow.head_choice import HeadViews
+from liquidwarp.flow.clothes.halo import halo
+from liquidwarp.flow.mesh.surface import project_bodies
+from liquidwarp.flow.seen.head_choice import HeadViews
 from liquidwarp.flow.sheets import edge_on, shown_sheets
 from liquidwarp.flow.sources import prepare_plain_sources
-from liquidwarp.flow.surface import project_bodies
 
 SIZE = 64
 

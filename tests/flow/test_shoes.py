@@ -4,7 +4,7 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.shoes import put_on_shoes, wears_shoes
+from liquidwarp.flow.clothes.shoes import put_on_shoes, wears_shoes
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from liquidwarp.flow.parts import GARMENT_PARTS
-from liquidwarp.flow.skin import SkinTones, match_skin, skin_tone, skin_tones
+from liquidwarp.flow.lending.parts import GARMENT_PARTS
+from liquidwarp.flow.lending.skin import SkinTones, match_skin, skin_tone, skin_tones
 
 SIZE = (256, 192)
 LIGHT, DARK, GREEN = (225, 180, 155), (120, 75, 50), (40, 160, 60)

@@ -6,8 +6,8 @@ import torch
 from tests.flow.dressed import SCALE, SIZE, Person
 
 from liquidwarp.body.anny import AnnyBody
-from liquidwarp.flow.skirt import find_ending, find_skirt
-from liquidwarp.flow.skirt_tube import skirt_tube
+from liquidwarp.flow.clothes.skirt import find_ending, find_skirt
+from liquidwarp.flow.clothes.skirt_tube import skirt_tube
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.masks import erode
+from liquidwarp.geometry.masks import erode
 from liquidwarp.geometry.raster import rasterize
 
 from .test_compose import anny_params, prepared

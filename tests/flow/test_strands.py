@@ -6,8 +6,8 @@ from scipy.spatial import cKDTree
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.strands import combed, strands
-from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.flow.mesh.unwrap import unwrap
+from liquidwarp.flow.unseen.strands import combed, strands
 
 HEAD = PARTS.index("head")
 

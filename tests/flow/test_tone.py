@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from liquidwarp.flow.tone import Common, usual_tones
+from liquidwarp.flow.colours.tone import Common, usual_tones
 
 JEANS, SUNLIT, SKIN, WHITE = (np.array(c) for c in ([0.05, 0.1, 0.3], [0.4, 0.5, 0.8], [0.8, 0.6, 0.5], [0.9] * 3))
 COAT, GLARE = np.array([0.64, 0.54, 0.46]), np.array([0.98, 0.94, 0.88])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from liquidwarp.flow.tubes import COLUMNS, ROWS, complete_rings, tube_of, unroll
+from liquidwarp.flow.unseen.tubes import COLUMNS, ROWS, complete_rings, tube_of, unroll
 
 WHITE, BLUE, RED = (np.array(c) for c in ([0.9, 0.9, 0.9], [0.1, 0.2, 0.7], [0.8, 0.1, 0.1]))
 

@@ -4,8 +4,8 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.surface import rest_coordinates
-from liquidwarp.flow.unwrap import unwrap
+from liquidwarp.flow.mesh.surface import rest_coordinates
+from liquidwarp.flow.mesh.unwrap import unwrap
 from liquidwarp.geometry.raster import interpolate, rasterize
 
 SIZE = 48

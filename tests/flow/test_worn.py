@@ -5,16 +5,16 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
+from liquidwarp.flow.clothes.hair import find_hair
+from liquidwarp.flow.clothes.halo import halo
+from liquidwarp.flow.clothes.skirt import find_ending, find_skirt, legs_of
+from liquidwarp.flow.clothes.worn import worn_things
 from liquidwarp.flow.compose import compose_layers
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.hair import find_hair
-from liquidwarp.flow.halo import halo
-from liquidwarp.flow.skirt import find_ending, find_skirt, legs_of
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.surface import project_bodies
+from liquidwarp.flow.mesh.surroundings import look_around
 from liquidwarp.flow.sources import prepare_sources
-from liquidwarp.flow.surface import project_bodies
-from liquidwarp.flow.surroundings import look_around
-from liquidwarp.flow.worn import worn_things
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
 from liquidwarp.geometry.camera import WeakPerspective, pixels_to_ndc
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

@@ -15,10 +15,10 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn import prepare
 from liquidwarp.media import ImageSequenceWriter, open_frames
 from liquidwarp.recover.digitize import Recovery
-from liquidwarp.recover.matte import CoarseMask
+from liquidwarp.recover.mattes.matte import CoarseMask
 from liquidwarp.recover.overlay import draw_body
 from liquidwarp.recover.photos import silhouette
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.tracking.tracker import PersonDetector
 from recover.people import SIZE, detections_of, make_person
 
 FRAMES = 5

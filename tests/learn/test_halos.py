@@ -5,9 +5,9 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.flow.compose import compose_layers
-from liquidwarp.flow.extension import inflated_shell, join_extensions
+from liquidwarp.flow.mesh.extension import inflated_shell, join_extensions
+from liquidwarp.flow.mesh.surface import project_posed
 from liquidwarp.flow.sources import prepare_source_batch
-from liquidwarp.flow.surface import project_posed
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix

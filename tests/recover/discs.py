@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from liquidwarp.config import DetectConfig
-from liquidwarp.recover.landmarks import DETECTOR_SIZE, DETECTOR_STRIDES, ssd_anchors
-from liquidwarp.recover.tracker import Networks, PersonDetector
+from liquidwarp.recover.detection.landmarks import DETECTOR_SIZE, DETECTOR_STRIDES, ssd_anchors
+from liquidwarp.recover.tracking.tracker import Networks, PersonDetector
 
 ANGLES = np.arange(33) / 33 * 2 * np.pi
 RIM = np.stack([np.cos(ANGLES), np.sin(ANGLES)], 1) * np.where(np.arange(33) == 0, 0.0, 1.0)[:, None]

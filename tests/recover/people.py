@@ -11,10 +11,10 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotation_about, rotvec_to_matrix
-from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.observation import DEPTH_BIAS
-from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.terms import Hinges
+from liquidwarp.recover.detection.detections import Detections, PackedMasks
+from liquidwarp.recover.fitting.observation import DEPTH_BIAS
+from liquidwarp.recover.fitting.skeleton import Skeleton
+from liquidwarp.recover.fitting.terms import Hinges
 
 SIZE = (384, 512)
 

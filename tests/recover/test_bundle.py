@@ -5,10 +5,10 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
-from liquidwarp.recover.bundle import FitState, Problem, Term, View, adjust, robust_cost, robust_weight
-from liquidwarp.recover.posture import Hanging, Level
-from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints, left_jacobian_inverse
-from liquidwarp.recover.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
+from liquidwarp.recover.fitting.bundle import FitState, Problem, Term, View, adjust, robust_cost, robust_weight
+from liquidwarp.recover.fitting.posture import Hanging, Level
+from liquidwarp.recover.fitting.skeleton import Skeleton, SkinnedPoints, left_jacobian_inverse
+from liquidwarp.recover.fitting.terms import ImageLandmarks, PosePrior, PosePull, WorldLandmarks
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from liquidwarp.recover.company import find_company, paint_over
-from liquidwarp.recover.landmarks import Pose
-from liquidwarp.recover.matte import CoarseMask
-from liquidwarp.recover.regions import region_of_picture
+from liquidwarp.recover.detection.landmarks import Pose
+from liquidwarp.recover.detection.regions import region_of_picture
+from liquidwarp.recover.mattes.matte import CoarseMask
+from liquidwarp.recover.tracking.company import find_company, paint_over
 
 SIZE = (200, 160)
 RED, BLUE, GREY = (220, 30, 30), (30, 30, 220), (90, 110, 90)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from liquidwarp.config import DetectConfig
-from liquidwarp.recover.detections import BODY_LANDMARKS
-from liquidwarp.recover.matte import matte
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
+from liquidwarp.recover.mattes.matte import matte
+from liquidwarp.recover.tracking.tracker import PersonDetector
 from liquidwarp.weights import ASSETS
 
 INDEX = {name: index for index, name in enumerate(BODY_LANDMARKS)}

@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from liquidwarp.recover.detections import BODY_LANDMARKS, PackedMasks
-from liquidwarp.recover.sightings import collect, largest_component, mask_size
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS, PackedMasks
+from liquidwarp.recover.detection.sightings import collect, largest_component, mask_size
 
 
 def test_packed_masks_round_trip():

@@ -15,12 +15,12 @@ from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.media import ImageSequenceWriter, save_image
 from liquidwarp.recover import digitize
-from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.detection.detections import Detections
 from liquidwarp.recover.digitize import recover_photos, recover_video
-from liquidwarp.recover.follow import TrackState
 from liquidwarp.recover.overlay import draw_body
-from liquidwarp.recover.pieces import Piece
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.tracking.follow import TrackState
+from liquidwarp.recover.tracking.pieces import Piece
+from liquidwarp.recover.tracking.tracker import PersonDetector
 
 from .people import SIZE, Truth, make_person
 

@@ -9,12 +9,12 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.config import FitConfig
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
-from liquidwarp.recover.detections import BODY_LANDMARKS
-from liquidwarp.recover.finger_fit import fingers_in_picture
-from liquidwarp.recover.fingers import BENDS, SPREAD, THUMB_BENDS, finger_axes
-from liquidwarp.recover.fit import fit_body
-from liquidwarp.recover.fit_task import PALM
-from liquidwarp.recover.observation import Observation, observe
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
+from liquidwarp.recover.fitting.finger_fit import fingers_in_picture
+from liquidwarp.recover.fitting.fingers import BENDS, SPREAD, THUMB_BENDS, finger_axes
+from liquidwarp.recover.fitting.fit import fit_body
+from liquidwarp.recover.fitting.fit_task import PALM
+from liquidwarp.recover.fitting.observation import Observation, observe
 
 from .people import Truth, detections_of, make_person
 from .test_fingers import with_hands

@@ -6,8 +6,8 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
-from liquidwarp.recover.fingers import finger_axes, palm_normal, pose_fingers, relaxed_fingers
-from liquidwarp.recover.observation import observe
+from liquidwarp.recover.fitting.fingers import finger_axes, palm_normal, pose_fingers, relaxed_fingers
+from liquidwarp.recover.fitting.observation import observe
 
 from .people import Truth, detections_of, make_person
 

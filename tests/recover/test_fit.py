@@ -11,9 +11,9 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.config import FitConfig
 from liquidwarp.errors import NoPersonFoundError
-from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit, fit_body, fit_landmarks
-from liquidwarp.recover.fit_task import FitTask, Pass
+from liquidwarp.recover.detection.detections import Detections, PackedMasks
+from liquidwarp.recover.fitting.fit import BodyFit, fit_body, fit_landmarks
+from liquidwarp.recover.fitting.fit_task import FitTask, Pass
 
 from .people import Truth, detections_of, landmarks_of, make_person
 

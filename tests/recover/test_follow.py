@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from liquidwarp.cache import Cache
-from liquidwarp.recover.detections import Detections
-from liquidwarp.recover.follow import FORGET_AFTER, TrackState
-from liquidwarp.recover.hands_face import Hand
-from liquidwarp.recover.looks import BINS, REGIONS
-from liquidwarp.recover.pieces import Pieces, whole_video
-from liquidwarp.recover.shots import Shots, small_picture
+from liquidwarp.recover.detection.detections import Detections
+from liquidwarp.recover.detection.hands_face import Hand
+from liquidwarp.recover.films.looks import BINS, REGIONS
+from liquidwarp.recover.films.shots import Shots, small_picture
+from liquidwarp.recover.tracking.follow import FORGET_AFTER, TrackState
+from liquidwarp.recover.tracking.pieces import Pieces, whole_video
 
 from .discs import Discs, detector, draw
 

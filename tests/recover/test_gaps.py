@@ -8,7 +8,7 @@ import torch
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
-from liquidwarp.recover.gaps import limb_borders, open_gaps
+from liquidwarp.recover.mattes.gaps import limb_borders, open_gaps
 
 HEIGHT, WIDTH = 400, 300
 

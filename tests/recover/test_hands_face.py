@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 
-from liquidwarp.recover.detections import BODY_LANDMARKS
-from liquidwarp.recover.hands_face import FIRST_LOOKS, HAND_SIZE, FaceNetwork, HandNetwork, face_region, hand_region
-from liquidwarp.recover.landmarks import Pose
-from liquidwarp.recover.regions import Region
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
+from liquidwarp.recover.detection.hands_face import (
+    FIRST_LOOKS,
+    HAND_SIZE,
+    FaceNetwork,
+    HandNetwork,
+    face_region,
+    hand_region,
+)
+from liquidwarp.recover.detection.landmarks import Pose
+from liquidwarp.recover.detection.regions import Region
 
 PICTURE = np.zeros((400, 400, 3), np.uint8)
 PALM = np.random.default_rng(0).uniform(0.3, 0.7, (21, 2))

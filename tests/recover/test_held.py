@@ -13,11 +13,11 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import Cache
 from liquidwarp.config import FitConfig
 from liquidwarp.geometry.raster import rasterize
-from liquidwarp.recover import whole_fit
-from liquidwarp.recover.detections import PackedMasks
-from liquidwarp.recover.held import cut_things, find_held
-from liquidwarp.recover.usual_colours import BodyPatches
-from liquidwarp.recover.whole_fit import fit_video
+from liquidwarp.recover.detection.detections import PackedMasks
+from liquidwarp.recover.fitting import whole_fit
+from liquidwarp.recover.fitting.whole_fit import fit_video
+from liquidwarp.recover.mattes.held import cut_things, find_held
+from liquidwarp.recover.mattes.usual_colours import BodyPatches
 
 from .people import SIZE, Truth, make_person
 

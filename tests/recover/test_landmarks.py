@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from liquidwarp.errors import WeightsCorruptError, WeightsNotFoundError
-from liquidwarp.recover.landmarks import (
+from liquidwarp.recover.detection.landmarks import (
     DETECTOR_SIZE,
     DETECTOR_STRIDES,
     PoseNetwork,
@@ -11,7 +11,7 @@ from liquidwarp.recover.landmarks import (
     refine,
     ssd_anchors,
 )
-from liquidwarp.recover.regions import Region
+from liquidwarp.recover.detection.regions import Region
 
 from .discs import RADIUS, RIM, Discs, draw
 

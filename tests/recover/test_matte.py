@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from liquidwarp.errors import NoPersonFoundError, ShapeError
-from liquidwarp.recover.detections import PackedMasks
-from liquidwarp.recover.matte import CoarseMask, closed_form_matte, foreground_colours, matte
-from liquidwarp.recover.sightings import collect
+from liquidwarp.recover.detection.detections import PackedMasks
+from liquidwarp.recover.detection.sightings import collect
+from liquidwarp.recover.mattes.matte import CoarseMask, closed_form_matte, foreground_colours, matte
 
 SIZE = (360, 300)
 CENTRE, RADIUS = (180.0, 150.0), 90.0

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.landmarks import Pose
-from liquidwarp.recover.neighbours import is_same, others_place, own_place, to_body
-from liquidwarp.recover.regions import region_of_picture
+from liquidwarp.recover.detection.detections import Detections, PackedMasks
+from liquidwarp.recover.detection.landmarks import Pose
+from liquidwarp.recover.detection.neighbours import is_same, others_place, own_place, to_body
+from liquidwarp.recover.detection.regions import region_of_picture
 
 from .discs import Discs, detector, draw
 

@@ -9,9 +9,9 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import interpolate, rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
-from liquidwarp.recover.detections import PackedMasks
-from liquidwarp.recover.photometric import PhotometricFit
-from liquidwarp.recover.skin_colours import SkinColours, Square, View, disagreement
+from liquidwarp.recover.detection.detections import PackedMasks
+from liquidwarp.recover.fitting.photometric import PhotometricFit
+from liquidwarp.recover.fitting.skin_colours import SkinColours, Square, View, disagreement
 
 SIZE, FRAMES = 240, 6
 

@@ -12,12 +12,12 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix, swing
-from liquidwarp.recover.bundle import FitState, Problem, adjust
-from liquidwarp.recover.detections import BODY_LANDMARKS, Detections, PackedMasks
-from liquidwarp.recover.fit import fit_body
-from liquidwarp.recover.fit_task import shape_weights
-from liquidwarp.recover.posture import Hanging
-from liquidwarp.recover.skeleton import Skeleton
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS, Detections, PackedMasks
+from liquidwarp.recover.fitting.bundle import FitState, Problem, adjust
+from liquidwarp.recover.fitting.fit import fit_body
+from liquidwarp.recover.fitting.fit_task import shape_weights
+from liquidwarp.recover.fitting.posture import Hanging
+from liquidwarp.recover.fitting.skeleton import Skeleton
 
 from .people import SIZE, detections_of, landmarks_of
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from liquidwarp.recover.regions import (
+from liquidwarp.recover.detection.regions import (
     Region,
     crop,
     paint_back,

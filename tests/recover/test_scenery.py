@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from liquidwarp.recover.detections import PackedMasks
-from liquidwarp.recover.scenery import lay_over, person_area, uncovering_frames
+from liquidwarp.recover.detection.detections import PackedMasks
+from liquidwarp.recover.films.scenery import lay_over, person_area, uncovering_frames
 from liquidwarp.weights import asset
 
 

@@ -7,13 +7,13 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.config import FitConfig
-from liquidwarp.recover.detections import Detections
-from liquidwarp.recover.fit_task import FitTask
-from liquidwarp.recover.looks import REGIONS, likeness, look_of, mean_look
-from liquidwarp.recover.observation import steadied
-from liquidwarp.recover.pieces import Piece
-from liquidwarp.recover.scenes import notes_on_shots
-from liquidwarp.recover.shots import Shots, small_picture
+from liquidwarp.recover.detection.detections import Detections
+from liquidwarp.recover.films.looks import REGIONS, likeness, look_of, mean_look
+from liquidwarp.recover.films.scenes import notes_on_shots
+from liquidwarp.recover.films.shots import Shots, small_picture
+from liquidwarp.recover.fitting.fit_task import FitTask
+from liquidwarp.recover.fitting.observation import steadied
+from liquidwarp.recover.tracking.pieces import Piece
 
 from .discs import detector, draw
 from .people import make_person

@@ -6,7 +6,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import rotvec_to_matrix
-from liquidwarp.recover.settle import OutlineFit
+from liquidwarp.recover.fitting.settle import OutlineFit
 
 SIZE = 128
 

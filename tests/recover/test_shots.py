@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from liquidwarp.recover.shots import find_shots, same_place, small_picture
+from liquidwarp.recover.films.shots import find_shots, same_place, small_picture
 
 SIZE = (192, 108)
 

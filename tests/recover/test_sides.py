@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from liquidwarp.recover.detections import BODY_LANDMARKS
-from liquidwarp.recover.sides import swapped_frames, untangle
-from liquidwarp.recover.sightings import collect
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS
+from liquidwarp.recover.detection.sides import swapped_frames, untangle
+from liquidwarp.recover.detection.sightings import collect
 
 LEGS = [
     [BODY_LANDMARKS.index(f"{side}_{name}") for name in ("hip", "knee", "ankle", "heel", "foot_index")]

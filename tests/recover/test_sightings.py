@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from liquidwarp.recover.hands_face import Face, Hand
-from liquidwarp.recover.landmarks import Pose
-from liquidwarp.recover.regions import Region
-from liquidwarp.recover.sightings import HIDDEN, collect, faces_away, sighting
+from liquidwarp.recover.detection.hands_face import Face, Hand
+from liquidwarp.recover.detection.landmarks import Pose
+from liquidwarp.recover.detection.regions import Region
+from liquidwarp.recover.detection.sightings import HIDDEN, collect, faces_away, sighting
 
 SIZE = (200, 100)
 FACIAL = [0, 1, 2, 3, 4, 5, 6, 9, 10]

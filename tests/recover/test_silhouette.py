@@ -6,9 +6,9 @@ from torch import Tensor
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.geometry.rotations import rotvec_to_matrix
-from liquidwarp.recover.bundle import FitState, View, robust_weight
-from liquidwarp.recover.silhouette import OutlineTerm
-from liquidwarp.recover.skeleton import Skeleton, SkinnedPoints
+from liquidwarp.recover.fitting.bundle import FitState, View, robust_weight
+from liquidwarp.recover.fitting.silhouette import OutlineTerm
+from liquidwarp.recover.fitting.skeleton import Skeleton, SkinnedPoints
 
 FRAMES, POINTS, PAIRS = 2, 7, 20
 SIGMA, SLIDE = 0.02, 0.1

@@ -9,7 +9,7 @@ import torch
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotation_about
-from liquidwarp.recover.smooth import bridge_gaps, smooth_body, smooth_change, smooth_series, without_long_gaps
+from liquidwarp.recover.fitting.smooth import bridge_gaps, smooth_body, smooth_change, smooth_series, without_long_gaps
 
 FPS = 30.0
 

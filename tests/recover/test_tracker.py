@@ -5,11 +5,11 @@ import pytest
 
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import NoPersonFoundError, SettingError, ShapeError
-from liquidwarp.recover import tracker
-from liquidwarp.recover.choice import choose_person, parse_choice
-from liquidwarp.recover.contrast import legible
-from liquidwarp.recover.hands_face import Face
-from liquidwarp.recover.overlooked import belief_in_close_up
+from liquidwarp.recover.detection.choice import choose_person, parse_choice
+from liquidwarp.recover.detection.contrast import legible
+from liquidwarp.recover.detection.hands_face import Face
+from liquidwarp.recover.tracking import tracker
+from liquidwarp.recover.tracking.overlooked import belief_in_close_up
 
 from .discs import RIM, Discs, detector, draw
 
@@ -303,7 +303,7 @@ def test_a_still_person_gives_the_same_result_in_photo_and_video():
 
 
 def test_the_bundled_networks_run_and_see_nobody_in_noise():
-    from liquidwarp.recover.tracker import PersonDetector
+    from liquidwarp.recover.tracking.tracker import PersonDetector
 
     noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     assert PersonDetector(DetectConfig(threads=1)).detect_people(noise, everybody=False) == []

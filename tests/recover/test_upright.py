@@ -7,7 +7,7 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import rotvec_to_matrix
-from liquidwarp.recover.upright import lying, lying_notes
+from liquidwarp.recover.detection.upright import lying, lying_notes
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import FitConfig
 from liquidwarp.geometry.camera import WeakPerspective
-from liquidwarp.recover import whole_fit
-from liquidwarp.recover.detections import PackedMasks
-from liquidwarp.recover.whole_fit import fit_photos, fit_video
+from liquidwarp.recover.detection.detections import PackedMasks
+from liquidwarp.recover.fitting import whole_fit
+from liquidwarp.recover.fitting.whole_fit import fit_photos, fit_video
 
 from .people import SIZE, Truth, make_person
 

@@ -13,8 +13,8 @@ from liquidwarp.body.parts import PARTS
 from liquidwarp.config import GeneratorConfig, SynthesisConfig
 from liquidwarp.errors import SettingError, ShapeError
 from liquidwarp.flow.compose import compose_flow
-from liquidwarp.flow.given import label_photo
-from liquidwarp.flow.parts import GARMENT_PARTS, _outermost, garment_parts, keep_parts, shown_parts
+from liquidwarp.flow.lending.given import label_photo
+from liquidwarp.flow.lending.parts import GARMENT_PARTS, _outermost, garment_parts, keep_parts, shown_parts
 from liquidwarp.flow.sources import prepare_sources
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.geometry.camera import WeakPerspective

@@ -149,7 +149,7 @@ def _below_clothes(width: Float[Tensor, "R"]) -> Float[Tensor, "R"]:
 def _widened(width: Float[Tensor, "R"]) -> Float[Tensor, "R"]:
     """How many times as wide as the body its clothes are, but for thighs in what leaves the shins bare.
 
-    A skirt hangs around both legs and is a tube of its own (:mod:`liquidwarp.flow.skirt`).
+    A skirt hangs around both legs and is a tube of its own (:mod:`liquidwarp.flow.clothes.skirt`).
     """
     wide = (width / _below_clothes(width)).clamp(min=1).view(len(WIDTHS), _RINGS)
     if float(wide[WIDTHS.index("lower_leg")].mean()) < _TROUSERS:

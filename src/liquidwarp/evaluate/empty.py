@@ -5,7 +5,7 @@ from pathlib import Path
 
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.media import find_images, read_image
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.tracking.tracker import PersonDetector
 
 __all__ = ["EmptyReport", "evaluate_empty"]
 

@@ -18,8 +18,8 @@ from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.learn.scores import Pictures
 from liquidwarp.metrics import box_region, temporal_error
-from liquidwarp.recover.choice import PersonChoice
-from liquidwarp.recover.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
+from liquidwarp.recover.detection.choice import PersonChoice
+from liquidwarp.recover.detection.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
 from liquidwarp.recover.digitize import recover_video
 from liquidwarp.recover.photos import SourcePhotos, photos_of_video, scenery_of_photos
 from liquidwarp.recover.views import views_of_video

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from liquidwarp.recover.detections import PackedMasks
+from liquidwarp.recover.detection.detections import PackedMasks
 
 __all__ = ["picture_accelerations"]
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.flow.compose import Choice, compose_flow
-from liquidwarp.flow.extension import no_extension
-from liquidwarp.flow.layers import sample_sources
+from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.layers import sample_sources
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
-from liquidwarp.flow.surface import project_bodies
 
 __all__ = ["PlainWarp", "blend_by_visibility"]
 
@@ -27,7 +27,7 @@ class PlainWarp:
     weighted by how well each photo sees it (:func:`blend_by_visibility`); it is opaque if a photo sees the point, and
     empty if none does. So nothing is made up, hair and wide clothes are not carried along, colours that landed on the
     wrong part stay there, lights are not evened. It depends on the recovered bodies and on what counts as seen
-    (:mod:`liquidwarp.flow.visibility`), not on how the product draws.
+    (:mod:`liquidwarp.flow.mesh.visibility`), not on how the product draws.
     """
 
     sources: FlowSources

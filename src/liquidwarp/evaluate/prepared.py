@@ -21,15 +21,15 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.errors import SettingError, WeightsCorruptError
 from liquidwarp.evaluate.held_out import HeldOutVideo, Truth, held_out_pairs
 from liquidwarp.evaluation_config import SelfEvaluation
-from liquidwarp.flow.background import complete_background
+from liquidwarp.flow.place.background import complete_background
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop
 from liquidwarp.geometry.pictures import to_picture, to_tensor
 from liquidwarp.learn.clips import Clip
-from liquidwarp.recover.detections import EYES_AND_NOSE, Detections, PackedMasks
+from liquidwarp.recover.detection.detections import EYES_AND_NOSE, Detections, PackedMasks
 from liquidwarp.recover.digitize import Recovery
+from liquidwarp.recover.films.scenery import lay_over
 from liquidwarp.recover.photos import SourcePhotos, hidden_places, silhouette
-from liquidwarp.recover.scenery import lay_over
 from liquidwarp.recover.views import choose_views
 
 __all__ = ["hold_out_clip"]
@@ -54,7 +54,7 @@ def hold_out_clip(
         model: The body.
         max_frames: Only what was kept of the video's first frames.
         device: Where the truth is wanted.
-        quality: Of the completed background; see :func:`liquidwarp.flow.background.complete_background`.
+        quality: Of the completed background; see :func:`liquidwarp.flow.place.background.complete_background`.
 
     Raises:
         SettingError: too few frames were kept for these numbers, or the clip is of photos or of the first version.

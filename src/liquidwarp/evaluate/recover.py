@@ -23,14 +23,14 @@ from liquidwarp.config import FitConfig
 from liquidwarp.evaluate.picture_motion import picture_accelerations
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.media import IMAGE_SUFFIXES, open_frames, read_image, save_image
-from liquidwarp.recover.detections import BODY_LANDMARKS, Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit, fit_body
-from liquidwarp.recover.observation import observe
+from liquidwarp.recover.detection.detections import BODY_LANDMARKS, Detections, PackedMasks
+from liquidwarp.recover.films.shots import find_shots
+from liquidwarp.recover.fitting.fit import BodyFit, fit_body
+from liquidwarp.recover.fitting.observation import observe
+from liquidwarp.recover.fitting.skeleton import Skeleton
+from liquidwarp.recover.fitting.whole_fit import fit_video
 from liquidwarp.recover.overlay import draw_body
-from liquidwarp.recover.shots import find_shots
-from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.tracker import PersonDetector
-from liquidwarp.recover.whole_fit import fit_video
+from liquidwarp.recover.tracking.tracker import PersonDetector
 
 __all__ = ["RecoveryReport", "RecoveryScore", "evaluate_recover", "lag", "overlap", "score_recovery"]
 

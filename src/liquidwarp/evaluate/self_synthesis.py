@@ -36,7 +36,7 @@ from liquidwarp.learn.scores import Pictures, Scorer, mean_scores
 from liquidwarp.media import save_image
 from liquidwarp.personal.person import personalise_banks
 from liquidwarp.personal_config import PersonalizeConfig
-from liquidwarp.recover.choice import PersonChoice
+from liquidwarp.recover.detection.choice import PersonChoice
 from liquidwarp.renderers import NetworkRenderer
 from liquidwarp.synthesizer import SourceBank, prepare_bank, with_network
 

@@ -27,9 +27,9 @@ from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import rasterize
 from liquidwarp.geometry.rotations import kabsch, matrix_to_rotvec
 from liquidwarp.media import read_image
-from liquidwarp.recover.fit import fit_body
-from liquidwarp.recover.photometric import PhotometricFit
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.fitting.fit import fit_body
+from liquidwarp.recover.fitting.photometric import PhotometricFit
+from liquidwarp.recover.tracking.tracker import PersonDetector
 from liquidwarp.synthetic.dataset import SyntheticPeople
 from liquidwarp.synthetic.poses import finger_joints
 from liquidwarp.synthetic.scene import Camera

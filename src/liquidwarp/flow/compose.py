@@ -18,12 +18,12 @@ from torch import Tensor
 from liquidwarp.body.model import BodyParams
 from liquidwarp.errors import ShapeError
 from liquidwarp.flow.condition import correspondence_map
-from liquidwarp.flow.coverage import ProjectedMesh
-from liquidwarp.flow.layers import Layer, build_layer, sample_sources
-from liquidwarp.flow.occlusion import without_crossed
+from liquidwarp.flow.mesh.coverage import ProjectedMesh
+from liquidwarp.flow.mesh.layers import Layer, build_layer, sample_sources
+from liquidwarp.flow.mesh.surface import ProjectedSurface, project_bodies, rest_coordinates
+from liquidwarp.flow.mesh.texture import blend_weights
+from liquidwarp.flow.seen.occlusion import without_crossed
 from liquidwarp.flow.sources import FlowSources, part_weights
-from liquidwarp.flow.surface import ProjectedSurface, project_bodies, rest_coordinates
-from liquidwarp.flow.texture import blend_weights
 from liquidwarp.geometry.raster import Raster, rasterize
 from liquidwarp.types import TargetFlow
 

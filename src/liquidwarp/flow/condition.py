@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
-from liquidwarp.flow.extension import Extension
-from liquidwarp.flow.layers import build_layer
-from liquidwarp.flow.surface import ProjectedSurface, project_bodies, rest_coordinates
+from liquidwarp.flow.mesh.extension import Extension
+from liquidwarp.flow.mesh.layers import build_layer
+from liquidwarp.flow.mesh.surface import ProjectedSurface, project_bodies, rest_coordinates
 from liquidwarp.geometry.raster import rasterize
 
 __all__ = ["condition_maps", "correspondence_map", "surface_condition"]

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from liquidwarp.flow.compose import SOLID, Composition, merge_layers
-from liquidwarp.flow.coverage import Rim, coverage
-from liquidwarp.flow.masks import dilate
+from liquidwarp.flow.mesh.coverage import Rim, coverage
+from liquidwarp.geometry.masks import dilate
 from liquidwarp.geometry.raster import Raster
 from liquidwarp.types import TargetFlow
 

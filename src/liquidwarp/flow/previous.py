@@ -15,8 +15,8 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.compose import Choice
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.sources import FlowSources, part_weights, prepare_source_batch
-from liquidwarp.flow.surface import project_bodies
 
 __all__ = ["choice_with_frame", "join_frames", "with_frame"]
 

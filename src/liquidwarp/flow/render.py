@@ -12,15 +12,15 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyParams
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.atlas import TextureAtlas
 from liquidwarp.flow.compose import Choice, compose_layers
-from liquidwarp.flow.coverage import Rim
 from liquidwarp.flow.draw import draw_layers, soften_inner_edges
 from liquidwarp.flow.halves import one_face
-from liquidwarp.flow.masks import soften
+from liquidwarp.flow.mesh.coverage import Rim
+from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.sheets import shown_sheets
 from liquidwarp.flow.sources import FlowSources
-from liquidwarp.flow.surface import project_bodies
+from liquidwarp.flow.unseen.atlas import TextureAtlas
+from liquidwarp.geometry.masks import soften
 from liquidwarp.geometry.raster import Raster
 
 __all__ = ["render_person", "render_warp", "without_specks"]
@@ -47,7 +47,7 @@ def render_warp(
     Args:
         sources: The prepared photos.
         targets: T bodies, cameras in the background's pixels.
-        atlas: The filled texture (:func:`liquidwarp.flow.atlas.fill_atlas`), for what no source shows.
+        atlas: The filled texture (:func:`liquidwarp.flow.unseen.atlas.fill_atlas`), for what no source shows.
         background: One picture, or one for each target, RGB in [0, 1].
         choice: Which source gives which part.
 

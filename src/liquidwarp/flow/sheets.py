@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.parts import PARTS
-from liquidwarp.flow.extension import Extension
+from liquidwarp.flow.mesh.extension import Extension
+from liquidwarp.flow.mesh.surface import ProjectedSurface
 from liquidwarp.flow.sources import FlowSources
-from liquidwarp.flow.surface import ProjectedSurface
 
 __all__ = ["edge_on", "shown_sheets"]
 

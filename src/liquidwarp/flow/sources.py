@@ -12,18 +12,12 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS, parts_of
 from liquidwarp.checks import check_shape
 from liquidwarp.errors import ShapeError
-from liquidwarp.flow.collars import printed_on_neck
-from liquidwarp.flow.contamination import away_from, own_colours, skin_of_an_arm
-from liquidwarp.flow.extension import Extension, join_extensions, smooth_on_mesh
-from liquidwarp.flow.hands import hidden_hands, lost_hands, strange_fingers
-from liquidwarp.flow.head import head_views
-from liquidwarp.flow.head_choice import HeadViews, no_head_views
-from liquidwarp.flow.light import even_light
-from liquidwarp.flow.masks import dilate, erode
-from liquidwarp.flow.occlusion import Occlusion, arms_before
-from liquidwarp.flow.surface import ProjectedSurface, project_bodies
-from liquidwarp.flow.texture import grow_colours
-from liquidwarp.flow.visibility import (
+from liquidwarp.flow.clothes.worn import Worn, without_worn, worn_things
+from liquidwarp.flow.colours.light import even_light
+from liquidwarp.flow.mesh.extension import Extension, join_extensions, smooth_on_mesh
+from liquidwarp.flow.mesh.surface import ProjectedSurface, project_bodies
+from liquidwarp.flow.mesh.texture import grow_colours
+from liquidwarp.flow.mesh.visibility import (
     apart_from_limbs,
     body_visibility,
     clear_of_limbs,
@@ -33,8 +27,14 @@ from liquidwarp.flow.visibility import (
     unhidden,
     within_limbs,
 )
-from liquidwarp.flow.worn import Worn, without_worn, worn_things
+from liquidwarp.flow.seen.collars import printed_on_neck
+from liquidwarp.flow.seen.contamination import away_from, own_colours, skin_of_an_arm
+from liquidwarp.flow.seen.hands import hidden_hands, lost_hands, strange_fingers
+from liquidwarp.flow.seen.head import head_views
+from liquidwarp.flow.seen.head_choice import HeadViews, no_head_views
+from liquidwarp.flow.seen.occlusion import Occlusion, arms_before
 from liquidwarp.geometry.camera import pixels_to_ndc
+from liquidwarp.geometry.masks import dilate, erode
 from liquidwarp.geometry.raster import Raster, rasterize
 from liquidwarp.geometry.warp import sample_at
 
@@ -311,8 +311,8 @@ def prepare_source_batch(
 ) -> FlowSources:
     """The same for G people at once, on any device: row ``g * S + s`` of ``surface`` is person g in source s.
 
-    Where something is ``worn`` before the limbs (:mod:`liquidwarp.flow.worn`), one person's photos do not show them.
-    ``raster`` is that of the bodies, where it is known already.
+    Where something is ``worn`` before the limbs (:mod:`liquidwarp.flow.clothes.worn`), one person's photos do not show
+    them. ``raster`` is that of the bodies, where it is known already.
     """
     people, sources, _, height, width = images.shape
     if raster is None:

@@ -107,8 +107,8 @@ class Clip:
     face_seen: Float[Tensor, "T"]
     """1 where the face looks at the camera and was detected."""
     landmarks: Float[Tensor, "T 33 2"] | None = None
-    """The body's as detected [px]; see :data:`liquidwarp.recover.detections.BODY_LANDMARKS`. These and what follows are
-    None in clips of the first version."""
+    """The body's as detected [px]; see :data:`liquidwarp.recover.detection.detections.BODY_LANDMARKS`. These and what
+    follows are None in clips of the first version."""
     visibility: Float[Tensor, "T 33"] | None = None
     """Of the landmarks [0, 1]."""
     squares: Int64[Tensor, "T 3"] | None = None

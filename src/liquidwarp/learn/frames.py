@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from liquidwarp.flow.compose import compose_views
+from liquidwarp.flow.mesh.surface import ProjectedSurface
 from liquidwarp.flow.previous import join_frames
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
-from liquidwarp.flow.surface import ProjectedSurface
 from liquidwarp.types import TargetFlow
 
 __all__ = ["with_frames"]

@@ -1,4 +1,4 @@
-"""The halos of training people: what carries hair and clothes in use (flow/halo.py) does so in training too.
+"""The halos of training people: what carries hair and clothes in use (flow/clothes/halo.py) does so in training too.
 
 A halo is made from one picture, so people differ in theirs. To work on B people at once all of their halos are joined
 into one mesh, and in each picture the points of other people lie outside of it.
@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, RestBody
-from liquidwarp.flow.extension import Extension, join_extensions
-from liquidwarp.flow.halo import halo
+from liquidwarp.flow.clothes.halo import halo
+from liquidwarp.flow.mesh.extension import Extension, join_extensions
+from liquidwarp.flow.mesh.surface import ProjectedSurface, project_extension
 from liquidwarp.flow.sources import FlowSources
-from liquidwarp.flow.surface import ProjectedSurface, project_extension
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.synthetic.dataset import Bodies
 

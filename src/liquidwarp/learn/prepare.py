@@ -25,7 +25,7 @@ from liquidwarp.config import DetectConfig
 from liquidwarp.dataset_config import PrepareConfig
 from liquidwarp.errors import LiquidWarpError, MediaError
 from liquidwarp.files import atomic_path, check_target
-from liquidwarp.flow.background import complete_background
+from liquidwarp.flow.place.background import complete_background
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.geometry.pictures import to_picture
@@ -33,13 +33,13 @@ from liquidwarp.learn.clip_sheet import clip_sheet
 from liquidwarp.learn.clip_sources import ClipSource, find_sources
 from liquidwarp.learn.clips import CLIP_FORMAT, KINDS, Clip, ClipFacts, picture_path
 from liquidwarp.media import find_images, open_frames, read_image, save_image
-from liquidwarp.recover.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
+from liquidwarp.recover.detection.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
-from liquidwarp.recover.gaps import limb_borders
-from liquidwarp.recover.matte import matte
+from liquidwarp.recover.films.scenery import person_area
+from liquidwarp.recover.mattes.gaps import limb_borders
+from liquidwarp.recover.mattes.matte import matte
 from liquidwarp.recover.photos import silhouette
-from liquidwarp.recover.scenery import person_area
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.tracking.tracker import PersonDetector
 from liquidwarp.weights import save_tensors
 
 __all__ = ["DATASET_FORMAT", "PreparedClips", "prepare_clips"]

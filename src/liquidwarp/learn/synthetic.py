@@ -19,16 +19,16 @@ from liquidwarp.errors import SettingError
 from liquidwarp.flow.compose import compose_layers, merge_layers
 from liquidwarp.flow.condition import surface_condition
 from liquidwarp.flow.draw import draw_flow, draw_layers, within_edge
-from liquidwarp.flow.extension import Extension, inflated_shell, join_extensions
-from liquidwarp.flow.fill import SurfaceFill
+from liquidwarp.flow.mesh.extension import Extension, inflated_shell, join_extensions
+from liquidwarp.flow.mesh.surface import project_posed
 from liquidwarp.flow.sources import FlowSources, prepare_source_batch
-from liquidwarp.flow.surface import project_posed
+from liquidwarp.flow.unseen.fill import SurfaceFill
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.datasets import Faces, TrainingSample, choose_views, degrade_mattes
 from liquidwarp.learn.frames import with_frames
 from liquidwarp.learn.halos import CrowdHalo, PosedViews, halos_of, with_shell, without_shell
-from liquidwarp.recover.settle import OutlineFit
+from liquidwarp.recover.fitting.settle import OutlineFit
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
 from liquidwarp.synthetic.scene import Camera
 from liquidwarp.types import TargetFlow

@@ -17,8 +17,8 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.body.turntable import orbit
 from liquidwarp.config import BodyNoise, SynthesisConfig
-from liquidwarp.flow.atlas import fill_atlas, merge_texture
 from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
+from liquidwarp.flow.unseen.atlas import fill_atlas, merge_texture
 from liquidwarp.gan.inputs import SourceBatch, TargetBatch
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.crop import Crop

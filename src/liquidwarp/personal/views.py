@@ -15,11 +15,11 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.config import SynthesisConfig
-from liquidwarp.flow.background import complete_background
+from liquidwarp.flow.place.background import complete_background
 from liquidwarp.geometry.crop import Crop, crop_around
 from liquidwarp.geometry.pictures import to_tensor
 from liquidwarp.geometry.warp import resize
-from liquidwarp.recover.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
+from liquidwarp.recover.detection.detections import EYES_AND_NOSE, LEAST_EYE_SPAN
 from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.synthesizer import person_extent
 

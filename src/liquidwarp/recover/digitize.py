@@ -23,14 +23,14 @@ from liquidwarp.config import DetectConfig, FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.media import FrameSource, open_frames, read_image
-from liquidwarp.recover.choice import PersonChoice, choices_of_pictures
-from liquidwarp.recover.detections import Detections, PackedMasks
-from liquidwarp.recover.fit import BodyFit
-from liquidwarp.recover.pieces import Pieces, whole_video
-from liquidwarp.recover.scenes import notes_on_shots
-from liquidwarp.recover.shots import find_shots
-from liquidwarp.recover.tracker import PersonDetector
-from liquidwarp.recover.whole_fit import HALF_FIT, fit_photos, fit_video
+from liquidwarp.recover.detection.choice import PersonChoice, choices_of_pictures
+from liquidwarp.recover.detection.detections import Detections, PackedMasks
+from liquidwarp.recover.films.scenes import notes_on_shots
+from liquidwarp.recover.films.shots import find_shots
+from liquidwarp.recover.fitting.fit import BodyFit
+from liquidwarp.recover.fitting.whole_fit import HALF_FIT, fit_photos, fit_video
+from liquidwarp.recover.tracking.pieces import Pieces, whole_video
+from liquidwarp.recover.tracking.tracker import PersonDetector
 
 __all__ = ["Recovery", "recover_photos", "recover_video"]
 

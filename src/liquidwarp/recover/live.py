@@ -17,17 +17,17 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import FitConfig
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
-from liquidwarp.recover.bundle import FitState, Problem, adjust
-from liquidwarp.recover.choice import PersonChoice
-from liquidwarp.recover.detections import Detections
-from liquidwarp.recover.fingers import relaxed_fingers
-from liquidwarp.recover.fit import fit_body
-from liquidwarp.recover.fit_task import landmark_terms, shape_weights
-from liquidwarp.recover.follow import TrackState
-from liquidwarp.recover.observation import observe
-from liquidwarp.recover.skeleton import Skeleton
-from liquidwarp.recover.terms import PosePrior, PosePull
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.detection.choice import PersonChoice
+from liquidwarp.recover.detection.detections import Detections
+from liquidwarp.recover.fitting.bundle import FitState, Problem, adjust
+from liquidwarp.recover.fitting.fingers import relaxed_fingers
+from liquidwarp.recover.fitting.fit import fit_body
+from liquidwarp.recover.fitting.fit_task import landmark_terms, shape_weights
+from liquidwarp.recover.fitting.observation import observe
+from liquidwarp.recover.fitting.skeleton import Skeleton
+from liquidwarp.recover.fitting.terms import PosePrior, PosePull
+from liquidwarp.recover.tracking.follow import TrackState
+from liquidwarp.recover.tracking.tracker import PersonDetector
 
 __all__ = ["LiveBody", "OneEuro"]
 

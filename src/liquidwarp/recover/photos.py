@@ -17,17 +17,17 @@ from liquidwarp.cache import Cache, digest_of_tensors
 from liquidwarp.config import DetectConfig
 from liquidwarp.errors import MediaError
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
-from liquidwarp.recover.body_raster import body_raster
-from liquidwarp.recover.choice import PersonChoice
-from liquidwarp.recover.company import find_company, paint_over
-from liquidwarp.recover.detections import Detections
+from liquidwarp.recover.detection.choice import PersonChoice
+from liquidwarp.recover.detection.detections import Detections
+from liquidwarp.recover.detection.landmarks import Pose
 from liquidwarp.recover.digitize import Recovery, recover_photos, recover_video
-from liquidwarp.recover.gaps import limb_borders
-from liquidwarp.recover.held import cut_things
-from liquidwarp.recover.landmarks import Pose
-from liquidwarp.recover.matte import CoarseMask, matte
-from liquidwarp.recover.scenery import around, lay_over, person_area, uncovering_frames
-from liquidwarp.recover.tracker import PersonDetector
+from liquidwarp.recover.films.scenery import around, lay_over, person_area, uncovering_frames
+from liquidwarp.recover.mattes.body_raster import body_raster
+from liquidwarp.recover.mattes.gaps import limb_borders
+from liquidwarp.recover.mattes.held import cut_things
+from liquidwarp.recover.mattes.matte import CoarseMask, matte
+from liquidwarp.recover.tracking.company import find_company, paint_over
+from liquidwarp.recover.tracking.tracker import PersonDetector
 from liquidwarp.recover.views import CANDIDATES, views_of_video
 
 __all__ = [

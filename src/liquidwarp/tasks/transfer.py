@@ -18,10 +18,10 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.config import ImitateConfig, SynthesisConfig
 from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
-from liquidwarp.flow.given import PhotoParts, label_photo
-from liquidwarp.flow.lent import in_form
-from liquidwarp.flow.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
-from liquidwarp.flow.skin import match_skin, skin_tone, skin_tones
+from liquidwarp.flow.lending.given import PhotoParts, label_photo
+from liquidwarp.flow.lending.lent import in_form
+from liquidwarp.flow.lending.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
+from liquidwarp.flow.lending.skin import match_skin, skin_tone, skin_tones
 from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 from liquidwarp.synthesizer import SourceBank, build_extension
@@ -47,7 +47,7 @@ def transfer(
 
     Args:
         bank: Who wears them; body shape, everything that nobody gives, and the background are this person's.
-        wear: Part or group of parts (:func:`liquidwarp.flow.parts.garment_parts`) to the person who gives it.
+        wear: Part or group of parts (:func:`liquidwarp.flow.lending.parts.garment_parts`) to the person who gives it.
         driving: What moves the person; None: a single picture in the pose of the first photo.
         imitation: Camera and layout, with a driving.
         synthesis: How people were prepared and frames are rendered.

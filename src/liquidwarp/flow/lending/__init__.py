@@ -1,0 +1,1 @@
+"""Appearance transfer: what each person gives to another one, and in which tone."""

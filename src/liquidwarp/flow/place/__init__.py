@@ -1,0 +1,1 @@
+"""What is behind the person: the completed background, shadows, the ground at the feet."""

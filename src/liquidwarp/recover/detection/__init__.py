@@ -1,0 +1,1 @@
+"""What the networks see in one picture: people, landmarks, hands, faces, masks."""

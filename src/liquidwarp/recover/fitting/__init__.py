@@ -1,0 +1,1 @@
+"""The fit of the body: landmarks, outlines, colours, fingers, smoothing."""
