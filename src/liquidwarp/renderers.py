@@ -15,10 +15,11 @@ from torch import Tensor
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.body.parts import PARTS
 from liquidwarp.cache import digest_of_tensors
-from liquidwarp.flow.compose import Choice, compose_flow
+from liquidwarp.flow.compose import Choice, compose_stage
 from liquidwarp.flow.condition import condition_maps
 from liquidwarp.flow.draw import seen_weight, within_edge
 from liquidwarp.flow.mesh.extension import inflated_shell
+from liquidwarp.flow.mesh.stage import Stage
 from liquidwarp.flow.mesh.surface import rest_coordinates
 from liquidwarp.flow.previous import choice_with_frame, with_frame
 from liquidwarp.flow.render import render_person
@@ -139,16 +140,26 @@ class TextureRenderer:
         heads: Float[Tensor, "T K"] | None = None,
     ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
         """See :class:`Renderer`."""
+        return self.draw(Stage.of(self.sources.model, targets, size), choice, self.head_shares(targets, heads))
+
+    def head_shares(self, targets: BodyParams, heads: Float[Tensor, "T K"] | None = None) -> Float[Tensor, "T K"]:
+        """The share of each photo that may give the head; without a plan, each frame by itself."""
+        if heads is not None:
+            return heads
+        return torch.cat([head_plan(self.sources, targets[slice(t, t + 1)]) for t in range(len(targets))])
+
+    def draw(
+        self, stage: Stage, choice: Choice | None, heads: Float[Tensor, "T K"]
+    ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
+        """The same for bodies that are posed already."""
         if not self.other_heads:
-            return render_person(self.sources, targets, self.atlas, size, choice)
-        if heads is None:
-            heads = torch.cat([head_plan(self.sources, targets[slice(t, t + 1)]) for t in range(len(targets))])
-        colours = self.atlas.colours.new_zeros(len(targets), 3, *size)
+            return render_person(self.sources, stage, self.atlas, choice)
+        colours = self.atlas.colours.new_zeros(len(stage), 3, *stage.size)
         mattes = colours[:, :1].clone()
         for view, atlas in enumerate((self.atlas, *self.other_heads)):
             frames = (heads[:, view] > 0).nonzero()[:, 0].to(mattes.device)
             if len(frames):
-                drawn = render_person(self.sources.with_head(view), targets[frames], atlas, size, choice)
+                drawn = render_person(self.sources.with_head(view), stage[frames], atlas, choice)
                 share = heads[frames, view][:, None, None, None].to(mattes) * drawn[1]
                 colours.index_add_(0, frames, drawn[0] * share)
                 mattes.index_add_(0, frames, share)
@@ -234,8 +245,9 @@ class NetworkRenderer:
         photos = self.features.inputs.shape[1]
         joined = with_frame(self.sources, before.body, before.colours, before.opacity)
         chosen = choice_with_frame(choice, photos, before.colours.device)
-        flow = compose_flow(joined, target, size, chosen)
-        colours, opacity = self.warp.render(target, size, choice, heads)
+        stage = Stage.of(self.sources.model, target, size)
+        flow = compose_stage(joined, stage, chosen)
+        colours, opacity = self.warp.draw(stage, choice, self.warp.head_shares(target, heads))
         flow = replace(flow, texture=colours, texture_matte=within_edge(opacity))
         conditions = condition_maps(self.sources.model, inflated_shell(self.sources.model), before.body, size)
         with _precision(flow.grid.device, self.half):
@@ -316,8 +328,9 @@ def drawn_flow(
         choice: Which source gives which part.
         heads: See :meth:`Renderer.render`.
     """
-    colours, opacity = warp.render(targets, size, choice, heads)
-    flow = compose_flow(sources, targets, size, choice)
+    stage = Stage.of(sources.model, targets, size)
+    colours, opacity = warp.draw(stage, choice, warp.head_shares(targets, heads))
+    flow = compose_stage(sources, stage, choice)
     return replace(flow, texture=colours, texture_matte=within_edge(opacity))
 
 

@@ -8,7 +8,8 @@ from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.colours import shade
 from liquidwarp.flow.mesh import extension, texture, visibility
-from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.extension import inflated_shell, no_extension
+from liquidwarp.flow.mesh.stage import Stage
 from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.geometry import raster
 from liquidwarp.geometry.camera import WeakPerspective
@@ -77,3 +78,21 @@ def test_several_radii_are_answered_as_one_by_one():
     counts = together.sum((1, 2)).tolist()
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[2] > 0
+
+
+def test_bodies_that_are_posed_once():
+    anny, size = AnnyBody.load(), (64, 48)
+    turns = torch.eye(3).repeat(2, len(anny.parents), 1, 1)
+    turns[1, 0] = torch.tensor([[0.6, 0.0, 0.8], [0.0, 1.0, 0.0], [-0.8, 0.0, 0.6]])
+    camera = WeakPerspective(torch.tensor([30.0, 25.0]), torch.tensor([[24.0, 32.0], [20.0, 30.0]]))
+    bodies = BodyParams(torch.zeros(len(anny.beta_names)), turns, camera)
+    stage, shell = Stage.of(anny, bodies, size), inflated_shell(anny)
+    for picture in (slice(0, 2), slice(1, 2)):
+        plain, staged = project_bodies(anny, shell, bodies[picture]), stage[picture]
+        drawn = raster.rasterize(plain.body, anny.faces, *size)
+        for name in ("body", "extension", "normals", "torn", "scale"):
+            torch.testing.assert_close(getattr(staged.surface(shell), name), getattr(plain, name))
+        for name in ("pix_to_face", "bary", "depth"):
+            torch.testing.assert_close(getattr(staged.raster, name), getattr(drawn, name))
+    assert stage.size == size
+    assert not torch.equal(stage[slice(0, 1)].body, stage[slice(1, 2)].body)

@@ -10,6 +10,7 @@ from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.clothes.halo import halo
 from liquidwarp.flow.compose import compose_flow, compose_layers
 from liquidwarp.flow.mesh.extension import inflated_shell, join_extensions, no_extension
+from liquidwarp.flow.mesh.stage import Stage
 from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.sources import prepare_sources
@@ -194,7 +195,9 @@ def test_a_thin_layer_around_the_head_is_hair_but_around_limbs_an_error_of_the_f
     bare = silhouette(anny, body).float()
     matte = dilate(bare, 1)
     sources = prepare_sources(anny, halo(anny, body, matte), body, torch.rand(1, 3, *SIZE), matte)
-    _, opacity = render_person(sources, body, fill_atlas(anny, merge_texture(sources, 64)), SIZE)
+    _, opacity = render_person(
+        sources, Stage.of(sources.model, body, SIZE), fill_atlas(anny, merge_texture(sources, 64))
+    )
     layer = (matte > 0) & (bare == 0)
     top, shoulder = int(joint_pixel(anny, body, "head")[1]), int(joint_pixel(anny, body, "upperarm01.L")[1])
     assert opacity[..., :top, :][layer[..., :top, :]].mean() > 0.9

@@ -6,6 +6,7 @@ import torch
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
 from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.stage import Stage
 from liquidwarp.flow.mesh.surface import project_bodies, rest_coordinates
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.seen.head import _likeness, _sharpness, mirror_gain, twin_vertices
@@ -170,7 +171,9 @@ def test_heads_are_whole_where_the_matte_is_faint(anny):
     top = int(matte[0, 0].any(1).nonzero()[0])
     matte[..., : top + 12, :] *= 0.4
     sources = prepare_sources(anny, no_extension(anny), bodies, torch.rand(1, 3, SIZE, SIZE), matte)
-    _, opacity = render_person(sources, bodies, fill_atlas(anny, merge_texture(sources, 64)), (SIZE, SIZE))
+    _, opacity = render_person(
+        sources, Stage.of(sources.model, bodies, (SIZE, SIZE)), fill_atlas(anny, merge_texture(sources, 64))
+    )
     assert opacity[..., top + 4 : top + 12, SIZE // 2 - 5 : SIZE // 2 + 5].min() > 0.9
     assert torch.equal(sources.mattes[0], matte)
 

@@ -10,6 +10,7 @@ import torch
 from liquidwarp.body.linear import LinearBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.mesh.extension import no_extension
+from liquidwarp.flow.mesh.stage import Stage
 from liquidwarp.flow.mesh.surface import project_bodies
 from liquidwarp.flow.render import render_person
 from liquidwarp.flow.seen.occlusion import _NOWHERE, _arms_shown, _hands_shown
@@ -40,7 +41,7 @@ def crossed(box_body):
 def rest_of_arm(sources, body):
     """How many pixels of the trunk have the arm's colour when the arm hangs beside it."""
     atlas = fill_atlas(sources.model, merge_texture(sources))
-    picture = render_person(sources, body, atlas, (SIZE, SIZE))[0][0].permute(1, 2, 0).numpy()
+    picture = render_person(sources, Stage.of(sources.model, body, (SIZE, SIZE)), atlas)[0][0].permute(1, 2, 0).numpy()
     trunk = picture[20:108, 36:92]
     return int((np.abs(trunk - SHIRT).max(2) > 0.25).sum())
 
@@ -54,7 +55,7 @@ def test_an_arm_leaves_no_rest_on_the_trunk(box_body, crossed):
 def test_the_photos_own_view_is_kept(box_body, crossed):
     body = box_params(BEFORE, scale=100.0, at=(64.0, 64.0))
     atlas = fill_atlas(box_body, merge_texture(crossed))
-    drawn, matte = render_person(crossed, body, atlas, (SIZE, SIZE))
+    drawn, matte = render_person(crossed, Stage.of(crossed.model, body, (SIZE, SIZE)), atlas)
     apart = (drawn - crossed.colours[0]).abs().amax(1) * (matte[:, 0] > 0.9)
     assert (apart > 0.35).float().mean() < 0.001  # edges between the arm and the trunk are soft
 
@@ -134,7 +135,7 @@ def test_a_hand_that_stays_where_it_was_keeps_its_rim(with_hand):
     shown &= sources.mattes[0, 0, 0] > 0.9
 
     def skin(poses):
-        drawn = render_person(sources, poses, atlas, (SIZE, SIZE))[0][0].permute(1, 2, 0)
+        drawn = render_person(sources, Stage.of(sources.model, poses, (SIZE, SIZE)), atlas)[0][0].permute(1, 2, 0)
         return float(((drawn - torch.from_numpy(SKIN)).abs().amax(2) < 0.2)[shown].float().mean())
 
     assert skin(body) > 0.93

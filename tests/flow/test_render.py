@@ -6,6 +6,7 @@ import torch
 
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.mesh.extension import inflated_shell
+from liquidwarp.flow.mesh.stage import Stage
 from liquidwarp.flow.mesh.texture import blend_weights, grow_colours
 from liquidwarp.flow.render import render_person, render_warp, without_specks
 from liquidwarp.flow.sources import prepare_sources
@@ -84,7 +85,9 @@ def test_colours_are_straight(box_body):
     image = torch.full((1, 3, *SIZE), 0.8)
     sources = prepared(box_body, box_params(), images=image)
     atlas = fill_atlas(box_body, merge_texture(sources, 64))
-    colours, mattes = render_person(sources, box_params((0, 0, 0.4), turn=(0, 0, 0.2)), atlas, SIZE)
+    colours, mattes = render_person(
+        sources, Stage.of(sources.model, box_params((0, 0, 0.4), turn=(0, 0, 0.2)), SIZE), atlas
+    )
     soft = ((mattes > 0.1) & (mattes < 0.9)).expand(-1, 3, -1, -1)
     assert soft.sum() > 30
     assert (colours[soft] - 0.8).abs().max() < 0.02

@@ -20,7 +20,8 @@ from liquidwarp.errors import ShapeError
 from liquidwarp.flow.condition import correspondence_map
 from liquidwarp.flow.mesh.coverage import ProjectedMesh
 from liquidwarp.flow.mesh.layers import Layer, build_layer, sample_sources
-from liquidwarp.flow.mesh.surface import ProjectedSurface, project_bodies, rest_coordinates
+from liquidwarp.flow.mesh.stage import Stage
+from liquidwarp.flow.mesh.surface import ProjectedSurface, rest_coordinates
 from liquidwarp.flow.mesh.texture import blend_weights
 from liquidwarp.flow.seen.occlusion import without_crossed
 from liquidwarp.flow.sources import FlowSources, part_weights
@@ -35,6 +36,7 @@ __all__ = [
     "colour_layer",
     "compose_flow",
     "compose_layers",
+    "compose_stage",
     "compose_views",
     "merge_layers",
 ]
@@ -93,28 +95,39 @@ def compose_flow(
     """
     pieces = []
     for start in range(0, len(targets), chunk):
-        surface = project_bodies(sources.model, sources.extension, targets[slice(start, start + chunk)])
-        pieces.append(compose_views(sources, surface, size, choice))
+        stage = Stage.of(sources.model, targets[slice(start, start + chunk)], size)
+        pieces.append(compose_stage(sources, stage, choice))
     names = ("grid", "valid", "visible", "condition", "texture", "texture_matte")
     return TargetFlow(**{name: torch.cat([getattr(piece, name) for piece in pieces]) for name in names})
+
+
+def compose_stage(sources: FlowSources, stage: Stage, choice: Choice | None = None) -> TargetFlow:
+    """The same for bodies that are posed already."""
+    surface = stage.surface(sources.extension)
+    return merge_layers(compose_layers(sources, surface, stage.size, choice, stage.raster))
 
 
 def compose_views(
     sources: FlowSources, targets: ProjectedSurface, size: tuple[int, int], choice: Choice | None = None
 ) -> TargetFlow:
-    """The same for G people at once; row ``g * T + t`` of ``targets`` is person g in target t."""
+    """:func:`compose_flow` for G people at once; row ``g * T + t`` of ``targets`` is person g in target t."""
     return merge_layers(compose_layers(sources, targets, size, choice))
 
 
 def compose_layers(
-    sources: FlowSources, targets: ProjectedSurface, size: tuple[int, int], choice: Choice | None = None
+    sources: FlowSources,
+    targets: ProjectedSurface,
+    size: tuple[int, int],
+    choice: Choice | None = None,
+    raster: Raster | None = None,
 ) -> Composition:
-    """Body and extension apart, as a renderer needs them."""
+    """Body and extension apart, as a renderer needs them; ``raster`` is that of the bodies, where it is known."""
     model, extension = sources.model, sources.extension
     if len(targets) % sources.body.shape[0]:
         raise ShapeError(f"targets: expected a multiple of {sources.body.shape[0]} people, got {len(targets)}.")
     names = rest_coordinates(model)
-    raster = rasterize(targets.body, model.faces, *size)
+    if raster is None:
+        raster = rasterize(targets.body, model.faces, *size)
     layer = build_layer(raster, model.faces, sources.body, names, targets.normals)
     if sources.occlusion is not None:
         layer = without_crossed(layer, model.faces, sources.occlusion, targets)

@@ -16,7 +16,7 @@ from liquidwarp.flow.compose import Choice, compose_layers
 from liquidwarp.flow.draw import draw_layers, soften_inner_edges
 from liquidwarp.flow.halves import one_face
 from liquidwarp.flow.mesh.coverage import Rim
-from liquidwarp.flow.mesh.surface import project_bodies
+from liquidwarp.flow.mesh.stage import Stage
 from liquidwarp.flow.sheets import shown_sheets
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.flow.unseen.atlas import TextureAtlas
@@ -55,24 +55,19 @@ def render_warp(
         The pictures and the person's opacity in them.
     """
     size = (background.shape[-2], background.shape[-1])
-    colours, mattes = render_person(sources, targets, atlas, size, choice)
+    colours, mattes = render_person(sources, Stage.of(sources.model, targets, size), atlas, choice)
     return background + mattes * (colours - background), mattes
 
 
 def render_person(
-    sources: FlowSources,
-    targets: BodyParams,
-    atlas: TextureAtlas,
-    size: tuple[int, int],
-    choice: Choice | None = None,
+    sources: FlowSources, stage: Stage, atlas: TextureAtlas, choice: Choice | None = None
 ) -> tuple[Float[Tensor, "T 3 H W"], Float[Tensor, "T 1 H W"]]:
     """Draw one person in T poses, without a background.
 
     Args:
         sources: The prepared photos.
-        targets: T bodies, cameras in the picture's pixels.
+        stage: T bodies in the pictures.
         atlas: The filled texture.
-        size: Height and width of the pictures [px].
         choice: Which source gives which part.
 
     Returns:
@@ -82,9 +77,10 @@ def render_person(
     colours, mattes = [], []
     head = torch.tensor([PARTS.index(part) for part in ("head", "face")], device=sources.model.face_part.device)
     soft = ~torch.isin(sources.model.face_part, head)
-    for t in range(len(targets)):
-        surface = shown_sheets(sources, project_bodies(sources.model, sources.extension, targets[slice(t, t + 1)]))
-        composition = compose_layers(one_face(sources, surface.normals), surface, size, choice)
+    for t in range(len(stage)):
+        one = stage[slice(t, t + 1)]
+        surface = shown_sheets(sources, one.surface(sources.extension))
+        composition = compose_layers(one_face(sources, surface.normals), surface, stage.size, choice, one.raster)
         raster = composition.body.layer.raster
         colour, matte = draw_layers(composition, atlas.sample(_uv(sources, raster)))
         colour = soften_inner_edges(colour, matte, raster, soft.to(colour.device))
