@@ -43,18 +43,20 @@ from liquidwarp.weights import asset, load_tensors
 T = TypeVar("T")
 
 
-def demo_photos(model: AnnyBody) -> SourcePhotos:
-    """The demo's front and back with true bodies and mattes."""
+def demo_photos(model: AnnyBody, count: int = 2) -> SourcePhotos:
+    """The demo's front and back in turn, with true bodies and mattes."""
+    which = [number % 2 for number in range(count)]
     pictures = tuple(np.array(Image.open(asset(f"demo/{side}.jpg"))) for side in ("front", "back"))
     mattes = tuple(np.array(Image.open(asset(f"demo/{side}_matte.png"))) for side in ("front", "back"))
     truth, _ = load_tensors(asset("demo/truth.safetensors"))
     camera = WeakPerspective(truth["scale"], truth["translation"])
-    body = BodyParams(truth["betas"], truth["rel_rotmats"], camera)
-    everything = torch.ones(2, dtype=torch.bool)
-    recovery = Recovery(body, (), everything, everything[:, None].expand(2, len(model.parents)), 0.0, ())
+    body = BodyParams(truth["betas"], truth["rel_rotmats"], camera)[torch.tensor(which)]
+    everything = torch.ones(count, dtype=torch.bool)
+    recovery = Recovery(body, (), everything, everything[:, None].expand(count, len(model.parents)), 0.0, ())
     size = pictures[0].shape[:2]
-    shapes = tuple(silhouette(model, body[slice(i, i + 1)], (size[0], size[1])) for i in range(2))
-    return SourcePhotos("demo", pictures, (None, None), recovery, mattes, shapes)
+    shapes = tuple(silhouette(model, body[slice(i, i + 1)], (size[0], size[1])) for i in range(count))
+    shown, soft = tuple(pictures[i] for i in which), tuple(mattes[i] for i in which)
+    return SourcePhotos("demo", shown, (None,) * count, recovery, soft, shapes)
 
 
 def timed(work: Callable[[], T], device: str) -> tuple[T, float, float]:
@@ -82,10 +84,10 @@ def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, objec
     generator = LiquidWarpingGenerator(GeneratorConfig.preset(preset)).to(device).eval()
     model, plan = AnnyBody.load(), PLANS[args.quality]
     synthesis = SynthesisConfig(size=size)
-    photos = demo_photos(model)
+    photos = demo_photos(model, args.photos)
     window = 8 * round(plan.window * size / 8)
 
-    row: dict[str, object] = {"preset": preset, "size": size, "tuned": args.tuned, "quality": args.quality}
+    row: dict[str, object] = {"preset": preset, "size": size, "photos": args.photos, "tuned": args.tuned, "quality": args.quality}
     if args.whole:
         row["whole s"] = round(timed(lambda: learn(photos, generator, synthesis, config), device)[1], 1)
 
@@ -149,6 +151,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--photos", type=int, default=2, help="the demo's two pictures in turn")
     parser.add_argument("--whole", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -156,7 +159,7 @@ def main() -> None:
         print(json.dumps(measure(args.presets[0], args.sizes[0], args)))
         return
     more = ["--whole"] if args.whole else []
-    rest = [f"--{name}={getattr(args, name)}" for name in ("tuned", "quality", "device", "threads", "repeat")]
+    rest = [f"--{name}={getattr(args, name)}" for name in ("photos", "tuned", "quality", "device", "threads", "repeat")]
     for preset in args.presets:
         for size in args.sizes:  # each in a process of its own, for its peak of memory
             own = ["--presets", preset, "--sizes", str(size), *rest, *more]
