@@ -87,7 +87,13 @@ def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, objec
     photos = demo_photos(model, args.photos)
     window = 8 * round(plan.window * size / 8)
 
-    row: dict[str, object] = {"preset": preset, "size": size, "photos": args.photos, "tuned": args.tuned, "quality": args.quality}
+    row: dict[str, object] = {
+        "preset": preset,
+        "size": size,
+        "photos": args.photos,
+        "tuned": args.tuned,
+        "quality": args.quality,
+    }
     if args.whole:
         row["whole s"] = round(timed(lambda: learn(photos, generator, synthesis, config), device)[1], 1)
 
