@@ -16,6 +16,7 @@ from liquidwarp.recover.detection.choice import parse_choice
 __all__ = [
     "PROTOCOLS",
     "Evaluate",
+    "EvaluateFilms",
     "EvaluateFlicker",
     "EvaluatePersonalize",
     "EvaluateRecover",
@@ -153,6 +154,27 @@ class EvaluateFlicker:
 
 
 @dataclass(frozen=True)
+class EvaluateFilms:
+    """Cuts of films and people in close-up: films with known cuts are made of your own videos, and searched."""
+
+    path: tyro.conf.Positional[tuple[Path, ...]]
+    """Two videos or more, of one person each and without cuts."""
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    frames: int = 96
+    """Only the first frames of each video; at least 48."""
+    close_ups: bool = True
+    """Also cut faces, heads and chests out of the videos, and look for the person there."""
+
+    def run(self) -> None:
+        """Evaluate and print tables."""
+        check_inputs("path", self.path)
+        from liquidwarp.evaluate.films import evaluate_films
+
+        print(evaluate_films(self.path, self.out, self.frames, self.close_ups))
+
+
+@dataclass(frozen=True)
 class EvaluateSelf:
     """Everything together: frames of your own videos, synthesized from other frames of the same video."""
 
@@ -222,6 +244,7 @@ Measurement = (
     | EvaluateSynthetic
     | EvaluateTransfer
     | EvaluateFlicker
+    | EvaluateFilms
     | EvaluateSelf
     | EvaluatePersonalize
 )
@@ -268,6 +291,16 @@ and a sheet for upper, lower and body: look at it before you believe a figure.""
 
 The driving video has a figure too: noise and blur. Compare with it. docs/results.md explains the columns.""",
     ),
+    "films": (
+        EvaluateFilms,
+        """
+  liquidwarp evaluate films dance.mp4 walk.mp4
+  liquidwarp evaluate films dance.mp4 walk.mp4 squats.mp4 --out evaluation
+
+The videos are joined by cuts, dissolves and fades, and flashes, pans and zooms are made that are no cuts. "found"
+should be "cuts", and "false" 0; below the table stands what is wrong. Nothing is written but, with --out, films.json
+and two sheets: look at them before you believe a figure. docs/results.md explains the kinds.""",
+    ),
     "self": (
         EvaluateSelf,
         """
@@ -301,6 +334,7 @@ class Evaluate:
         | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
         | Annotated[EvaluateTransfer, tyro.conf.subcommand("transfer", prefix_name=False)]
         | Annotated[EvaluateFlicker, tyro.conf.subcommand("flicker", prefix_name=False)]
+        | Annotated[EvaluateFilms, tyro.conf.subcommand("films", prefix_name=False)]
         | Annotated[EvaluateSelf, tyro.conf.subcommand("self", prefix_name=False)]
         | Annotated[EvaluatePersonalize, tyro.conf.subcommand("personalize", prefix_name=False)]
     )
