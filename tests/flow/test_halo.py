@@ -7,6 +7,7 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.body.model import BodyParams
+from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.clothes.halo import halo
 from liquidwarp.flow.compose import compose_flow, compose_layers
 from liquidwarp.flow.mesh.extension import inflated_shell, join_extensions, no_extension
@@ -202,3 +203,20 @@ def test_a_thin_layer_around_the_head_is_hair_but_around_limbs_an_error_of_the_f
     top, shoulder = int(joint_pixel(anny, body, "head")[1]), int(joint_pixel(anny, body, "upperarm01.L")[1])
     assert opacity[..., :top, :][layer[..., :top, :]].mean() > 0.9
     assert opacity[..., shoulder:, :][layer[..., shoulder:, :]].mean() < 0.2
+
+
+@pytest.mark.parametrize("yaw", [0.6, -0.6])
+def test_hair_around_a_skull_does_not_cross_the_head_from_the_side(anny, yaw):
+    """Thick hair stands out at the sides of a photo: when the head is turned its sheet lies behind the head."""
+    camera = WeakPerspective(torch.tensor([300.0]), torch.tensor([[96.0, 300.0]]))
+    front, side = (params(anny, yaw=angle, **ARMS) for angle in (0.0, yaw))
+    front, side = (BodyParams(body.betas, body.rel_rotmats, camera) for body in (front, side))
+    matte = dilate(silhouette(anny, front).float(), 12)
+    sources = prepare_sources(anny, halo(anny, front, matte), front, torch.rand(1, 3, *SIZE), matte)
+    crossed = compose_layers(sources, project_bodies(anny, sources.extension, side), SIZE)
+    on_body = crossed.body.layer.raster
+    part = torch.where(on_body.covered, anny.face_part[on_body.pix_to_face.clamp(min=0)], -1)
+    chin = int(joint_pixel(anny, side, "head")[1])
+    skull = torch.isin(part, torch.tensor([PARTS.index("head"), PARTS.index("face")]))[:, :chin]
+    assert int(skull.sum()) > 1000
+    assert int((crossed.in_front[:, :chin] & skull).sum()) < 5

@@ -81,14 +81,14 @@ def test_the_hidden_half_of_a_profile_is_the_mirror_image_of_the_other(anny, twi
 
 def test_hair_at_the_edge_of_a_cheek_gives_way_to_the_other_cheek(anny, twins):
     plain = torch.tensor([0.8, 0.6, 0.5]).expand(len(anny.vertex_part), 3)
-    sources = photographed(anny, plain[None], 0.6)
+    sources = photographed(anny, plain[None], 0.3)
     seen, facing = sources.body[0, 0, :, 2], -sources.normals[0, 0, :, 2]
     edge = twins.face & (seen > 0.3) & (facing < 0.45) & (facing[twins.index] > facing)
     assert int(edge.sum()) > 100
     assert seen[edge].mean() > 0.8
     strand = torch.where(edge[:, None], torch.tensor([0.15, 0.1, 0.08]), plain)
-    unlike = photographed(anny, strand[None], 0.6).body[0, 0, :, 2]
-    assert unlike[edge].mean() < 0.6 * seen[edge].mean()
+    unlike = photographed(anny, strand[None], 0.3).body[0, 0, :, 2]
+    assert unlike[edge].mean() < 0.8 * seen[edge].mean()
     middle = twins.face & (facing > 0.9)
     assert torch.equal(unlike[middle] > 0.5, seen[middle] > 0.5)
 
@@ -197,12 +197,12 @@ def test_the_back_of_a_head_has_its_hair_s_colour_not_that_of_skin_beside_it(ann
     assert at_vertices(anny, filled.colours)[ears].mean(1).median() > 0.5
 
 
-@pytest.mark.parametrize("yaw", [0.8, -0.8])
+@pytest.mark.parametrize("yaw", [0.8, 0.4, -0.4])
 def test_a_half_that_is_mostly_given_up_is_the_mirror_image_from_the_middle_on(anny, twins, yaw):
     """A seam within it would cut an eye; of a head that is turned a little both eyes are kept."""
     plain = torch.tensor([0.8, 0.6, 0.5]).expand(1, len(anny.vertex_part), 3)
     across = rest_coordinates(anny)[:, 0]
-    turned, nearly_frontal = (photographed(anny, plain, angle).body[0, 0, :, 2] for angle in (yaw, yaw / 4))
+    turned, nearly_frontal = (photographed(anny, plain, angle).body[0, 0, :, 2] for angle in (yaw, yaw / 5))
     left, right = (twins.face & (across * side > 0.01) for side in (1, -1))
     far, near = (left, right) if turned[left].mean() < turned[right].mean() else (right, left)
     assert turned[far].amax() == 0

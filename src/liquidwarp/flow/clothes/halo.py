@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams, PosedBody, RestBody
 from liquidwarp.body.parts import PARTS
 from liquidwarp.flow.mesh.extension import Extension, join_extensions, no_extension
+from liquidwarp.flow.mesh.surface import rest_coordinates, vertices_of
 from liquidwarp.flow.mesh.surroundings import Surroundings, at_rest, look_around, on_body
 from liquidwarp.geometry.raster import rasterize
 
@@ -40,7 +41,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 _LIFT = 0.015
 _HIDDEN = 0.1
-"""Thin layers lie so far behind the body [m]: seen from another side they would cross the head as a strip."""
+"""Thin layers, and what stands around a skull, lie so far behind the body [m]: seen from another side they would cross
+the head as a strip."""
 _STEP = 4 / 512
 _STRETCH = 2.2
 _SKIRT_GAP = 0.04
@@ -208,9 +210,18 @@ def _lift(
         faces=torch.as_tensor(faces, device=device),
         part=torch.as_tensor(part, device=device),
         owner=torch.full_like(points.anchor, source),
-        recess=_HIDDEN * torch.as_tensor(nodes.thin, dtype=depth.dtype, device=device),
+        recess=_HIDDEN * (torch.as_tensor(nodes.thin, device=device) | _on_skull(model, points.anchor)).to(depth.dtype),
         max_edge=torch.as_tensor(np.where(tears, longest, np.inf), dtype=depth.dtype, device=device),
     )
+
+
+def _on_skull(model: BodyModel, anchor: Int64[Tensor, "N"]) -> Bool[Tensor, "N"]:
+    """Nodes that hang on a head above its chin."""
+    face = rest_coordinates(model)[vertices_of(model, "face"), 1]
+    if len(face) == 0:
+        return torch.zeros_like(anchor, dtype=torch.bool)
+    skull = vertices_of(model, "head", "face") & (rest_coordinates(model)[:, 1] < face.amax())
+    return skull[anchor]
 
 
 def _blur_on_grid(values: Float[np.ndarray, "N C"], nodes: _Nodes) -> Float[np.ndarray, "N C"]:

@@ -40,6 +40,9 @@ _LINE = 8
 """How smooth the line is at which the mirrored half begins [edges of the mesh]."""
 _MOSTLY = 0.6
 """A half of a face of which a photo shows less than this well is its other half's mirror image."""
+_ASIDE = 0.33
+"""So is the far half of a face that a photo sees from so far aside [sine of the angle]: turned to the front it would be
+smeared around an eye, and meet the mirror image of the near half in streaks."""
 _MIDDLE = 0.016
 """Width of the seam between a half of a face and its mirror image, in rest coordinates."""
 _SEAM = 4
@@ -123,6 +126,7 @@ def head_shares(
     inside: Float[Tensor, "S V"],
     giver: int,
     unlike: Float[Tensor, "V"],
+    aside: float,
 ) -> tuple[Float[Tensor, "S V"], Float[Tensor, "S V"], Float[Tensor, "S V"]]:
     """How much of what each photo of one person sees may be shown, such that one photo gives the head.
 
@@ -133,6 +137,7 @@ def head_shares(
         inside: 0 where a vertex falls outside of the person or on the outline, else 1.
         giver: The photo that gives the head.
         unlike: From :func:`unlike_twins`, of that photo.
+        aside: From how far aside it sees the face [sine of the angle].
 
     Returns:
         What may be shown: 1, but 0 on the head where the giver shows a place much worse than its twin, and in the
@@ -147,21 +152,21 @@ def head_shares(
     # Noses and eyes hide a little of what is around them: the line between the halves shall not follow that.
     deficit = (mirrored - own) * (1 + _DOUBT * unlike)
     deficit = smooth_on_mesh(deficit[None, :, None], model.faces, _LINE)[0, :, 0]
-    shown = (1 - _smoothstep(deficit, *_DEFICIT)) * _better_half(model, twins, mirrored - own)
+    shown = (1 - _smoothstep(deficit, *_DEFICIT)) * _better_half(model, twins, mirrored - own, aside)
     share[giver] = torch.where(twins.head, shown, 1)
     shared = torch.where(twins.head, share * inside, share)
     return shared, torch.where(twins.head, shared * worth, shared), torch.where(twins.face, share, shared)
 
 
-def _better_half(model: BodyModel, twins: Twins, deficit: Float[Tensor, "V"]) -> Float[Tensor, "V"]:
-    """1; but 0 on the half of a face that is mostly given up, from the middle on.
+def _better_half(model: BodyModel, twins: Twins, deficit: Float[Tensor, "V"], aside: float) -> Float[Tensor, "V"]:
+    """1; but 0 on the half of a face that is mostly given up or seen from far aside, from the middle on.
 
     A seam within that half would cut an eye or run beside the nose, where two views of it meet. In the middle a face
     and its mirror image are the same.
     """
     across, shown = rest_coordinates(model)[:, 0], 1 - _smoothstep(deficit, *_DEFICIT)
     halves = [float(shown[twins.face & (across * side > 0)].mean()) for side in (-1, 1)]
-    if not min(halves) < _MOSTLY:
+    if aside < _ASIDE and not min(halves) < _MOSTLY:
         return torch.ones_like(shown)
     side = -1 if halves[0] < halves[1] else 1
     return (0.5 - side * across / _MIDDLE).clamp(0, 1)
@@ -202,7 +207,7 @@ def head_views(
     for giver in source.tolist():
         shown = sample_at(colours[giver : giver + 1], body[giver : giver + 1, :, :2])[0].T
         unlike = unlike_twins(twins, shown, worth[giver])
-        shares.append(head_shares(model, twins, worth, inside, giver, unlike))
+        shares.append(head_shares(model, twins, worth, inside, giver, unlike, abs(float(directions[giver, 0]))))
     may_show, may_lend, given = (torch.stack(part) for part in zip(*shares, strict=True))
     return HeadViews(source, directions[source], penalty, visible * may_show, clear * may_lend, given)
 
