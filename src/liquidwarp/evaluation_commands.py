@@ -9,7 +9,7 @@ import tyro
 
 from liquidwarp.config import FitConfig
 from liquidwarp.errors import SettingError
-from liquidwarp.evaluation_config import SelfEvaluation, SyntheticEvaluation
+from liquidwarp.evaluation_config import SelfEvaluation, SyntheticEvaluation, UnseenEvaluation
 from liquidwarp.options import Device, check_inputs, check_numbers
 from liquidwarp.recover.detection.choice import parse_choice
 
@@ -24,6 +24,7 @@ __all__ = [
     "EvaluateSynthetic",
     "EvaluateTransfer",
     "EvaluateTruth",
+    "EvaluateUnseen",
 ]
 
 
@@ -100,6 +101,27 @@ class EvaluateSynthetic:
         from liquidwarp.evaluate.synthetic import evaluate_synthetic
 
         print(evaluate_synthetic(self.wardrobe, self.settings, self.out, choose_device(self.device)))
+
+
+@dataclass(frozen=True)
+class EvaluateUnseen:
+    """Backs and sides that no photo shows: rendered people from one photo of their front."""
+
+    wardrobe: tyro.conf.Positional[Path]
+    """The folder that scripts/build_wardrobe.py made."""
+    settings: UnseenEvaluation = field(default_factory=UnseenEvaluation)
+    out: Path | None = None
+    """A folder for contact sheets and the figures as JSON."""
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+
+    def run(self) -> None:
+        """Evaluate and print a table."""
+        check_inputs("wardrobe", [self.wardrobe])
+        from liquidwarp.api import choose_device
+        from liquidwarp.evaluate.unseen import evaluate_unseen
+
+        print(evaluate_unseen(self.wardrobe, self.settings, self.out, choose_device(self.device)))
 
 
 @dataclass(frozen=True)
@@ -242,6 +264,7 @@ Measurement = (
     EvaluateRecover
     | EvaluateTruth
     | EvaluateSynthetic
+    | EvaluateUnseen
     | EvaluateTransfer
     | EvaluateFlicker
     | EvaluateFilms
@@ -274,6 +297,16 @@ docs/recover.md explains the tables.""",
 Everything about these people is known and the background is the true one: the figures are the network's alone.
 In the perceptual distance, which tells most, lower is better; docs/results.md explains the columns. With --out it
 writes synthetic.json and, per number of sources, a sheet: look at it before you believe a figure.""",
+    ),
+    "unseen": (
+        EvaluateUnseen,
+        """
+  liquidwarp evaluate unseen .lab/wardrobe --out evaluation
+  liquidwarp evaluate unseen .lab/wardrobe --models texture lite --people 12 --size 512
+
+One photo shows the front, the targets show front, sides and back in another pose. The people are prepared as yours are,
+but for the body, which is the true one with errors of a fit. In the perceptual distance, which tells most, lower is
+better. With --out it writes unseen.json and a sheet per model: look at it before you believe a figure.""",
     ),
     "transfer": (
         EvaluateTransfer,
@@ -332,6 +365,7 @@ class Evaluate:
         Annotated[EvaluateRecover, tyro.conf.subcommand("recover", prefix_name=False)]
         | Annotated[EvaluateTruth, tyro.conf.subcommand("truth", prefix_name=False)]
         | Annotated[EvaluateSynthetic, tyro.conf.subcommand("synthetic", prefix_name=False)]
+        | Annotated[EvaluateUnseen, tyro.conf.subcommand("unseen", prefix_name=False)]
         | Annotated[EvaluateTransfer, tyro.conf.subcommand("transfer", prefix_name=False)]
         | Annotated[EvaluateFlicker, tyro.conf.subcommand("flicker", prefix_name=False)]
         | Annotated[EvaluateFilms, tyro.conf.subcommand("films", prefix_name=False)]

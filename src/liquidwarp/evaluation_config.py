@@ -5,7 +5,7 @@ from typing import Literal
 
 from liquidwarp.errors import SettingError
 
-__all__ = ["SelfEvaluation", "SyntheticEvaluation"]
+__all__ = ["SelfEvaluation", "SyntheticEvaluation", "UnseenEvaluation"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,30 @@ class SyntheticEvaluation:
             raise SettingError(f"quality: expected draft, good or best, got {self.quality!r}.")
         if self.size < 64 or self.size % 8:
             raise SettingError(f"size: expected a multiple of 8, at least 64, got {self.size}.")
+
+
+@dataclass(frozen=True)
+class UnseenEvaluation:
+    """Sides that no photo shows: rendered people from one photo of their front."""
+
+    models: tuple[str, ...] = ("texture",)
+    """texture: the product's texture warping. base, lite: the bundled networks, which refine that. Or folders of
+    trained weights."""
+    people: int = 6
+    """In plain clothes, and as many with a print on the chest, and in patterned clothes."""
+    size: Literal[256, 512, 1024] = 256
+    """Side of the pictures [px]."""
+    seed: int = 0
+    """Of the people."""
+
+    def __post_init__(self) -> None:
+        _check_models(self.models)
+        if "warp" in self.models:
+            raise SettingError(f"models: expected texture, base, lite or folders of weights, got {self.models}.")
+        if self.people < 1:
+            raise SettingError(f"people: expected at least 1, got {self.people}.")
+        if self.size not in (256, 512, 1024):
+            raise SettingError(f"size: expected 256, 512 or 1024, got {self.size}.")
 
 
 @dataclass(frozen=True)

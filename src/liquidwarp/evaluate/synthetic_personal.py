@@ -8,13 +8,12 @@ from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.cache import Cache
 from liquidwarp.config import SynthesisConfig
 from liquidwarp.evaluate.contenders import Contender
+from liquidwarp.evaluate.known_photos import known_photos
 from liquidwarp.evaluation_config import SyntheticEvaluation
-from liquidwarp.geometry.pictures import to_picture
 from liquidwarp.learn.datasets import TrainingSample
 from liquidwarp.personal.person import personalise_banks
 from liquidwarp.personal_config import PersonalizeConfig
-from liquidwarp.recover.digitize import Recovery
-from liquidwarp.recover.photos import SourcePhotos, silhouette
+from liquidwarp.recover.photos import SourcePhotos
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 
 __all__ = ["in_use_and_personal", "photos_of_sample"]
@@ -53,18 +52,9 @@ def photos_of_sample(sample: TrainingSample, model: BodyModel, bodies: BodyParam
         model: The body, on the CPU.
         bodies: As fitted; the first ones are the sources'.
     """
-    count = sample.sources.images.shape[1]
-    body = bodies[slice(0, count)]
-    size = (sample.images.shape[-2], sample.images.shape[-1])
-    seen = torch.ones(count, body.rel_rotmats.shape[1], dtype=torch.bool)
-    return SourcePhotos(
-        "person",
-        tuple(to_picture(image) for image in sample.sources.images[0]),
-        (None,) * count,
-        Recovery(body, (), torch.ones(count, dtype=torch.bool), seen, 0.0, ()),
-        tuple(to_picture(matte)[..., 0] for matte in sample.sources.mattes[0]),
-        tuple(silhouette(model, body[slice(index, index + 1)], size) for index in range(count)),
-    )
+    sources = sample.sources
+    body = bodies[slice(0, sources.images.shape[1])]
+    return known_photos("person", sources.images[0], sources.mattes[0], body, model)
 
 
 @torch.no_grad()

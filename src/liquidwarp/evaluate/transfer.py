@@ -20,14 +20,13 @@ from liquidwarp.body.model import BodyModel, BodyParams, PosedBody
 from liquidwarp.config import SynthesisConfig, SyntheticConfig, TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate.contenders import Contender, load_contenders
+from liquidwarp.evaluate.known_photos import known_photos
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.scores import Pictures, Scorer, Scores, mean_scores
 from liquidwarp.learn.synthetic import SyntheticData
 from liquidwarp.media import save_image
-from liquidwarp.recover.digitize import Recovery
-from liquidwarp.recover.photos import SourcePhotos, silhouette
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
 from liquidwarp.synthetic.figure import Outfit
@@ -240,15 +239,6 @@ def _person(
     device: torch.device,
 ) -> SourceBank:
     """Somebody prepared from one picture whose body is known as well as a fit knows it."""
-    image, matte = rendered.images[number, 0], rendered.mattes[number, 0]
-    picture, body = to_pixels(image), bodies[slice(0, 1)]
-    seen = torch.ones(1, body.rel_rotmats.shape[1], dtype=torch.bool)
-    photos = SourcePhotos(
-        f"person {number + 1}",
-        (picture,),
-        (None,),
-        Recovery(body, (), torch.ones(1, dtype=torch.bool), seen, 0.0, ()),
-        (to_pixels(matte.expand(3, -1, -1))[..., 0],),
-        (silhouette(model, body, (image.shape[-2], image.shape[-1])),),
-    )
-    return prepare_bank(photos, model, config, contender.generator, picture, device)
+    images, mattes = rendered.images[number, :1], rendered.mattes[number, :1]
+    photos = known_photos(f"person {number + 1}", images, mattes, bodies[slice(0, 1)], model)
+    return prepare_bank(photos, model, config, contender.generator, photos.pictures[0], device)
