@@ -6,8 +6,9 @@ The demo's two photos, with known bodies, and untrained networks of the preset: 
 "prepare" is the time until the first lesson is drawn, "lessons" until all source sets are there, which other threads or
 processes may prepare meanwhile. "s" is wall time and "cpu" the process's time over all threads; memory is the process's
 peak on a CPU and the peak of allocated memory on CUDA. "usual step s" is a step that is not played from a recording
-(the same on a CPU). --whole does everything first, from the photos to the change: "whole s". The reference takes 100
-steps of 69 ms at 512 px on an H100, with VGG19.
+(the same on a CPU). For a GPU as many processes prepare as there are threads, at most eight. --whole does everything
+first, from the photos to the change: "whole s". The reference takes 100 steps of 69 ms at 512 px on an H100, with
+VGG19.
 """
 
 import argparse
@@ -155,12 +156,13 @@ def main() -> None:
     parser.add_argument("--tuned", default=PersonalizeConfig.tuned)
     parser.add_argument("--quality", default="draft")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as torch takes, which is one a core")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--photos", type=int, default=2, help="the demo's two pictures in turn")
     parser.add_argument("--whole", action="store_true")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    if args.threads:
+        torch.set_num_threads(args.threads)
     if len(args.presets) * len(args.sizes) == 1:
         print(json.dumps(measure(args.presets[0], args.sizes[0], args)))
         return
