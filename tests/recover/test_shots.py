@@ -57,6 +57,20 @@ def test_a_fade_in_one_place_is_no_cut_but_one_to_another_is() -> None:
     assert 23 <= cut <= 30
 
 
+def test_what_is_left_of_a_dark_picture_is_no_likeness() -> None:
+    """Both films bear the same sign, the last that is seen of the one and the first of the other."""
+
+    def signed(frames: list[np.ndarray]) -> list[np.ndarray]:
+        weak = [(0.5 * frame).astype(np.uint8) for frame in frames]
+        for frame in weak:
+            frame[:40, :64] = place(9)[:40, :64]
+        return weak
+
+    out = [1.0] * 18 + list(1 - (np.arange(6) + 0.5) / 6)
+    (_, cut) = find_shots(lit(signed(film(1)), out) + lit(signed(film(2)), out[::-1])).starts
+    assert 24 <= cut <= 30
+
+
 @pytest.mark.parametrize("length", [8, 16, 24])
 def test_a_dissolve_is_a_cut_in_its_middle(length: int) -> None:
     share = np.clip((np.arange(80) - 30) / length, 0, 1)

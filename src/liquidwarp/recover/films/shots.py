@@ -26,6 +26,11 @@ _FLAT = 6.0
 """A block with a smaller deviation shows nothing [0..255]."""
 _FEWEST = 5
 """A picture with fewer blocks that show something is empty."""
+_FEWEST_FADED = 20
+"""The same for a picture that is much darker than shortly before: in the few blocks that are left of a fade, chance
+finds something in common. Of 18 fades to another film 13 are found without this, all with it."""
+_FADED, _FORGETTING = 1 / 3, 0.98
+"""So much darker is much, and what is left of the former light after each frame."""
 _LOST = 0.8
 """A block whose best correlation is below this is not there any more."""
 _MANY_LOST = 0.4
@@ -100,9 +105,13 @@ def find_shots(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Shots:
 
 
 def _not_empty(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> Iterator[tuple[int, Grey]]:
+    light = 0.0
     for number, rgb in enumerate(frames):
         grey = small_picture(rgb)
-        if sum(block.std() >= _FLAT for _, _, block in _blocks(grey)) >= _FEWEST:
+        brightest = float(np.percentile(grey, 99))
+        light = max(brightest, _FORGETTING * light)
+        fewest = _FEWEST_FADED if brightest < _FADED * light else _FEWEST
+        if sum(block.std() >= _FLAT for _, _, block in _blocks(grey)) >= fewest:
             yield number, grey
 
 
