@@ -12,6 +12,7 @@ from liquidwarp.config import SyntheticConfig, TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate import unseen
 from liquidwarp.evaluate.contenders import Contender
+from liquidwarp.evaluate.known_photos import SettledPeople
 from liquidwarp.evaluate.unseen import CLOTHES, SIDES, PeopleFromAllSides, clothes_of, evaluate_unseen
 from liquidwarp.evaluation_config import UnseenEvaluation
 from liquidwarp.learn.scores import Pictures, Scorer
@@ -70,7 +71,7 @@ def test_a_wardrobe_without_the_clothes_is_told(model, wardrobe, poses):
 
 
 def test_the_product_draws_all_sides_from_the_front(people):
-    settled = unseen._Settled(TrainConfig(size=256, synthetic=CONFIG), people)
+    settled = SettledPeople(TrainConfig(size=256, synthetic=CONFIG), people)
     rendered = people.sample(1, 1 + len(SIDES), 256, 0)
     bodies, contender = settled.bodies(rendered), Contender("texture", None)
     made = unseen._made(contender, people.model, rendered, bodies, torch.device("cpu"))
@@ -95,7 +96,7 @@ def test_the_table_the_figures_and_the_sheet(people, monkeypatch, tmp_path):
         return Pictures(images, rendered.mattes[0, 1:])
 
     monkeypatch.setattr(PeopleFromAllSides, "load", lambda *_: people)
-    monkeypatch.setattr(unseen._Settled, "bodies", lambda _, rendered: rendered.fitted)
+    monkeypatch.setattr(SettledPeople, "bodies", lambda _, rendered: rendered.fitted)
     monkeypatch.setattr(unseen, "_made", made)
     monkeypatch.setattr(Scorer, "load", lambda _: Scorer())
     report = evaluate_unseen("", UnseenEvaluation(people=1), tmp_path)

@@ -6,10 +6,20 @@ from torch import Tensor
 
 from liquidwarp.body.model import BodyModel, BodyParams
 from liquidwarp.geometry.pictures import to_picture
+from liquidwarp.learn.synthetic import SyntheticData
 from liquidwarp.recover.digitize import Recovery
 from liquidwarp.recover.photos import SourcePhotos, silhouette
+from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch
 
-__all__ = ["known_photos"]
+__all__ = ["SettledPeople", "known_photos"]
+
+
+class SettledPeople(SyntheticData):
+    """Fitted bodies as training makes them: they fill the mattes."""
+
+    def bodies(self, rendered: SyntheticBatch) -> Bodies:
+        """Of all people and views."""
+        return self._fitted(rendered, rendered.mattes)
 
 
 def known_photos(

@@ -20,12 +20,11 @@ from liquidwarp.body.model import BodyModel, BodyParams, PosedBody
 from liquidwarp.config import SynthesisConfig, SyntheticConfig, TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate.contenders import Contender, load_contenders
-from liquidwarp.evaluate.known_photos import known_photos
+from liquidwarp.evaluate.known_photos import SettledPeople, known_photos
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.scores import Pictures, Scorer, Scores, mean_scores
-from liquidwarp.learn.synthetic import SyntheticData
 from liquidwarp.media import save_image
 from liquidwarp.synthesizer import SourceBank, prepare_bank
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
@@ -138,13 +137,6 @@ def _as_wearer(values: Tensor, views: int) -> Tensor:
     return of_person.view_as(values)
 
 
-class _Settled(SyntheticData):
-    """Fitted bodies as training makes them: they fill the mattes."""
-
-    def bodies(self, rendered: SyntheticBatch) -> Bodies:
-        return self._fitted(rendered, rendered.mattes)
-
-
 def evaluate_transfer(
     folder: str | Path,
     models: Sequence[str] = ("texture", "lite"),
@@ -181,7 +173,7 @@ def evaluate_transfer(
         moving_background=0.0,
     )
     supply = PeopleInOthersClothes.load(Path(folder), "cpu", "all", seed + 20_011, synthetic)
-    settled = _Settled(TrainConfig(size=size, synthetic=synthetic), supply)
+    settled = SettledPeople(TrainConfig(size=size, synthetic=synthetic), supply)
     scorer, rows = Scorer.load("cpu"), []
     for lent in LENT:
         supply.lent = lent  # type: ignore[attr-defined]

@@ -20,13 +20,12 @@ from liquidwarp.body.model import BodyModel
 from liquidwarp.config import SynthesisConfig, SyntheticConfig, TrainConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluate.contenders import Contender, load_contenders
-from liquidwarp.evaluate.known_photos import known_photos
+from liquidwarp.evaluate.known_photos import SettledPeople, known_photos
 from liquidwarp.evaluate.sheets import contact_sheet, to_pixels
 from liquidwarp.evaluate.table import Row, format_table, sorted_rows
 from liquidwarp.evaluation_config import UnseenEvaluation
 from liquidwarp.files import atomic_path, prepare_target
 from liquidwarp.learn.scores import Pictures, Scorer, Scores, mean_scores
-from liquidwarp.learn.synthetic import SyntheticData
 from liquidwarp.media import save_image
 from liquidwarp.synthesizer import prepare_bank
 from liquidwarp.synthetic.dataset import Bodies, SyntheticBatch, SyntheticPeople
@@ -110,13 +109,6 @@ class PeopleFromAllSides(SyntheticPeople):
         return turned(shown.flatten(0, 1), (sign * yaw).flatten())
 
 
-class _Settled(SyntheticData):
-    """Fitted bodies as training makes them: they fill the mattes."""
-
-    def bodies(self, rendered: SyntheticBatch) -> Bodies:
-        return self._fitted(rendered, rendered.mattes)
-
-
 def evaluate_unseen(
     folder: str | Path,
     settings: UnseenEvaluation | None = None,
@@ -140,7 +132,7 @@ def evaluate_unseen(
     contenders = load_contenders(settings.models, device)
     synthetic = replace(SyntheticConfig(), degrade=0.0, upper_body=0.0, similar_views=0.0, moving_background=0.0)
     supply = PeopleFromAllSides.load(Path(folder), "cpu", "held_out", settings.seed + _SEED, synthetic)
-    settled, scorer = _Settled(TrainConfig(size=settings.size, synthetic=synthetic), supply), Scorer.load("cpu")
+    settled, scorer = SettledPeople(TrainConfig(size=settings.size, synthetic=synthetic), supply), Scorer.load("cpu")
     found: dict[tuple[str, str, str], list[Scores]] = {}
     sheets: dict[str, list[list[UInt8[np.ndarray, "_ _ 3"]]]] = {contender.name: [] for contender in contenders}
     for number in tqdm(range(settings.people * len(CLOTHES)), desc="Drawing", unit="person", leave=False):
