@@ -17,6 +17,8 @@ class PersonalizeConfig:
     """How long it may take. draft: minutes on a laptop. good: the usual. best: until nothing gets better."""
     steps: int = 0
     """Most steps; 0: by quality."""
+    repeats: int = 0
+    """How often each lesson is learned; 0: 3 on a GPU, which learns from one faster than it is drawn, 1 on a CPU."""
     tuned: Literal["low-rank", "transfer", "all", "decoder"] = "low-rank"
     """Which weights change. low-rank: a thin addition to each convolution that draws. transfer: the network that draws.
     all: also the one that looks at the photos. decoder: only what draws its last layers."""
@@ -52,7 +54,7 @@ class PersonalizeConfig:
         ):
             if getattr(self, name) not in choices:
                 raise SettingError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}.")
-        for name, least in (("steps", 0), ("rank", 0), ("further", 0), ("patience", 1)):
+        for name, least in (("steps", 0), ("repeats", 0), ("rank", 0), ("further", 0), ("patience", 1)):
             if getattr(self, name) < least:
                 raise SettingError(f"{name}: expected at least {least}, got {getattr(self, name)}.")
         if self.tuned == "low-rank" and self.rank < 1:

@@ -44,6 +44,7 @@ class Plan:
     """What a quality setting means."""
 
     steps: int
+    """Lessons: as many steps on a CPU, see :mod:`~liquidwarp.personal.curriculum`."""
     window: float
     """Side of the pictures drawn in a step, as a share of the working size."""
     disturbed: int
@@ -51,7 +52,7 @@ class Plan:
     turned: int
     """Source sets of the person warped to another side."""
     check_every: int
-    """Steps between exams."""
+    """Lessons between exams."""
 
 
 PLANS = {

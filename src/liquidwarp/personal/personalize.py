@@ -24,8 +24,9 @@ from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.learn.players import Judges
 from liquidwarp.personal.changes import Change, changed_copy
+from liquidwarp.personal.curriculum import Curriculum, repeats_on, window_of
 from liquidwarp.personal.exam import Exam, Marks
-from liquidwarp.personal.lessons import Lesson, blank_lesson, chance_of_step, draw_lesson
+from liquidwarp.personal.lessons import blank_lesson, chance_of_step, draw_lesson
 from liquidwarp.personal.material import PLANS, Material
 from liquidwarp.personal.progress import load_progress, save_progress
 from liquidwarp.personal.tuner import Tuner
@@ -145,28 +146,25 @@ def personalise(
     """
     config = config or PersonalizeConfig()
     plan, device = PLANS[config.quality], next(pretrained.parameters()).device
-    steps = config.steps or plan.steps * min(2, max(1, len(people)))
+    repeats = repeats_on(device, config)
+    steps = config.steps or plan.steps * repeats * min(2, max(1, len(people)))
+    check_every = plan.check_every * repeats
     judges = Judges(config.loss, device, mixed_precision=True)
     exam = _Board(people, PerceptualDistance.load(config.loss).to(device), config.tuned != "all")
     tuner = Tuner(pretrained, config, judges, steps)
     state = _State(keeps_photos=keeps_photos)
     if checkpoint is not None and checkpoint.is_file():
         _resume(checkpoint, tuner, state)
-    window = max(32, 8 * round(plan.window * size / 8))
-
-    def lesson_of(step: int) -> Lesson:
-        person, chance = people[step % len(people)], chance_of_step(config.seed, step)
-        return draw_lesson(person.sets, person.views, size, window, chance, config.harder)
-
+    learned = Curriculum(people, size, config, repeats)
     try:
         while state.step < steps and not _ruined(state, config.patience):
-            terms = tuner.step(lesson_of(state.step), state.step, state.step % len(people))
+            terms = tuner.step(learned.lesson(state.step), state.step, learned.person(state.step))
             if not all(math.isfinite(value) for value in terms.values()):
                 _log.warning("The losses left the finite numbers at step %d; the best so far is kept.", state.step)
                 break
             state.step += 1
             preview = None
-            if state.step % plan.check_every == 0 or state.step == steps:
+            if state.step % check_every == 0 or state.step == steps:
                 _check(state, tuner, pretrained, exam, keeps_photos)
                 if watch is not None:
                     preview = exam.preview(pretrained, keeps_photos, changed_copy(pretrained, state.change), state)
@@ -302,7 +300,7 @@ def estimate_seconds(
     # It waits for the disk, the rehearsal for the GPU, which loads its kernels.
     threading.Thread(target=torch.optim.Adam, args=([torch.nn.Parameter(torch.zeros(()))],), daemon=True).start()
     tuner = Tuner(pretrained, config, Judges(config.loss, device, mixed_precision=True), 1)
-    window = max(32, 8 * round(PLANS["draft"].window * size / 8))
+    window, repeats = window_of("draft", size), repeats_on(device, config)
     lesson = blank_lesson(people[0].photos, size, window, device)
 
     def draw() -> None:
@@ -310,11 +308,11 @@ def estimate_seconds(
         draw_lesson(people[0].sets, people[0].views, size, window, chance, harder=False)
 
     # The first one prepares the device, the second one is recorded on a GPU.
-    seconds = [_seconds(lambda: tuner.rehearse(lesson), device) for _ in range(3 if device.type == "cuda" else 2)][-1]
-    seconds += [_seconds(draw, device) for _ in range(2)][-1]
+    step = [_seconds(lambda: tuner.rehearse(lesson), device) for _ in range(3 if device.type == "cuda" else 2)][-1]
+    seconds = repeats * step + [_seconds(draw, device) for _ in range(2)][-1]
     exams = sum(len(person.planned_exam) for person in people) * 0.5 * (size / window) ** 2
     return {
         name: plan.steps * seconds * (plan.window * size / window) ** 2
-        + plan.steps / plan.check_every * exams * seconds
+        + plan.steps / plan.check_every * exams * seconds / repeats
         for name, plan in PLANS.items()
     }
