@@ -5,10 +5,10 @@ Usage: python benchmarks/personalize.py [--presets lite] [--sizes 256] [--tuned 
 The demo's two photos, with known bodies, and untrained networks of the preset: time does not depend on the weights.
 "prepare" is the time until the first lesson is drawn, "lessons" until all source sets are there, which other threads or
 processes may prepare meanwhile. "s" is wall time and "cpu" the process's time over all threads; memory is the process's
-peak on a CPU and the peak of allocated memory on CUDA. "usual step s" is a step that is not played from a recording
-(the same on a CPU). For a GPU as many processes prepare as there are threads, at most eight. --whole does everything
-first, from the photos to the change: "whole s". The reference takes 100 steps of 69 ms at 512 px on an H100, with
-VGG19.
+peak on a CPU and the peak of allocated memory on CUDA. "step s" is a step with its share of the drawing of its lesson,
+which comes again on CUDA; "usual step s" is one that is not played from a recording, with all of the drawing (the same
+on a CPU). For a GPU as many processes prepare as there are threads, at most eight. --whole does everything first, from
+the photos to the change: "whole s". The reference takes 100 steps of 69 ms at 512 px on an H100, with VGG19.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.losses import PerceptualDistance
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.learn.players import Judges
+from liquidwarp.personal.curriculum import repeats_on
 from liquidwarp.personal.exam import Exam
 from liquidwarp.personal.lessons import chance_of_step, draw_lesson
 from liquidwarp.personal.material import PLANS, Material, prepare_material
@@ -131,15 +132,16 @@ def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, objec
     wall, own = step_cost(record=True)
     usual = step_cost(record=False)[0] if device == "cuda" else wall
     row |= {"draw s": round(drawing, 3), "usual step s": round(usual + drawing, 3)}
-    wall, own = wall + drawing, own + drawing_own
+    repeats = repeats_on(torch.device(device), config)
+    wall, own = wall + drawing / repeats, own + drawing_own / repeats
     exam = Exam(person.planned_exam, PerceptualDistance.load(config.loss).to(device), True, person.photos)
     exam.both_marks(generator)
     _, exam_wall, exam_own = timed(lambda: exam.both_marks(generator), device)
-    checks = plan.steps // plan.check_every
-    row |= {"step s": round(wall, 3), "step cpu": round(own, 3), "exam s": round(exam_wall, 2), "steps": plan.steps}
+    steps, checks = plan.steps_on(torch.device(device)), plan.steps // plan.check_every
+    row |= {"step s": round(wall, 3), "step cpu": round(own, 3), "exam s": round(exam_wall, 2), "steps": steps}
     prepare = float(str(row["prepare s"]))
-    row["altogether s"] = round(prepare + plan.steps * wall + checks * exam_wall)
-    row["altogether cpu"] = round(float(str(row["prepare cpu"])) + plan.steps * own + checks * exam_own)
+    row["altogether s"] = round(prepare + steps * wall + checks * exam_wall)
+    row["altogether cpu"] = round(float(str(row["prepare cpu"])) + steps * own + checks * exam_own)
     cuda = device == "cuda"
     peak = (
         torch.cuda.max_memory_allocated() / 2**20 if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

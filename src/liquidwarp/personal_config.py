@@ -18,7 +18,7 @@ class PersonalizeConfig:
     steps: int = 0
     """Most steps; 0: by quality."""
     repeats: int = 0
-    """How often each lesson is learned; 0: 3 on a GPU, which learns from one faster than it is drawn, 1 on a CPU."""
+    """How often each lesson is learned; 0: 4 on a GPU, which learns from one faster than it is drawn, 1 on a CPU."""
     tuned: Literal["low-rank", "transfer", "all", "decoder"] = "low-rank"
     """Which weights change. low-rank: a thin addition to each convolution that draws. transfer: the network that draws.
     all: also the one that looks at the photos. decoder: only what draws its last layers."""

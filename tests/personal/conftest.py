@@ -31,7 +31,7 @@ CONFIG = PersonalizeConfig(
     loss=LossConfig(adversarial=0.2, perceptual=0.0, perceptual_features="efficientnet", face=0.0, face_detail=0.0),
     discriminator=DiscriminatorConfig(crops=("global",), channels=8, num_layers=2),
 )
-PLAN = Plan(steps=4, window=0.375, disturbed=1, turned=1, check_every=2)
+PLAN = Plan(steps=4, steps_on_gpu=8, window=0.375, disturbed=1, turned=1, check_every=2)
 
 
 @pytest.fixture(scope="session")

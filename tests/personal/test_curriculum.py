@@ -61,5 +61,5 @@ def test_people_come_in_turn(person, drawn):
 
 def test_only_a_gpu_repeats_unless_it_is_demanded():
     assert repeats_on(torch.device("cpu"), CONFIG) == 1
-    assert repeats_on(torch.device("cuda"), CONFIG) == 3
+    assert repeats_on(torch.device("cuda"), CONFIG) == 4
     assert repeats_on(torch.device("cpu"), replace(CONFIG, repeats=2)) == 2

@@ -44,7 +44,9 @@ class Plan:
     """What a quality setting means."""
 
     steps: int
-    """Lessons: as many steps on a CPU, see :mod:`~liquidwarp.personal.curriculum`."""
+    """On a CPU, each with a lesson of its own."""
+    steps_on_gpu: int
+    """On CUDA, of fewer lessons that come again: see :mod:`~liquidwarp.personal.curriculum`."""
     window: float
     """Side of the pictures drawn in a step, as a share of the working size."""
     disturbed: int
@@ -52,13 +54,21 @@ class Plan:
     turned: int
     """Source sets of the person warped to another side."""
     check_every: int
-    """Lessons between exams."""
+    """Steps between exams on a CPU; on a GPU there are as many exams."""
+
+    def steps_on(self, device: torch.device) -> int:
+        """Steps that are learned on a device."""
+        return self.steps_on_gpu if device.type == "cuda" else self.steps
+
+    def check_every_on(self, device: torch.device) -> int:
+        """Steps between exams there."""
+        return self.check_every * self.steps_on(device) // self.steps
 
 
 PLANS = {
-    "draft": Plan(150, 0.625, 2, 1, 15),
-    "good": Plan(200, 0.75, 2, 1, 25),
-    "best": Plan(900, 0.875, 8, 4, 40),
+    "draft": Plan(150, 384, 0.625, 2, 1, 15),
+    "good": Plan(200, 512, 0.75, 2, 1, 25),
+    "best": Plan(900, 2304, 0.875, 8, 4, 40),
 }
 
 

@@ -147,8 +147,8 @@ def personalise(
     config = config or PersonalizeConfig()
     plan, device = PLANS[config.quality], next(pretrained.parameters()).device
     repeats = repeats_on(device, config)
-    steps = config.steps or plan.steps * repeats * min(2, max(1, len(people)))
-    check_every = plan.check_every * repeats
+    steps = config.steps or plan.steps_on(device) * min(2, max(1, len(people)))
+    check_every = plan.check_every_on(device)
     judges = Judges(config.loss, device, mixed_precision=True)
     exam = _Board(people, PerceptualDistance.load(config.loss).to(device), config.tuned != "all")
     tuner = Tuner(pretrained, config, judges, steps)
@@ -309,10 +309,9 @@ def estimate_seconds(
 
     # The first one prepares the device, the second one is recorded on a GPU.
     step = [_seconds(lambda: tuner.rehearse(lesson), device) for _ in range(3 if device.type == "cuda" else 2)][-1]
-    seconds = repeats * step + [_seconds(draw, device) for _ in range(2)][-1]
+    seconds = step + [_seconds(draw, device) for _ in range(2)][-1] / repeats
     exams = sum(len(person.planned_exam) for person in people) * 0.5 * (size / window) ** 2
     return {
-        name: plan.steps * seconds * (plan.window * size / window) ** 2
-        + plan.steps / plan.check_every * exams * seconds / repeats
-        for name, plan in PLANS.items()
+        name: plan.steps_on(device) * (seconds * (plan.window * size / window) ** 2 + step * exams / checks)
+        for name, plan, checks in ((name, plan, plan.check_every_on(device)) for name, plan in PLANS.items())
     }
