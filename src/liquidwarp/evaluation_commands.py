@@ -351,7 +351,7 @@ writes self.json and a sheet per video: look at it before you believe a figure. 
         """
   liquidwarp evaluate personalize clip.mp4 --models lite --variants default transfer steps=200
 
-docs/personalize.md says what was found.""",
+docs/personalize_findings.md says what was found.""",
     ),
 }
 """Name: class, examples."""
