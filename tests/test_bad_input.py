@@ -94,6 +94,7 @@ def imitate(source, driving, *options):
 
 SOURCES = [
     ("gone.jpg", ("gone.jpg: no such file or folder", "Check the spelling")),
+    ("x" * 300, ("no such file or folder",)),
     ("folder", ("folder: expected a folder with images", "found none")),
     ("text.jpg", ("text.jpg: expected an image", "content is not one")),
     ("empty.jpg", ("empty.jpg: the file is empty", "Copy it again")),
@@ -180,7 +181,7 @@ def test_wrong_person_of_the_driving(given, capsys):
         (["--background", "green.png"], ("green.png: no such file",)),
         (["--background", "beige2"], ("expected a file, transparent, or a colour", "'beige2'")),
         (["--renderer", "fancy"], ("renderer: expected auto, texture, base, lite or a folder", "'fancy'")),
-        (["--device", "abacus"], ("device: 'abacus' cannot be used here", "Use auto or cpu")),
+        (["--device", "abacus"], ("device: expected auto, cpu, cuda", "'abacus'")),
     ],
 )
 def test_wrong_values(words, said, given, capsys, tmp_path):
@@ -219,6 +220,7 @@ def test_photos_and_video_together(command, given, capsys, tmp_path):
         ("file/o.mp4", ("cannot be written", "Choose a folder")),
         ("file", ("expected a folder, got a file",)),
         ("full", ("full", "expected a new or empty folder", "notes.txt")),
+        ("x" * 300 + ".mp4", ("the name is too long", "Choose a shorter one")),
     ],
 )
 def test_no_place_for_the_video(out, said, given, capsys, tmp_path):

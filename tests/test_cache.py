@@ -98,6 +98,15 @@ def test_folder_that_cannot_be_written_only_warns(tmp_path, caplog):
     assert "not kept" in caplog.text
 
 
+def test_a_file_in_the_place_of_the_folder_only_warns(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    cache = Cache(tmp_path / "file")
+    cache.save("key", {"x": torch.ones(2)})
+    assert "not kept" in caplog.text
+    assert cache.load("key") is None
+    cache.remove("key")
+
+
 def test_folder_is_the_users_choice(monkeypatch, tmp_path):
     monkeypatch.setenv("LIQUIDWARP_CACHE", str(tmp_path))
     assert default_cache_folder() == tmp_path

@@ -11,7 +11,8 @@ from liquidwarp.config import TrainConfig
 from liquidwarp.errors import MediaError, SettingError
 from liquidwarp.evaluation_commands import PROTOCOLS, EvaluateRecover, EvaluateSelf, EvaluateSynthetic
 from liquidwarp.evaluation_config import SelfEvaluation, SyntheticEvaluation
-from liquidwarp.options import Giver, parse_background, parse_wear
+from liquidwarp.given import parse_background
+from liquidwarp.options import Giver, parse_wear
 from liquidwarp.weights import asset
 
 

@@ -1,10 +1,11 @@
 """The public door: :class:`LiquidWarper`."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,14 +22,16 @@ from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.gan.generator import LiquidWarpingGenerator
 from liquidwarp.gan.pretrained import BUNDLED
+from liquidwarp.given import check_background, check_inputs, check_numbers, check_picture
 from liquidwarp.media import IMAGE_SUFFIXES, find_images, open_frames, read_image
 from liquidwarp.media.newest import NewestFrames
+from liquidwarp.media.writer import save_picture
 from liquidwarp.personal.person import PersonalBank, personalise_banks
 from liquidwarp.personal.person_file import PERSON_SUFFIX, load_person
 from liquidwarp.personal.personalize import Watcher
 from liquidwarp.personal.watch import ProgressBar
 from liquidwarp.personal_config import PersonalizeConfig
-from liquidwarp.recover.detection.choice import PersonChoice
+from liquidwarp.recover.detection.choice import PersonChoice, check_choice
 from liquidwarp.recover.detection.upright import lying_notes
 from liquidwarp.recover.live import LiveBody
 from liquidwarp.recover.photos import load_sources
@@ -38,7 +41,7 @@ from liquidwarp.tasks.imitate import Driving, Imitation, imitate, load_driving
 from liquidwarp.tasks.live import LiveResult, imitate_live
 from liquidwarp.tasks.rendering import Rendering
 from liquidwarp.tasks.shape import reshape
-from liquidwarp.tasks.transfer import transfer
+from liquidwarp.tasks.transfer import check_wear, transfer
 from liquidwarp.tasks.view import STANDING, view
 
 __all__ = ["LiquidWarper", "choose_device"]
@@ -46,10 +49,12 @@ __all__ = ["LiquidWarper", "choose_device"]
 _log = logging.getLogger(__name__)
 
 Source = str | Path
+Picture = UInt8[np.ndarray, "_ _ _"]
+"""RGB, or RGBA with the person cut out."""
 Background = Source | tuple[int, int, int] | UInt8[np.ndarray, "H W 3"]
 
 
-def choose_device(name: str = "auto") -> torch.device:
+def choose_device(name: str | torch.device = "auto") -> torch.device:
     """The device of a name; "auto" takes CUDA if there is one, else the CPU.
 
     Raises:
@@ -59,10 +64,13 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise SettingError(f"device: expected auto, cpu, cuda, cuda:1 or mps, got {name!r}.") from error
+    try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(f"device: {name!r} cannot be used here ({reason}). Use auto or cpu.") from error
+        reason = str(error).splitlines()[0].split(". ")[0]
+        raise SettingError(f"device: '{name}' cannot be used here ({reason}). Use auto or cpu.") from error
     return device
 
 
@@ -108,7 +116,7 @@ class LiquidWarper:
 
     @staticmethod
     def from_pretrained(
-        device: str = "auto",
+        device: str | torch.device = "auto",
         size: int | None = None,
         renderer: str | Path | None = None,
         cache: bool | str | Path = True,
@@ -149,7 +157,7 @@ class LiquidWarper:
 
     def prepare(
         self,
-        source: Source | Sequence[Source],
+        source: Source | Picture | Sequence[Source | Picture],
         person: PersonChoice | list[PersonChoice] = None,
         background: Background | None = None,
         further: int = 0,
@@ -159,11 +167,12 @@ class LiquidWarper:
 
         Args:
             source: Photos, a folder of photos, or a video of one person. The result is in the first photo's frame.
-                Or a ``.liquid`` file, which knows its own size and network.
+                Photos are files, or arrays (H, W, 3 or 4): RGB, uint8, upright. Or a ``.liquid`` file, which knows its
+                own size and network.
             person: Who, if several people are in view: the N-th by size from 1 on, or a point (x, y) [px] on them; a
                 list has an entry for each photo.
             background: What to put behind the person instead of the photo's own place: an image, a video, a colour
-                (RGB, 0..255), or "transparent".
+                (RGB, 0..255, or "white", "#00b140"), or "transparent".
             further: How many more frames of a video to keep for :meth:`personalize`.
             background_end: At its end a video as background begins again ("loop"), or stands still ("hold").
 
@@ -173,12 +182,33 @@ class LiquidWarper:
         Raises:
             MediaError: a file cannot be read.
             NoPersonFoundError: nobody there, or not the person that was asked for.
+            SettingError: an argument that makes no sense.
+            ShapeError: an array that is no picture.
             WeightsCorruptError: a ``.liquid`` file is damaged, of another version or of another network.
         """
-        paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(p) for p in source]
-        origins = _files_of(*paths, background)
+        given = _listed(source)
+        for choice in person if isinstance(person, list) else [person]:
+            check_choice(choice)
+        if background_end not in ("loop", "hold"):
+            raise SettingError(f"background_end: expected loop or hold, got {background_end!r}.")
+        if further < 0:
+            raise SettingError(f"further: expected at least 0, got {further}.")
+        background = check_background(background)
+        with TemporaryDirectory(prefix="liquidwarp-") as folder:
+            paths = _as_files(given, Path(folder))
+            bank = self._prepare(paths, person, background, further, background_end)
+        return replace(bank, origins=_files_of(*given, background))
+
+    def _prepare(
+        self,
+        paths: Sequence[Path],
+        person: PersonChoice | list[PersonChoice],
+        background: Background | None,
+        further: int,
+        background_end: Literal["loop", "hold"],
+    ) -> SourceBank:
         if any(path.suffix == PERSON_SUFFIX for path in paths):
-            return replace(self._read_person(paths, background, background_end), origins=origins)
+            return self._read_person(paths, background, background_end)
         photos = load_sources(paths, self.model, self.config.num_sources, person, self.cache, self.progress, further)
         for note in (*photos.recovery.notes, *lying_notes(photos.recovery.body, self.model)):
             _log.info("Source %s: %s", photos.name, note)
@@ -191,10 +221,9 @@ class LiquidWarper:
                 bar.total, bar.n = total, done
                 bar.refresh()
 
-            bank = prepare_bank(
+            return prepare_bank(
                 photos, self.model, self.config, self.generator, backdrop, self.device, self.cache, show
             )
-        return replace(bank, origins=origins)
 
     def _read_person(
         self,
@@ -242,6 +271,7 @@ class LiquidWarper:
 
     def _synthesis(self, person: SourceBank) -> SynthesisConfig:
         """The settings, at the size with which the person was prepared."""
+        _check_person("person", person)
         return replace(self.config, size=int(person.images.shape[-1]))
 
     @staticmethod
@@ -287,9 +317,10 @@ class LiquidWarper:
         Returns:
             The result; ``save`` or iterate it to render.
         """
+        synthesis, config = self._synthesis(person), ImitateConfig(camera=camera, layout=layout)
         motion = self._driving(driving, fps, frames, driving_person)
-        result = imitate(person, motion, ImitateConfig(camera=camera, layout=layout), self._synthesis(person), effects)
-        return replace(result, inputs=_files_of(driving))
+        result = imitate(person, motion, config, synthesis, effects)
+        return replace(result, inputs=_files_of(driving), progress=self.progress)
 
     def transfer(
         self,
@@ -306,7 +337,7 @@ class LiquidWarper:
 
         Args:
             person: Who wears them, from :meth:`prepare`; also gives all other parts, the body and the background.
-            wear: Part or group ("upper", "lower", "feet", "whole_head", "left_arm"...) to the person who gives it.
+            wear: Parts or groups ("upper", "lower,feet", "whole_head", "left_arm"...) to the person who gives them.
             driving: What moves the person, as for :meth:`imitate`; None: a single picture in the photo's own pose.
             camera: "natural", "follow" or "fixed", with a driving.
             fps: Frames per second; None keeps the driving's.
@@ -323,10 +354,15 @@ class LiquidWarper:
         Example:
             warper.transfer(alice, wear={"upper": bob, "lower": carol}).save("out.png")
         """
+        synthesis = self._synthesis(person)
+        given = [(part.strip(), giver) for parts, giver in wear.items() for part in parts.split(",")]
+        check_wear([part for part, _ in given])
+        for part, giver in given:
+            _check_person(f"wear[{part!r}]", giver)
         motion = None if driving is None else self._driving(driving, fps, frames, driving_person)
-        result = transfer(person, wear, motion, ImitateConfig(camera=camera), self._synthesis(person), effects)
-        worn_from = [origin for giver in wear.values() for origin in giver.origins]
-        return replace(result, inputs=_files_of(driving, *worn_from))
+        result = transfer(person, dict(given), motion, ImitateConfig(camera=camera), synthesis, effects)
+        worn_from = [origin for _, giver in given for origin in giver.origins]
+        return replace(result, inputs=_files_of(driving, *worn_from), progress=self.progress)
 
     def reshape(self, person: SourceBank, shape: str) -> SourceBank:
         """The person with another body, for :meth:`imitate`, :meth:`transfer` and :meth:`view`.
@@ -341,6 +377,7 @@ class LiquidWarper:
         Example:
             warper.imitate(warper.reshape(alice, "height=+5cm"), "dance.mp4").save("out.mp4")
         """
+        _check_person("person", person)
         return reshape(person, shape)
 
     def view(
@@ -366,10 +403,12 @@ class LiquidWarper:
             The result; ``save`` or iterate it to render.
         """
         config = ViewConfig(turn, frames, angle, elevation)
+        synthesis = self._synthesis(person)
         if pose == "own" or pose in STANDING:
-            return view(person, str(pose), config, self._synthesis(person))
+            return replace(view(person, str(pose), config, synthesis), progress=self.progress)
         motion = self._driving(pose, None, 1 if angle is not None else frames)
-        return replace(view(person, motion.motion, config, self._synthesis(person)), inputs=_files_of(pose))
+        result = view(person, motion.motion, config, synthesis)
+        return replace(result, inputs=_files_of(pose), progress=self.progress)
 
     def live(
         self,
@@ -397,13 +436,42 @@ class LiquidWarper:
         return imitate_live(person, frames, LiveBody(self.model, driving_person), camera, self._synthesis(person))
 
     def _driving(self, path: Source, fps: float | None, frames: int | None, person: PersonChoice = None) -> Driving:
-        driving = load_driving(path, self.model, fps, frames, person, self.cache)
+        check_numbers(fps, frames)
+        check_choice(person, "driving_person")
+        driving = load_driving(path, self.model, fps, frames, person, self.cache, self.progress)
         for note in driving.notes:
             _log.info("Driving: %s", note)
         return driving
 
 
-def _files_of(*inputs: Background | None) -> tuple[Path, ...]:
+def _listed(source: Any) -> list[Any]:
+    """The photos one by one, whether one was given or several."""
+    single = isinstance(source, (str, bytes, Path, np.ndarray)) or not isinstance(source, Iterable)
+    return [source] if single else list(source)
+
+
+def _as_files(given: Sequence[Source | Picture], folder: Path) -> list[Path]:
+    """The photos as files that exist: arrays are written to ``folder``."""
+    paths = []
+    for number, photo in enumerate(given, 1):
+        if isinstance(photo, np.ndarray):
+            check_picture(f"source {number}", photo, (3, 4))
+            paths.append(folder / f"photo{number}.png")
+            save_picture(paths[-1], photo)
+        elif isinstance(photo, (str, Path)):
+            paths.append(Path(photo))
+        else:
+            raise SettingError(f"source: expected files or uint8 arrays (H, W, 3), got {type(photo).__name__}.")
+    check_inputs("source", paths)
+    return paths
+
+
+def _check_person(name: str, person: object) -> None:
+    if not isinstance(person, SourceBank):
+        raise SettingError(f"{name}: expected what prepare() returns, got {type(person).__name__}.")
+
+
+def _files_of(*inputs: Background | Picture | None) -> tuple[Path, ...]:
     """The files among the inputs, with those in folders of pictures; no result may take their place."""
     paths = [Path(given) for given in inputs if isinstance(given, (str, Path))]
     pictures = [find_images(path) for path in paths if path.is_dir()]

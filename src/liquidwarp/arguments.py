@@ -119,7 +119,7 @@ def check_backdrop(background: object, ending: str) -> None:
     """Check that what shall stand behind the person can be read.
 
     Args:
-        background: From :func:`liquidwarp.options.parse_background`.
+        background: From :func:`liquidwarp.given.parse_background`.
         ending: What a video does at its end.
 
     Raises:

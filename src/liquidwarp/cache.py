@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -116,7 +117,7 @@ class Cache:
             return load_tensors(path)
         except WeightsCorruptError as error:
             _log.warning("A damaged result in the cache is made again: %s", error)
-            path.unlink(missing_ok=True)
+            self.remove(key)
             return None
 
     def save(self, key: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -129,8 +130,9 @@ class Cache:
             _log.warning("The result is not kept for the next run: %s", error)
 
     def remove(self, key: str) -> None:
-        """Forget an entry."""
-        self.path(key).unlink(missing_ok=True)
+        """Forget an entry, if that is possible."""
+        with suppress(OSError):
+            self.path(key).unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

@@ -8,15 +8,8 @@ import tyro
 
 from liquidwarp.config import ViewConfig
 from liquidwarp.errors import SettingError
-from liquidwarp.options import (
-    Making,
-    check_inputs,
-    check_numbers,
-    parse_background,
-    parse_effects,
-    parse_people,
-    parse_wear,
-)
+from liquidwarp.given import check_inputs, check_numbers, parse_background
+from liquidwarp.options import Making, parse_effects, parse_people, parse_wear
 from liquidwarp.recover.detection.choice import parse_choice
 
 __all__ = ["Imitate", "Transfer", "View"]

@@ -10,7 +10,8 @@ import tyro
 from liquidwarp.config import FitConfig
 from liquidwarp.errors import SettingError
 from liquidwarp.evaluation_config import SelfEvaluation, SyntheticEvaluation, UnseenEvaluation
-from liquidwarp.options import Device, check_inputs, check_numbers
+from liquidwarp.given import check_inputs, check_numbers
+from liquidwarp.options import Device
 from liquidwarp.recover.detection.choice import parse_choice
 
 __all__ = [

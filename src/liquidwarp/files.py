@@ -11,7 +11,16 @@ from pathlib import Path
 
 from liquidwarp.errors import MediaError
 
-__all__ = ["atomic_path", "check_apart", "check_space", "check_target", "natural_key", "prepare_target", "write_error"]
+__all__ = [
+    "atomic_path",
+    "check_apart",
+    "check_space",
+    "check_target",
+    "is_folder",
+    "natural_key",
+    "prepare_target",
+    "write_error",
+]
 
 _SPARE_BYTES = 64 * 2**20
 """A disk with less room is full."""
@@ -42,6 +51,18 @@ def check_apart(out: Path, *inputs: Path | str | None) -> None:
     for given in (Path(path).resolve() for path in inputs if path is not None):
         if target == given or target in given.parents:
             raise MediaError(f"{out}: would take the place of an input ({given.name}). Choose another name.")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a result of this name is a folder: it has no suffix, or there is one already.
+
+    Raises:
+        MediaError: no file can have this name.
+    """
+    try:
+        return path.is_dir() or path.suffix == ""
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def check_target(path: Path) -> None:
@@ -107,6 +128,8 @@ def _readable(size: float | int) -> str:
 
 def write_error(path: Path, error: OSError) -> MediaError:
     """The typed error for what the operating system said while ``path`` was written."""
+    if error.errno == errno.ENAMETOOLONG:
+        return MediaError(f"{path.name[:40]}...: the name is too long. Choose a shorter one.")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MediaError(f"{path}: the disk is full. Free some space or choose another place.")
     reason = error.strerror or str(error)

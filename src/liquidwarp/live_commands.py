@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from liquidwarp.errors import SettingError
-from liquidwarp.options import Device, Size, check_inputs, parse_background, parse_people
+from liquidwarp.given import check_inputs, parse_background
+from liquidwarp.options import Device, Size, parse_people
 from liquidwarp.recover.detection.choice import parse_choice
 
 __all__ = ["Live"]

@@ -1,4 +1,4 @@
-"""What several commands take: people, colours, numbers and files as they are typed. Imports nothing heavy."""
+"""What several commands take: people, effects and who wears what, as they are typed. Imports nothing heavy."""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from PIL import ImageColor
-
 from liquidwarp.effects import Effects
-from liquidwarp.errors import MediaError, SettingError
+from liquidwarp.errors import SettingError
 from liquidwarp.recover.detection.choice import PersonChoice, parse_choice
 
 __all__ = [
@@ -19,9 +17,6 @@ __all__ = [
     "Making",
     "Quality",
     "Size",
-    "check_inputs",
-    "check_numbers",
-    "parse_background",
     "parse_effects",
     "parse_people",
     "parse_wear",
@@ -69,37 +64,6 @@ class Making:
     """Keep what was found in photos and videos for the next run (see `liquidwarp doctor` for the folder)."""
 
 
-def parse_background(text: str | None) -> tuple[int, int, int] | Path | Literal["transparent"] | None:
-    """A colour, "transparent", or a file.
-
-    Example:
-        >>> parse_background("#00b140"), parse_background("navy")
-        ((0, 177, 64), (0, 0, 128))
-
-    Raises:
-        SettingError: a broken colour.
-        MediaError: neither a colour nor a file.
-    """
-    if text is None:
-        return None
-    if text == "transparent":
-        return "transparent"
-    if text.startswith("#"):
-        if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-            raise SettingError(f'background: expected a colour such as "#00b140", got "{text}".')
-        return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-    if not Path(text).exists() and not Path(text).suffix:
-        try:
-            red, green, blue = ImageColor.getrgb(text)[:3]
-        except ValueError as error:
-            raise SettingError(
-                f"background: expected a file, transparent, or a colour such as white or #00b140, got {text!r}."
-            ) from error
-        return red, green, blue
-    check_inputs("background", [Path(text)])
-    return Path(text)
-
-
 def parse_people(texts: Sequence[str]) -> list[PersonChoice]:
     """Who is meant, in each photo or in all.
 
@@ -132,32 +96,6 @@ def parse_effects(views: str | None, bullet_time: Sequence[str]) -> Effects:
         frame, frames = text.split(":")
         stops.append((int(frame), int(frames)))
     return Effects(sides, tuple(stops))
-
-
-def check_numbers(fps: float | None, frames: int | None) -> None:
-    """Check a frame rate and a number of frames.
-
-    Raises:
-        SettingError: outside of what is sensible.
-    """
-    if fps is not None and not 0 < fps <= 240:
-        raise SettingError(f"fps: expected more than 0 and at most 240 frames per second, got {fps}.")
-    if frames is not None and frames < 1:
-        raise SettingError(f"frames: expected at least 1, got {frames}.")
-
-
-def check_inputs(name: str, paths: Sequence[Path]) -> None:
-    """Check that there are inputs and that they exist.
-
-    Raises:
-        SettingError: none given.
-        MediaError: one does not exist.
-    """
-    if not paths:
-        raise SettingError(f"{name}: expected at least one file, got none.")
-    for path in paths:
-        if not path.exists():
-            raise MediaError(f"{name}: {path}: no such file or folder. Check the spelling.")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liquidwarp.errors import SettingError
-from liquidwarp.options import Device, Quality, Size, check_inputs, parse_background, parse_people
+from liquidwarp.given import check_inputs, parse_background
+from liquidwarp.options import Device, Quality, Size, parse_people
 from liquidwarp.personal_config import PersonalizeConfig
 
 __all__ = ["Personalize"]

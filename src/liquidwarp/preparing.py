@@ -5,7 +5,8 @@ from pathlib import Path
 
 from liquidwarp.api import LiquidWarper
 from liquidwarp.config import SynthesisConfig
-from liquidwarp.options import Giver, Making, parse_background, parse_people
+from liquidwarp.given import parse_background
+from liquidwarp.options import Giver, Making, parse_people
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.synthesizer import SourceBank
 

@@ -10,7 +10,8 @@ from typing import Literal
 import tyro
 
 from liquidwarp.errors import MediaError
-from liquidwarp.options import check_inputs, check_numbers, parse_people
+from liquidwarp.given import check_inputs, check_numbers
+from liquidwarp.options import parse_people
 
 __all__ = ["Recover", "names_of"]
 

@@ -6,7 +6,7 @@ Paper:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,25 +61,25 @@ class SourceBank:
     """Everything that is kept of a person: what :func:`render_frames` needs for any pose."""
 
     name: str
-    model: BodyModel
+    model: BodyModel = field(repr=False)
     """The body model, on the CPU."""
-    sources: FlowSources
+    sources: FlowSources = field(repr=False)
     """The S photos' crops at the working size, on the device that renders."""
-    renderer: Renderer
+    renderer: Renderer = field(repr=False)
     """Draws this person."""
-    images: Float[Tensor, "S 3 H W"]
+    images: Float[Tensor, "S 3 H W"] = field(repr=False)
     """The crops, RGB in [0, 1]."""
-    bodies: BodyParams
+    bodies: BodyParams = field(repr=False)
     """The S fitted bodies, cameras in the crops' pixels."""
-    body: BodyParams
+    body: BodyParams = field(repr=False)
     """The body of the first photo (one frame), camera in that photo's own pixels, on the CPU."""
-    picture: UInt8[np.ndarray, "h w 3"]
+    picture: UInt8[np.ndarray, "h w 3"] = field(repr=False)
     """The first photo."""
-    backdrop: Backdrop
+    backdrop: Backdrop = field(repr=False)
     """What stands behind the person, in the first photo's size."""
     notes: tuple[str, ...]
     """What the user should know about the sources."""
-    photos: SourcePhotos | None = None
+    photos: SourcePhotos | None = field(default=None, repr=False)
     """What all of this was made of, which personalisation learns from; None in a person read from a file."""
     origins: tuple[Path, ...] = ()
     """The files from which the person was read; no result takes their place."""

@@ -9,7 +9,8 @@ import tyro
 from liquidwarp.config import TrainConfig
 from liquidwarp.dataset_config import PrepareConfig
 from liquidwarp.errors import LiquidWarpError, SettingError
-from liquidwarp.options import Device, check_inputs
+from liquidwarp.given import check_inputs
+from liquidwarp.options import Device
 
 __all__ = ["Prepare", "Train"]
 

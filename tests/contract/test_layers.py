@@ -11,7 +11,7 @@ import liquidwarp
 PACKAGE = Path(liquidwarp.__file__).parent
 FLOORS = (
     ("errors",),
-    ("config", "checks", "dataset_config", "effects", "files", "metrics", "types"),
+    ("config", "checks", "dataset_config", "effects", "files", "given", "metrics", "types"),
     ("evaluation_config", "personal_config"),
     ("media",),
     ("weights",),

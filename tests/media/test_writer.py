@@ -7,6 +7,7 @@ import pytest
 
 from liquidwarp.errors import MediaError, ShapeError
 from liquidwarp.media import VideoWriter, open_frames, open_writer
+from liquidwarp.media.resumable import ResumableWriter
 
 from .conftest import quadrants, solid, write_video
 
@@ -56,6 +57,16 @@ def write_and_raise(path, error):
             writer.write(solid(level))
         assert any(".partial" in file.name for file in path.parent.iterdir())
         raise error
+
+
+@pytest.mark.parametrize("name", ["take: 2.mp4", "pipe:1.mkv"])
+def test_names_that_look_like_protocols(tmp_path, monkeypatch, name):
+    """FFmpeg takes what is before a colon for a protocol."""
+    monkeypatch.chdir(tmp_path)
+    with ResumableWriter(name, 25, (64, 48), key="") as video:
+        video.write(solid(90))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(open_frames(name)) == 1
 
 
 def test_nothing_is_left_after_an_error(tmp_path):

@@ -64,6 +64,11 @@ def load_generator(name: str | Path, device: torch.device | str = "cpu") -> Liqu
         weights, settings = asset(f"generator/{name}/model.safetensors"), asset(f"generator/{name}/config.json")
     else:
         weights, settings = Path(name) / "model.safetensors", Path(name) / "config.json"
+        if not weights.is_file():
+            raise WeightsNotFoundError(
+                f"{name}: expected a folder with model.safetensors and config.json, found no such file in it. Of a run "
+                "that is its folder weights, such as runs/mine/weights."
+            )
     tensors, _ = load_tensors(weights, _FORMAT)
     with torch.device("meta"):
         generator = LiquidWarpingGenerator(_read_config(settings))

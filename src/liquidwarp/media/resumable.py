@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from liquidwarp.files import atomic_path, check_space, prepare_target
+from liquidwarp.files import atomic_path, check_space, is_folder, prepare_target
 from liquidwarp.media.audio import AudioTrack
-from liquidwarp.media.demuxer import open_input
+from liquidwarp.media.demuxer import ffmpeg_name, open_input
 from liquidwarp.media.writer import CONTAINERS, ImageSequenceWriter, VideoWriter, save_picture
 
 __all__ = ["ResumableWriter", "join_segments"]
@@ -83,7 +83,7 @@ class ResumableWriter:
                 too full.
         """
         self.path = Path(path)
-        self._stills = self.path.suffix == "" or self.path.is_dir()
+        self._stills = is_folder(self.path)
         if self._stills:
             ImageSequenceWriter(self.path)  # checks the target
         else:
@@ -217,7 +217,7 @@ def join_segments(segments: list[Path], path: Path, fps: float | int, audio_from
     rate = Fraction(float(fps)).limit_denominator(1001)
     kind = CONTAINERS[path.suffix.lower()]
     options = {"movflags": "faststart"} if kind in ("mp4", "mov") else {}
-    with atomic_path(path) as partial, av.open(str(partial), "w", format=kind, options=options) as result:
+    with atomic_path(path) as partial, av.open(ffmpeg_name(partial), "w", format=kind, options=options) as result:
         stream: Any = None
         audio: AudioTrack | None = None
         start = 0

@@ -18,8 +18,9 @@ from av.video.reformatter import Colorspace
 from jaxtyping import UInt8
 
 from liquidwarp.errors import MediaError, ShapeError
-from liquidwarp.files import atomic_path, check_target, prepare_target, write_error
+from liquidwarp.files import atomic_path, check_target, is_folder, prepare_target, write_error
 from liquidwarp.media.audio import AudioTrack
+from liquidwarp.media.demuxer import ffmpeg_name
 from liquidwarp.media.images import save_image
 
 __all__ = [
@@ -76,7 +77,7 @@ def open_writer(
         MediaError: unknown suffix, one that cannot hold transparency, or the place cannot be written.
     """
     path = Path(path)
-    if path.suffix == "" or path.is_dir():
+    if is_folder(path):
         return ImageSequenceWriter(path)
     return VideoWriter(path, fps, size, audio_from, alpha=alpha)
 
@@ -189,7 +190,7 @@ class VideoWriter:
     def _open(self, partial: Path) -> None:
         kind = CONTAINERS[self.path.suffix.lower()]
         options = {"movflags": "faststart"} if kind in ("mp4", "mov") else {}
-        self._container = av.open(str(partial), "w", format=kind, options=options)
+        self._container = av.open(ffmpeg_name(partial), "w", format=kind, options=options)
         encoding = self._encoding
         stream: Any = self._container.add_stream(encoding.encoder, rate=self._rate)
         stream.width, stream.height = (side + side % 2 for side in self._size)

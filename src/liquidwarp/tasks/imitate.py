@@ -5,7 +5,7 @@ Paper:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,7 @@ def load_driving(
     max_frames: int | None = None,
     person: int | tuple[float, float] | None = None,
     cache: Cache | None = None,
+    progress: bool = True,
 ) -> Driving:
     """Get the motion of a video, a folder of frames, a photo or a motion file.
 
@@ -66,6 +67,7 @@ def load_driving(
         max_frames: Only the first frames.
         person: Who, if several people are in view.
         cache: Where recovered videos are kept.
+        progress: Show progress bars.
 
     Raises:
         MediaError: the file cannot be read.
@@ -77,10 +79,12 @@ def load_driving(
         motion = load_motion(path, model, fps)
         return Driving(motion[slice(0, max_frames)], path, None)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        recovery = recover_photos([path], model=model, person=person, cache=cache)
+        recovery = recover_photos([path], model=model, person=person, cache=cache, progress=progress)
         motion = motion_of(recovery.body, model, fps or _STILL_RATE, path.stem)
         return Driving(motion, path, open_frames(path), recovery.notes)
-    recovery = recover_video(path, fps=fps, max_frames=max_frames, model=model, person=person, cache=cache)
+    recovery = recover_video(
+        path, fps=fps, max_frames=max_frames, model=model, person=person, cache=cache, progress=progress
+    )
     frames = open_frames(path, fps=fps, max_frames=max_frames)
     motion = motion_of(recovery.body, model, recovery.fps, path.stem, recovery.shot, recovery.scene)
     return Driving(motion, path, frames, recovery.notes)
@@ -94,9 +98,9 @@ class Imitation(Rendering):
         warper.imitate(person, driving="dance.mp4").save("out.mp4")
     """
 
-    driving: Driving
+    driving: Driving = field(repr=False)
     config: ImitateConfig
-    shown: tuple[int, ...]
+    shown: tuple[int, ...] = field(repr=False)
     """Which of the driving's frames each frame shows: 0, 1, 2..., unless time stands still."""
 
     @property

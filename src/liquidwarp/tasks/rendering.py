@@ -1,7 +1,7 @@
 """What every task hands back: frames that are made when they are asked for, and can be saved and resumed."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,9 +35,9 @@ class Rendering:
         warper.imitate(person, driving="dance.mp4").save("out.mp4")
     """
 
-    bank: SourceBank
+    bank: SourceBank = field(repr=False)
     """The person."""
-    targets: BodyParams
+    targets: BodyParams = field(repr=False)
     """T poses, cameras in the first photo's pixels."""
     synthesis: SynthesisConfig
     fps: float
@@ -46,6 +46,8 @@ class Rendering:
     """Sides from which the person is shown, side by side [degrees]; none: as the targets stand, in the whole photo."""
     inputs: tuple[Path, ...] = field(default=(), kw_only=True)
     """Further files that it is made from; no result takes their place."""
+    progress: bool = field(default=True, kw_only=True)
+    """Whether :meth:`save` shows a bar if it is not told."""
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -95,14 +97,17 @@ class Rendering:
         right -= (right - left) % 2 if right - left > 2 else 0
         return slice(left, right)
 
-    def save(self, path: Path | str, resume: bool = True, progress: bool = True) -> Path:
+    def save(
+        self, path: Path | str, resume: bool = True, progress: bool | Callable[[int, int], None] | None = None
+    ) -> Path:
         """Render and write everything.
 
         Args:
             path: .mp4, .mov, .mkv, .webm, or a folder for PNG files; an image's name (.png, .jpg) for a single frame.
                 Transparent results go to .mov (ProRes 4444), .webm (VP9), .png, or a folder.
             resume: Go on where an interrupted run with the same inputs and settings stopped.
-            progress: Show a progress bar.
+            progress: Show a progress bar, as the warper does if not given; or a function that is told after each frame
+                how many are done, and of how many. What it raises ends the run, which can be resumed.
 
         Returns:
             The path.
@@ -121,11 +126,14 @@ class Rendering:
         key, frames = self._key(), len(self)
         target = ResumableWriter(path, self.fps, self.size, key, self.sound, resume=resume, frames=frames, alpha=alpha)
         with target as video:
-            bar = tqdm(total=len(self), initial=video.done, desc="Rendering", unit="frame", disable=not progress)
-            with bar:
-                for frame in self.frames(video.done):
+            tell = progress if callable(progress) else None
+            shown = self.progress if progress is None else progress is True
+            with tqdm(total=frames, initial=video.done, desc="Rendering", unit="frame", disable=not shown) as bar:
+                for done, frame in enumerate(self.frames(video.done), video.done + 1):
                     video.write(frame)
                     bar.update()
+                    if tell is not None:
+                        tell(done, frames)
         return path
 
     def _key(self) -> str:

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from liquidwarp.errors import NoPersonFoundError, SettingError
 
-__all__ = ["PersonChoice", "choices_of_pictures", "choose_person", "parse_choice"]
+__all__ = ["PersonChoice", "check_choice", "choices_of_pictures", "choose_person", "parse_choice"]
 
 PersonChoice = int | tuple[float, float] | None
 """Whom to take: None the largest person; N the N-th by size (1 = the largest); (x, y) the one at this place [px]."""
@@ -60,6 +60,22 @@ def parse_choice(text: str, name: str = "person") -> PersonChoice:
     if len(numbers) == 1 and numbers[0] >= 1 and numbers[0].is_integer():
         return int(numbers[0])
     raise SettingError(f'{name}: expected "largest", a number from 1 on, or "x,y" in pixels; got {text!r}.')
+
+
+def check_choice(choice: Any, name: str = "person") -> None:
+    """Check who was chosen in Python.
+
+    Args:
+        choice: None, a number from 1 on, or a place (x, y) [px].
+        name: The argument, for the message.
+
+    Raises:
+        SettingError: none of these.
+    """
+    number = isinstance(choice, int) and not isinstance(choice, bool) and choice >= 1
+    place = isinstance(choice, tuple) and len(choice) == 2 and all(isinstance(part, (int, float)) for part in choice)
+    if not (choice is None or number or (place and all(map(math.isfinite, choice)))):
+        raise SettingError(f"{name}: expected None, a number from 1 on, or a place (x, y) in pixels; got {choice!r}.")
 
 
 def choices_of_pictures(person: PersonChoice | list[PersonChoice], count: int) -> list[PersonChoice]:
