@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,6 +74,17 @@ def test_waiting_threads_leave_the_cores_to_others(monkeypatch, capsys):
     monkeypatch.delenv("OMP_WAIT_POLICY")
     main(["--version"])
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_bars_do_not_fill_logs(monkeypatch, terminal):
+    """tqdm reads its defaults from the environment."""
+    monkeypatch.setenv("TQDM_MININTERVAL", "")
+    monkeypatch.delenv("TQDM_MININTERVAL")
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: terminal, write=len, flush=str))
+    main(["--version"])
+    assert ("TQDM_MININTERVAL" in os.environ) != terminal
+    assert os.environ.get("TQDM_MININTERVAL", "10") == "10"
 
 
 def test_options_of_imitate():

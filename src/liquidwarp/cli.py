@@ -254,6 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # Threads that spin while they wait are many times slower where other programs want the cores too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.stderr is None or not sys.stderr.isatty():  # in a log a bar is a line each time: 36000 an hour are too many
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
     try:
         _run(sys.argv[1:] if arguments is None else arguments)
     except LiquidWarpError as error:

@@ -105,7 +105,7 @@ def _check_unit(name: str, sign: str, unit: str) -> None:
         known = ("cm", "m", "%")
     if unit not in known:
         wanted = ", ".join(one or "a plain number" for one in known)
-        raise SettingError(f"shape: {name}: expected an amount in {wanted}, got {unit or 'a plain number'!r}.")
+        raise SettingError(f"shape: {name}: expected an amount in {wanted}, got {unit or 'a plain number'}.")
     if not sign and unit in ("%", ""):
         raise SettingError(f"shape: {name}: expected + or - before the amount, such as {name}=+1{unit}.")
 
