@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from liquidwarp.errors import WeightsNotFoundError
 from liquidwarp.gan.pretrained import load_generator, save_generator
 
 
@@ -20,3 +21,10 @@ def test_loading_draws_no_random_weights(make_generator, tmp_path, monkeypatch):
     folder = save_generator(tmp_path, make_generator())
     monkeypatch.setattr(nn.init, "kaiming_normal_", lambda *_, **__: pytest.fail("weights were drawn"))
     assert not any(parameter.is_meta for parameter in load_generator(folder).parameters())
+
+
+def test_a_run_is_not_its_weights(make_generator, tmp_path):
+    save_generator(tmp_path / "run" / "weights", make_generator())
+    with pytest.raises(WeightsNotFoundError, match=r"run: expected a folder with .*such as runs/mine/weights"):
+        load_generator(tmp_path / "run")
+    load_generator(tmp_path / "run" / "weights")
