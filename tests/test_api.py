@@ -122,6 +122,8 @@ def test_photos_may_be_arrays(quick: LiquidWarper, demo_photos: SourcePhotos, mo
     assert not seen[0][0].parent.exists()
     quick.prepare(rgb)
     assert (seen[3][1].rgb == rgb).all()
+    monkeypatch.setattr("liquidwarp.api.TemporaryDirectory", None)
+    quick.prepare(asset("demo/front.jpg"))  # files need no place to write
 
 
 def test_save_tells_how_far_it_is_and_can_be_stopped(quick: LiquidWarper, folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -194,7 +195,8 @@ class LiquidWarper:
         if further < 0:
             raise SettingError(f"further: expected at least 0, got {further}.")
         background = check_background(background)
-        with TemporaryDirectory(prefix="liquidwarp-") as folder:
+        arrays = any(isinstance(photo, np.ndarray) for photo in given)
+        with TemporaryDirectory(prefix="liquidwarp-") if arrays else nullcontext("") as folder:
             paths = _as_files(given, Path(folder))
             bank = self._prepare(paths, person, background, further, background_end)
         return replace(bank, origins=_files_of(*given, background))
