@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from liquidwarp.body.model import BodyParams
-from liquidwarp.flow.lending.hems import hem_parts
+from liquidwarp.flow.lending.hems import _without_islands, hem_parts
 from liquidwarp.flow.lending.parts import GARMENT_PARTS, vertex_parts
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.geometry.raster import interpolate, rasterize
@@ -98,3 +98,10 @@ def test_bare_arms_have_no_cuffs(anny, scene):
     hands = of(vertex_parts(anny), "hand")
     assert torch.equal(labels[hands], vertex_parts(anny)[hands])
     assert np.isin(labels.numpy(), range(len(GARMENT_PARTS))).all()
+
+
+def test_a_beard_above_a_bare_neck_is_no_collar():
+    said = np.array([1.0, 1.0, -1.0, -1.0, -1.0, 1.0, 1.0])[:, None]
+    assert _without_islands(said)[:, 0].tolist() == [1.0, 1.0, -1.0, -1.0, -1.0, 0.0, 0.0]
+    thin = np.array([1.0, 1.0, -1.0, 1.0, 1.0, 1.0, 1.0])[:, None]
+    assert np.array_equal(_without_islands(thin), thin), "a stripe, or a button"

@@ -20,8 +20,9 @@ from liquidwarp.effects import Effects
 from liquidwarp.errors import SettingError
 from liquidwarp.flow.lending.given import PhotoParts, label_photo
 from liquidwarp.flow.lending.lent import in_form
+from liquidwarp.flow.lending.own_skin import bare_bellies, bare_of, with_own_skin
 from liquidwarp.flow.lending.parts import GARMENT_PARTS, garment_parts, keep_parts, shown_parts
-from liquidwarp.flow.lending.skin import match_skin, skin_tone, skin_tones
+from liquidwarp.flow.lending.skin import BareSkin, Stretch, match_skin, skin_tone
 from liquidwarp.flow.sources import FlowSources, prepare_plain_sources, prepare_sources
 from liquidwarp.renderers import NetworkRenderer, Renderer, TextureRenderer, source_views
 from liquidwarp.synthesizer import SourceBank, build_extension
@@ -170,6 +171,14 @@ class _Photos:
     person: Int64[Tensor, "S"]
     """Whose photo each is; 0: the wearer's."""
     parts: tuple[PhotoParts, ...]
+    skins: tuple[BareSkin | None, ...]
+    """Where the photos show bare skin; None: not known."""
+
+    def bare(self) -> list[dict[str, Stretch]]:
+        """What is bare of each person's limbs."""
+        rows = list(zip(self.person.tolist(), self.skins, strict=True))
+        people = range(int(self.person.max()) + 1)
+        return [bare_of([skin.stretches for n, skin in rows if n == own and skin is not None]) for own in people]
 
     @staticmethod
     def of(people: Sequence[SourceBank]) -> "_Photos":
@@ -188,15 +197,19 @@ class _Photos:
             next((t for t, i in zip(tones, index.tolist(), strict=True) if t is not None and i == n), None)
             for n in range(len(people))
         ]
-        faces = ((s, tone) for s, tone in enumerate(tones) if index[s] == 0 and tone is not None)
-        wanted = next((skin_tones(crops[s], parts[s], face) for s, face in faces), None)
-        toned = []
-        for (_, image, _), part, tone, n in zip(rows, parts, tones, index.tolist(), strict=True):
-            own_tone = tone if tone is not None else of_person[n]
-            if n > 0 and wanted is not None and own_tone is not None:
-                image = match_skin(image, part, own_tone, wanted)
-            toned.append(image)
-        return _Photos(tuple(bodies), crops, torch.stack(toned), mattes, index, parts)
+        skins = [
+            BareSkin.of(image, part, face) if (face := tone if tone is not None else of_person[n]) is not None else None
+            for (_, image, _), part, tone, n in zip(rows, parts, tones, index.tolist(), strict=True)
+        ]
+        wearers = [
+            skin for skin, tone, n in zip(skins, tones, index.tolist(), strict=True) if n == 0 and tone is not None
+        ]
+        wanted = wearers[0].tones if wearers and wearers[0] is not None else None
+        toned = [
+            match_skin(image, part, skin, wanted) if n > 0 and wanted is not None and skin is not None else image
+            for (_, image, _), part, skin, n in zip(rows, parts, skins, index.tolist(), strict=True)
+        ]
+        return _Photos(tuple(bodies), crops, torch.stack(toned), mattes, index, parts, tuple(skins))
 
 
 def _joined(
@@ -209,9 +222,12 @@ def _joined(
     extension = build_extension(config.extension, model, photos.bodies, photos.mattes, network)
     prepare = prepare_plain_sources if network else prepare_sources
     sources = prepare(model, extension, photos.bodies, photos.crops, photos.mattes).recoloured(photos.images)
+    bellies = bare_bellies(photos.parts, photos.skins, sources)
+    parts, weights = with_own_skin(photos.parts, photos.person, weights, photos.bare(), sources)
     given = weights[photos.person]
-    shares = torch.stack([part.share(row) for part, row in zip(photos.parts, given, strict=True)])
-    return keep_parts(sources, given, photos.person, shares, torch.stack([part.vertices for part in photos.parts]))
+    shares = torch.stack([part.share(row) for part, row in zip(parts, given, strict=True)])
+    vertices = torch.stack([part.vertices for part in parts])
+    return keep_parts(sources, given, photos.person, shares, vertices, bellies)
 
 
 def _fitted(sources: FlowSources, photos: _Photos, body: BodyParams) -> FlowSources:

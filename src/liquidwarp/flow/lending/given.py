@@ -20,7 +20,7 @@ from liquidwarp.flow.lending.parts import GARMENT_PARTS, vertex_parts
 from liquidwarp.flow.mesh.surroundings import Surroundings, look_around
 from liquidwarp.geometry.raster import Raster, interpolate, rasterize
 
-__all__ = ["PhotoParts", "label_photo"]
+__all__ = ["PhotoParts", "along_limbs", "label_photo"]
 
 _SEAM = 0.02
 """Softness of what is given beside the body, where parts meet [m]: hair and hems have no hard ends."""
@@ -89,7 +89,7 @@ def label_photo(
     hair = _hair(image, around)
     vertices = _under_hair(model, body, posed, raster, hair, vertices)
     first = model.faces[:, 0][raster.pix_to_face[0].clamp(min=0)]
-    along = interpolate(_along_limbs(model)[None, :, None], model.faces, raster)[0, :, :, 0].cpu().numpy()
+    along = interpolate(along_limbs(model)[None, :, None], model.faces, raster)[0, :, :, 0].cpu().numpy()
     _, label = cv2.distanceTransformWithLabels(
         1 - covered.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -152,7 +152,7 @@ def _under_hair(
     return torch.where(below & ~torch.isin(vertices, _HEAD.to(vertices)), _HEAD[0].to(vertices), vertices)
 
 
-def _along_limbs(model: BodyModel) -> Float[Tensor, "V"]:
+def along_limbs(model: BodyModel) -> Float[Tensor, "V"]:
     """See ``PhotoParts.along``."""
     rest, roles = model.rest(model.lbs_weights.new_zeros(1, len(model.beta_names))), model.roles
     result = rest.vertices.new_zeros(rest.vertices.shape[1])

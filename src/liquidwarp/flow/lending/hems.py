@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int64
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
@@ -35,6 +36,8 @@ _USUAL = 0.15
 """What a row of distance from the usual place costs, where all of a column is seen."""
 _SMOOTH = 0.6
 """What a row of difference between neighbouring columns costs."""
+_GAP, _GAP_SAYS = 2, 0.3
+"""So many rows of which each says so much against the upper garment [logarithm] end a collar or a cuff."""
 _MARGIN = 0.01
 """So far below cuffs and collars colours are mixed with theirs [m]."""
 _INSIDE = 0.9
@@ -176,15 +179,26 @@ def _hem(junction: _Junction, pixels: Places, colours: Float[np.ndarray, "N 3"])
     cell = ((height[zone] - low) / _ROW).astype(int).clip(0, rows - 1) * _COLUMNS + junction.columns(pixels.rest[zone])
     count = np.bincount(cell, minlength=rows * _COLUMNS).reshape(rows, _COLUMNS)
     said = np.bincount(cell, evidence[_bin(colours[zone])], rows * _COLUMNS).reshape(rows, _COLUMNS)
-    said = said / count.clip(1)
-    if not said.any():
+    mean: FloatArray = said / count.clip(1)
+    if not mean.any():
         return None
+    if low >= 0:
+        mean = _without_islands(mean)
     # A hem before row r: all above speak for the upper garment, all below for what is below.
-    before = np.concatenate([np.zeros((1, _COLUMNS)), np.cumsum(said, 0)])
+    before = np.concatenate([np.zeros((1, _COLUMNS)), np.cumsum(mean, 0)])
     gain = 2 * before - before[-1]
     usual = np.abs(np.arange(rows + 1) - (-low) / _ROW)[:, None]
     gain -= _USUAL * usual * (count > 0).mean(0)
     return low + _ROW * _best_line(gain)
+
+
+def _without_islands(said: Float[np.ndarray, "R C"]) -> FloatArray:
+    """The same, where what is like the garment beyond a gap is none: beards and shades below chins are no collars."""
+    against = said < -_GAP_SAYS
+    gap = np.zeros_like(against)
+    gap[_GAP - 1 :] = sliding_window_view(against, _GAP, axis=0).all(-1)
+    beyond = np.logical_or.accumulate(gap, 0)
+    return np.where(beyond, np.minimum(said, 0), said)
 
 
 def _best_line(gain: Float[np.ndarray, "R C"]) -> FloatArray:

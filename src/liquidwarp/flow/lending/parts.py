@@ -9,21 +9,24 @@ visibility that the network's attention is masked by, the halos, and what is mad
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from liquidwarp.body.model import BodyModel
 from liquidwarp.body.parts import GROUPS, PARTS, parts_of
 from liquidwarp.errors import SettingError, ShapeError
+from liquidwarp.flow.lending.gaps import without_gaps
 from liquidwarp.flow.mesh.extension import Extension, smooth_on_mesh
 from liquidwarp.flow.sources import FlowSources
 from liquidwarp.geometry.warp import sample_at
 
-__all__ = ["GARMENT_PARTS", "garment_parts", "keep_parts", "shown_parts", "vertex_parts"]
+__all__ = ["GARMENT_PARTS", "OWN_SKIN", "garment_parts", "keep_parts", "shown_parts", "vertex_parts"]
 
 GARMENT_PARTS = (*PARTS, "hips")
 """The parts that people lend each other. Trousers and skirts begin at the waist: the torso ends there, and what is
 below it are the hips."""
+OWN_SKIN = len(GARMENT_PARTS)
+"""One part more, where it is known: the wearer's own bare skin, which no garment of others hides."""
 
 _OVER = ("torso", *(f"{side}_lower_{limb}" for side in ("left", "right") for limb in ("arm", "leg")))
 """Shirts hang over hips, cuffs over hands, trousers over shoes."""
@@ -50,16 +53,20 @@ def keep_parts(
     person: Int64[Tensor, "S"],
     shares: Float[Tensor, "S 1 H W"] | None = None,
     parts: Int64[Tensor, "S V"] | None = None,
+    bellies: Bool[Tensor, "S V"] | None = None,
 ) -> FlowSources:
     """Let each source give only some parts, with soft seams on the body between them.
 
     Args:
         sources: Photos of several people (G = 1).
-        weights: 1 where the source may give the part (of :data:`GARMENT_PARTS`), else 0; each part has a giver.
+        weights: 1 where the source may give the part (of :data:`GARMENT_PARTS`, and ``OWN_SKIN`` if there is one more),
+            else 0; each part has a giver.
         person: Whose photo each source is.
         shares: How much of each pixel beside the body the source gives; None: the halos' faces are cut at the parts.
         parts: The part that each vertex belongs to in each photo (:func:`liquidwarp.flow.lending.hems.hem_parts`);
             None: the body's own. A place that nobody gives is made up.
+        bellies: Vertices that the photos show bare between a top and the waist; None: what nobody gives around the
+            waist is made up as well.
 
     Returns:
         The same sources, which do not see what they do not give; halos of other parts are gone.
@@ -75,6 +82,9 @@ def keep_parts(
         raise ShapeError(f"weights: expected a source for each part, got none for {', '.join(missing)}.")
     own = vertex_parts(model).expand(num, -1) if parts is None else parts
     allowed = _outermost(_well_seen(sources, weights, own), own, vertex_parts(model))  # S V
+    if bellies is not None:
+        bellies = bellies & (weights[:, GARMENT_PARTS.index("torso"), None] > 0)
+        sources, allowed = without_gaps(sources, allowed, vertex_parts(model) == GARMENT_PARTS.index("hips"), bellies)
     allowed = _away_from_gaps(model, allowed)
     soft = smooth_on_mesh(allowed[..., None], model.faces, _SEAM if parts is None else _HEM)[..., 0]
     share = soft / soft.amax(0).clamp(min=1e-6)
@@ -100,10 +110,11 @@ def _well_seen(
 
     Such strips lie behind hands and at outlines, where scraps of all kinds of colours are seen.
     """
-    allowed, usual, count = weights.gather(1, parts), vertex_parts(sources.model), len(GARMENT_PARTS)
+    allowed, usual, count = weights.gather(1, parts), vertex_parts(sources.model), OWN_SKIN + 1
     hips, torso = GARMENT_PARTS.index("hips"), GARMENT_PARTS.index("torso")
     beside = torch.where(usual == hips, torso, usual).expand_as(parts)
     strip = (allowed > 0) & (weights.gather(1, beside) == 0) & ((parts != usual) | (usual == hips))
+    strip &= parts != OWN_SKIN
     facing = strip & (sources.normals[0, ..., 2] < 0)
     region = parts * count + usual
     ones = torch.ones_like(allowed)
@@ -128,7 +139,7 @@ def _outermost(
 
     Hair that falls beyond the head hangs over all.
     """
-    over = torch.tensor([name in _OVER for name in GARMENT_PARTS], device=parts.device)[parts]
+    over = torch.tensor([*(name in _OVER for name in GARMENT_PARTS), False], device=parts.device)[parts]
     hair = (parts == GARMENT_PARTS.index("head")) & (parts != usual)
     for above in (over | hair, hair):
         covered = (allowed * above).amax(0) > 0

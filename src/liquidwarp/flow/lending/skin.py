@@ -1,10 +1,13 @@
 """Bare skin of others in the wearer's tone.
 
+Where both people show a limb bare the wearer's own skin is shown (:mod:`liquidwarp.flow.lending.own_skin`); this is for
+the rest.
+
 Skin is told from cloth by its colours, after the person's own face. Faces are lit in another way than limbs (a hat, the
 sun, a lamp), so where both people show bare arms, or bare legs, these tell how the giver's shall look.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +19,10 @@ from torch import Tensor
 from liquidwarp.flow.lending.given import PhotoParts
 from liquidwarp.flow.lending.parts import GARMENT_PARTS
 
-__all__ = ["SkinTones", "match_skin", "skin_tone", "skin_tones"]
+__all__ = ["BareSkin", "SkinTones", "Stretch", "match_skin", "skin_tone"]
+
+Stretch = tuple[float, float]
+"""From where to where a limb is bare, as ``PhotoParts.along``; empty where the end is not beyond the start."""
 
 _LEAST_SKIN = 40
 """Fewer pixels of skin say nothing of its colour."""
@@ -48,6 +54,13 @@ _BARE_LIMB = 0.02
 """Less skin than this does not tell a limb's tone [m2]."""
 _BLEND = 0.02
 """Softness of the change from a limb's tone to the trunk's [m]."""
+_DARKEST, _BRIGHTEST = 0.9, 0.15
+"""How much darker than its tone skin in the shade may become, and how much lighter where its tone leaves no room
+[logarithms]: in another tone shade and shine are softer, so that nothing is burnt out."""
+_OTHER_TONE = 0.7
+"""From such a change of tone on all of that holds [logarithm]."""
+_HUES = 0.6
+"""How much of the differences in hue stay: dark and fair skin differ in them as well."""
 
 
 @dataclass(frozen=True)
@@ -87,43 +100,48 @@ def _tone(colours: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3"] | None:
     return tone if _REDDER[0] < redder < _REDDER[1] and _BLUER[0] < bluer < _BLUER[1] else None
 
 
-def skin_tones(image: Float[Tensor, "3 H W"], parts: PhotoParts, face: Float[np.ndarray, "3"]) -> SkinTones:
-    """The tones of the limbs as well.
-
-    Args:
-        image: RGB in [0, 1].
-        parts: What is where in it.
-        face: From :func:`skin_tone`.
-    """
-    return _Skin.of(_linear(image), parts, face).tones
-
-
 def match_skin(
-    image: Float[Tensor, "3 H W"], parts: PhotoParts, own: Float[np.ndarray, "3"], wanted: SkinTones
+    image: Float[Tensor, "3 H W"], parts: PhotoParts, skin: "BareSkin", wanted: SkinTones
 ) -> Float[Tensor, "3 H W"]:
-    """Give the bare skin of arms, legs and trunk another tone; light and shade stay.
+    """Give the bare skin of arms, legs and trunk another tone; light and shade stay, but softer.
 
     Args:
         image: Photo of somebody, RGB in [0, 1].
         parts: What is where in it.
-        own: Tone of that person's face, from :func:`skin_tone`.
-        wanted: The tones that the skin shall have.
+        skin: Where it is bare, and in which tones.
+        wanted: The tones that it shall have.
     """
     colours = _linear(image)
-    skin = _Skin.of(colours, parts, own)
+    own = skin.tones.face
     overall = np.clip(wanted.face / own, 1 / _STRONGEST, _STRONGEST)
+    usual = np.broadcast_to(np.log(own), colours.shape).copy()
     change = np.broadcast_to(np.log(overall), colours.shape).copy()
     for kind in _KINDS:
         before, after = getattr(skin.tones, kind), wanted.limb(kind)
         if before is not None and after is not None:
-            limbs = ("_arm",) if kind == "arm" else ("_leg", "_foot")
+            limb = _named(parts, *(("_arm",) if kind == "arm" else ("_leg", "_foot")))
             further = _in_other_light(after, wanted.face) - _in_other_light(before, own)
-            limb, lighter = _named(parts, *limbs), np.log(overall) + further
-            change[limb] = lighter - _glare(colours[limb], before, float(lighter.mean()))
-    change = cv2.GaussianBlur(change, (0, 0), max(0.5, _BLEND * parts.scale))
+            usual[limb], change[limb] = np.log(before), np.log(overall) + further
+    usual, change = (cv2.GaussianBlur(m, (0, 0), max(0.5, _BLEND * parts.scale)) for m in (usual, change))
+    became = np.exp(usual + change + _softer(np.log(colours) - usual, usual + change, change))
     share = np.clip(2 * skin.likeness - 0.3, 0, 1)[..., None]
-    result = np.clip(colours * np.exp(change * share), 0, 1) ** (1 / 2.2)
+    result = np.clip(colours ** (1 - share) * became**share, 0, 1) ** (1 / 2.2)
     return torch.from_numpy(result).permute(2, 0, 1).to(image)
+
+
+def _softer(
+    from_usual: Float[np.ndarray, "H W 3"], tone: Float[np.ndarray, "H W 3"], change: Float[np.ndarray, "H W 3"]
+) -> Float[np.ndarray, "H W 3"]:
+    """How skin differs from its tone: less, the more the tone changes, and only so far as there is room for it.
+
+    All in logarithms.
+    """
+    light = from_usual.mean(-1, keepdims=True)
+    limit = np.where(light > 0, np.maximum(_BRIGHTEST, -tone.max(-1, keepdims=True)), _DARKEST)
+    softer = limit * np.tanh(light / limit) + _HUES * (from_usual - light)
+    share = (np.abs(change).mean(-1, keepdims=True) / _OTHER_TONE).clip(0, 1)
+    mixed: np.ndarray = from_usual + share * (softer - from_usual)
+    return mixed
 
 
 def _in_other_light(limb: Float[np.ndarray, "3"], face: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
@@ -134,35 +152,27 @@ def _in_other_light(limb: Float[np.ndarray, "3"], face: Float[np.ndarray, "3"]) 
     return within
 
 
-def _glare(colours: Float[np.ndarray, "N 3"], tone: Float[np.ndarray, "3"], lighter: float) -> Float[np.ndarray, "N 1"]:
-    """How much less skin that becomes lighter changes where it shines, and more in the shade: dark skin shines more.
-
-    Args:
-        colours: The skin's, linear light.
-        tone: The usual one.
-        lighter: How much lighter it becomes [logarithm].
-    """
-    from_usual: np.ndarray = np.log(colours / tone).mean(-1, keepdims=True)
-    return from_usual * (1 - 1 / (1 + max(0.0, lighter)))
-
-
 @dataclass(frozen=True)
-class _Skin:
+class BareSkin:
     """Where a photo shows bare skin."""
 
     likeness: Float[np.ndarray, "H W"]
     """[0, 1]"""
     tones: SkinTones
+    stretches: Mapping[str, Stretch]
+    """From where to where the limbs that the photo shows ("left_arm") are bare, as ``PhotoParts.along``; a limb in a
+    sleeve is bare from 2 to 0."""
 
     @staticmethod
-    def of(colours: Float[np.ndarray, "H W 3"], parts: PhotoParts, face: Float[np.ndarray, "3"]) -> "_Skin":
+    def of(image: Float[Tensor, "3 H W"], parts: PhotoParts, face: Float[np.ndarray, "3"]) -> "BareSkin":
         """Told by the colours of the face, and then of each limb.
 
         Args:
-            colours: Linear light.
+            image: RGB in [0, 1].
             parts: What is where.
-            face: Its tone.
+            face: Its tone, from :func:`skin_tone`.
         """
+        colours = _linear(image)
         cloths = [tone for name in _DRESSED if (tone := _cloth_tone(colours[parts.shows(name)], face)) is not None]
 
         def likeness_to(tone: Float[np.ndarray, "3"], spread: float, even: float) -> Float[np.ndarray, "H W"]:
@@ -174,7 +184,7 @@ class _Skin:
             return like
 
         likeness = likeness_to(face, _SPREAD, 0.3)
-        tones = {}
+        tones, stretches = {}, {}
         for kind in _KINDS:
             shown = []
             for side in ("left", "right"):
@@ -184,7 +194,9 @@ class _Skin:
                     certain = limb & parts.body & (of_limb > 0.5)
                     if certain.sum() > _LEAST_SKIN:
                         of_limb = np.maximum(of_limb, likeness_to(colours[certain].mean(0), 1.3 * _SPREAD, 0.8))
-                of_limb = _along_bare_stretch(colours, of_limb, limb, parts, cloths)
+                of_limb, stretch = _along_bare_stretch(colours, of_limb, limb, parts, cloths)
+                if (limb & parts.body).sum() > max(_LEAST_SKIN, _BARE_LIMB * parts.scale**2):
+                    stretches[f"{side}_{kind}"] = stretch
                 shown.append(colours[limb & parts.body & (of_limb > 0.5)])
                 likeness = np.where(limb, of_limb, likeness)
             bare = np.concatenate(shown)
@@ -192,7 +204,7 @@ class _Skin:
             tones[kind] = np.exp(np.log(bare).mean(0)) if enough else None
         likeness = np.where(_named(parts, *_BARE), likeness, 0)
         soft = cv2.GaussianBlur(likeness, (0, 0), max(0.5, 0.004 * parts.scale))
-        return _Skin(soft, SkinTones(face, tones["arm"], tones["leg"]))
+        return BareSkin(soft, SkinTones(face, tones["arm"], tones["leg"]), stretches)
 
 
 def _named(parts: PhotoParts, *endings: str) -> Bool[np.ndarray, "H W"]:
@@ -206,8 +218,10 @@ def _along_bare_stretch(
     limb: Bool[np.ndarray, "H W"],
     parts: PhotoParts,
     cloths: Sequence[Float[np.ndarray, "3"]],
-) -> Float[np.ndarray, "H W"]:
+) -> tuple[Float[np.ndarray, "H W"], Stretch]:
     """The likeness to skin of the one stretch of a limb that is mostly skin: sleeves and trousers have no bare spots.
+
+    Also from where to where that stretch goes.
 
     It goes on as far as its colour changes slowly, as light and shade do, and not to that of a cloth that the trunk
     wears; and what is skin all around is all skin.
@@ -220,7 +234,7 @@ def _along_bare_stretch(
     start, stop = np.unravel_index(int(gain.argmax()), gain.shape)
     bare = limb & (piece >= start) & (piece < stop)
     if not (bare & shown).any() or np.median(likeness[bare & shown]) < 0.5:
-        return np.where(bare, likeness, 0)
+        return np.where(bare, likeness, 0), (2.0, 0.0)
     usual = _usual_colours(colours, shown, piece)
     skin = np.median(colours[bare & shown], axis=0)
     dressed = [any(_distance(colour, cloth) < _distance(colour, skin) for cloth in cloths) for colour in usual]
@@ -229,7 +243,8 @@ def _along_bare_stretch(
     while stop < _STRETCHES and not dressed[stop] and _same_skin(usual[stop], usual[stop - 1]):
         stop += 1
     around = np.exp(-0.5 * (_chroma(colours, usual[piece]) / (_AROUND * _SPREAD)) ** 2)
-    return np.where(limb & (piece >= start) & (piece < stop), np.maximum(likeness, around), 0)
+    bare = limb & (piece >= start) & (piece < stop)
+    return np.where(bare, np.maximum(likeness, around), 0), (2 * int(start) / _STRETCHES, 2 * int(stop) / _STRETCHES)
 
 
 def _usual_colours(
