@@ -77,6 +77,15 @@ def test_what_is_no_coat(torso, arms):
     assert find_coat(*torso, arms) is None
 
 
+@pytest.mark.parametrize("hidden", [0.4, 0.95])
+def test_rows_whose_border_an_arm_hides_have_no_say_unless_they_are_nearly_all(hidden):
+    cells, colours = front()
+    place = cells[:, 1] / COLUMNS - 0.5
+    arm = (np.abs(place) > 0.06) & (place < 0.16) & (cells[:, 0] < hidden * ROWS)  # and the whole other side
+    coat = find_coat(cells[~arm], colours[~arm], sleeves())
+    assert (coat is not None) == (hidden < 0.5)
+
+
 def test_a_saturated_shirt_with_shaded_sides_is_no_coat():
     cells, _ = front()
     around = np.abs(cells[:, 1] / COLUMNS - 0.5)

@@ -6,6 +6,7 @@ from light to shade, as some of its red, green and blue are 0 or at their limit 
 by no more than light and shade may, a grey jacket over a white shirt say, there must be such a line on either side.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,8 @@ _LINE = 5
 """Half the width of a coat's border, with the photo's blur [columns]: 7 degrees."""
 _STEEP, _RARELY = 0.6, 0.25
 """Across a border lies this much of the way from the coat's colour to the one below, but for this share of the rows."""
+_TELLING = 0.5
+"""Of the rows in which something is worn below, more than this share must show where the coat ends."""
 _SOME = 0.4
 """Cells per row from which on a row counts as covered."""
 _LENGTH = 0.25
@@ -147,6 +150,8 @@ def _ends_at_a_line(
 ) -> bool:
     """Whether in most of these rows the cloth gives way to another one within a few columns, on either side or on both.
 
+    Rows whose border an arm hides have no say, unless they are nearly all.
+
     Args:
         cells: See :func:`find_coat`.
         colours: The same.
@@ -163,8 +168,13 @@ def _ends_at_a_line(
         if not same_cloth(below[None], cloth, tolerance)[0]:
             own = known[row] & same_cloth(grid[row], cloth)
             coat = np.median(grid[row, own], axis=0) if own.any() else cloth
-            steps.append(sorted(_steepest(grid[row], known[row], coat, below)))
-    return bool(steps) and float(np.quantile([step[not both_sides] for step in steps], _RARELY)) > _STEEP
+            steps.append(_steepest(grid[row], known[row], coat, below))
+    pairs = np.array(steps).reshape(-1, 2)
+    filled = np.nan_to_num(pairs, nan=float(both_sides))
+    step = filled.min(1) if both_sides else filled.max(1)
+    hidden = np.isnan(pairs).any(1) & ((step > _STEEP) == both_sides)  # the side that is not seen would decide
+    told = step[~hidden]
+    return len(told) > _TELLING * len(pairs) and float(np.quantile(told, _RARELY)) > _STEEP
 
 
 def _steepest(
@@ -176,14 +186,25 @@ def _steepest(
     """The greatest share of the way from the coat's colour to that below, towards the front within a few columns.
 
     Returns:
-        Left of the front, and right of it.
+        Left of the front, and right of it; NaN: the coat is seen there, but not where it ends.
     """
     way = coat - below
     place = ((ring - below) @ way / (way @ way)).clip(0, 1)  # 1: the coat's, 0: that below
     step = place[: -2 * _LINE] - place[2 * _LINE :]
     seen = known[: -2 * _LINE] & known[2 * _LINE :]
     left = np.arange(len(step)) + _LINE < COLUMNS / 2
-    return float(np.where(seen & left, step, 0).max()), float(np.where(seen & ~left, -step, 0).max())
+    found = [float(np.where(seen & side, sign * step, 0).max()) for side, sign in ((left, 1), (~left, -1))]
+    half = np.arange(COLUMNS) < COLUMNS / 2
+    hidden = (_border_hidden(known[half][::-1], place[half][::-1]), _border_hidden(known[~half], place[~half]))
+    first, second = (math.nan if behind else steepest for behind, steepest in zip(hidden, found, strict=True))
+    return first, second
+
+
+def _border_hidden(known: Bool[np.ndarray, "H"], place: Float[np.ndarray, "H"]) -> bool:
+    """Whether a gap lies between what is worn below and the first place of the coat, from the middle outwards."""
+    coat = np.flatnonzero(known & (place > _STEEP))
+    below = np.flatnonzero(known[: coat[0]]) if len(coat) else coat
+    return len(below) > 0 and bool(coat[0] - below[-1] > 2 * _LINE)
 
 
 def _grid(
