@@ -36,7 +36,8 @@ _WARPED = 0.3
 """The warp's share in the outline of a network that learned from several photos."""
 _EDGE = 0.6
 """How soft outlines are, as in photos [standard deviation, px]: sharper ones are farther from the truth. Small films,
-which were measured, would bear twice as much at 512 px (docs/personalize_findings.md), but sharp photos show every pixel."""
+which were measured, would bear twice as much at 512 px (docs/personalize_findings.md), but sharp photos show every
+pixel."""
 
 
 def keep_photos(

@@ -5,6 +5,7 @@ import torch
 
 from liquidwarp.body.anny import AnnyBody
 from liquidwarp.geometry.rotations import matrix_to_rotvec, rotvec_to_matrix
+from liquidwarp.recover.fitting.before import Before
 from liquidwarp.recover.fitting.bundle import FitState, Problem, Term, View, adjust, robust_cost, robust_weight
 from liquidwarp.recover.fitting.posture import Hanging, Level
 from liquidwarp.recover.fitting.skeleton import Skeleton, SkinnedPoints, left_jacobian_inverse
@@ -46,6 +47,12 @@ def random_terms(skeleton: Skeleton, model: AnnyBody, frames: int = 2) -> dict[s
         "level": Level.of(
             model, skeleton, 0.1 * torch.rand(frames, len(model.parents)), 0.02 * torch.randn(frames, 33, 2)
         ),
+        "before": Before(
+            points.select(range(12, 24)),
+            points.select([11] * 12),
+            0.1 * torch.randn(frames, 12),
+            torch.rand(frames, 12),
+        ),
     }
 
 
@@ -66,7 +73,7 @@ def test_skeleton_agrees_with_the_model(model: AnnyBody, skeleton: Skeleton) -> 
     torch.testing.assert_close(located, truth.vertices[:, index], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["image", "world", "prior", "pull", "hanging", "level"])
+@pytest.mark.parametrize("name", ["image", "world", "prior", "pull", "hanging", "level", "before"])
 def test_rows_are_the_gradient_of_the_cost(model: AnnyBody, skeleton: Skeleton, name: str) -> None:
     """Jacobian-transposed times weighted residual is half the gradient, robust weights included."""
     term, state = random_terms(skeleton, model)[name], random_state(skeleton)

@@ -38,7 +38,7 @@ _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
 _DETECTIONS = "detections-8"
 _VIDEO_DETECTIONS = "detections-7"
-_RECOVERY = "recovery-18"
+_RECOVERY = "recovery-19"
 _VIDEO_RECOVERY = "recovery-26"
 """Kinds of results in the cache; a number rises when the making of its results changes."""
 

@@ -13,6 +13,7 @@ from liquidwarp.config import FitConfig
 from liquidwarp.errors import NoPersonFoundError
 from liquidwarp.geometry.camera import WeakPerspective
 from liquidwarp.recover.detection.detections import Detections, PackedMasks
+from liquidwarp.recover.fitting.before import hands_before
 from liquidwarp.recover.fitting.bundle import FitState, Problem, Term, adjust
 from liquidwarp.recover.fitting.fingers import relaxed_fingers
 from liquidwarp.recover.fitting.initial import first_camera, first_pose, first_shape
@@ -205,6 +206,9 @@ class FitTask:
             terms.append(
                 match_outlines(state, self.skeleton, self.surface, self.observation, self.outlines, stage.with_shape)
             )
+            if self.fps == 0 and not stage.with_shape:
+                before = hands_before(state, self.model, self.skeleton, self.surface, self.observation)
+                terms.extend([before] if before else [])
         if stage.pull:
             weight = torch.full((len(self.observation),), stage.pull)
             terms.append(PosePull(state.rel_rotmats, state.camera, weight, 5 * weight))
