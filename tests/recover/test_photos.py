@@ -154,3 +154,15 @@ def test_a_film_gives_its_most_different_frames(anny, cache, tmp_path):
     assert len(found.recovery) == 2
     assert found.name == "film"
     assert found.scenery == (), "nobody moved: no frame shows the place behind the person"
+
+
+def test_a_video_beside_a_folders_photos_is_told_to_be_left_out(tmp_path, caplog):
+    for name in ("front.png", "back.png"):
+        save_image(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
+    assert [file.name for file in photos_module._files_of(tmp_path)] == ["back.png", "front.png"]
+    assert not caplog.messages
+    (tmp_path / "dance.mp4").touch()
+    assert [file.name for file in photos_module._files_of(tmp_path)] == ["back.png", "front.png"]
+    (told,) = caplog.messages
+    assert "(2); left out: dance.mp4." in told
+    assert photos_module._files_of(tmp_path / "dance.mp4") == [tmp_path / "dance.mp4"]

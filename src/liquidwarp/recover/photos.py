@@ -1,5 +1,7 @@
 """The source's photos with bodies and mattes: from photos, folders of photos, or well-chosen frames of a video."""
 
+import logging
+import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -39,6 +41,8 @@ __all__ = [
     "scenery_of_photos",
     "silhouette",
 ]
+
+_log = logging.getLogger(__name__)
 
 _IN_FRONT = 25
 """From this opacity on [0..255] somebody else hides the person."""
@@ -117,7 +121,7 @@ def load_sources(
         MediaError: nothing to read, or photos and videos mixed.
         NoPersonFoundError: a photo without the person.
     """
-    files = [file for path in paths for file in (find_images(path) if path.is_dir() else [path])]
+    files = [file for path in paths for file in _files_of(path)]
     if not files:
         raise MediaError("source: expected photos, a folder of photos or a video; got nothing.")
     videos = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES]
@@ -137,6 +141,17 @@ def load_sources(
     pictures, alphas = tuple(photo.rgb for photo in photos), tuple(photo.alpha for photo in photos)
     found = _with_mattes(pictures, alphas, recovery, model, cache, [(file, 0) for file in files])
     return replace(found, scenery=scenery_of_photos(found))
+
+
+def _files_of(path: Path) -> list[Path]:
+    """A file, or the photos of a folder; that a video beside them is left out is told."""
+    if not path.is_dir():
+        return [path]
+    photos = find_images(path)
+    videos = sorted(f.name for f in path.iterdir() if (mimetypes.guess_type(f.name)[0] or "").startswith("video/"))
+    if videos:
+        _log.warning("%s: its photos are the source (%d); left out: %s.", path, len(photos), ", ".join(videos))
+    return photos
 
 
 def photos_of_video(
