@@ -13,6 +13,7 @@ the photos to the change: "whole s". The reference takes 100 steps of 69 ms at 5
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def measure(preset: str, size: int, args: argparse.Namespace) -> dict[str, objec
 
     def begin() -> Material:
         made = prepare_material(photos, model, synthesis, config, device=device)
-        draw_lesson(made.sets, made.views, size, window, chance_of_step(config.seed, 0))
+        draw_lesson(made.sets, made.views, size, window, chance_of_step(config.seed, 0), first=True)
         return made
 
     person, wall, own = timed(begin, device)
@@ -162,18 +163,20 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--photos", type=int, default=2, help="the demo's two pictures in turn")
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    if len(args.presets) * len(args.sizes) == 1:
+    if args.alone:
         print(json.dumps(measure(args.presets[0], args.sizes[0], args)))
         return
     more = ["--whole"] if args.whole else []
     rest = [f"--{name}={getattr(args, name)}" for name in ("photos", "tuned", "quality", "device", "threads", "repeat")]
     for preset in args.presets:
         for size in args.sizes:  # each in a process of its own, for its peak of memory
-            own = ["--presets", preset, "--sizes", str(size), *rest, *more]
-            subprocess.run([sys.executable, __file__, *own], check=True)
+            own = ["--alone", "--presets", preset, "--sizes", str(size), *rest, *more]
+            # As the command does; it must be said before torch is imported.
+            subprocess.run([sys.executable, __file__, *own], check=True, env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ)
 
 
 if __name__ == "__main__":

@@ -116,12 +116,26 @@ def test_sets_that_learning_needs_first_are_prepared_first():
     planned = [PlannedSet(Later(lambda: None), (), weight) for weight in (1.0, 0.0, 4.0, 2.0, 1e-9)]
     ordered = _by_first_use(planned, seed=5)
     assert sorted(map(id, ordered)) == sorted(map(id, planned))
-    weights = [each.weight for each in planned if each.weight > 0]
     used = [each for each in planned if each.weight > 0]
-    first = [used[choose_set(weights, chance_of_step(5, step))] for step in range(20)]
+    first = [used[choose_set(used, chance_of_step(5, step))] for step in range(20)]
     assert ordered[0] is first[0]
     assert [id(each) for each in ordered[:3]] == list(dict.fromkeys(map(id, first)))
     assert ordered[3] is planned[1], "what nothing is drawn from by then stays in order"
+
+
+def test_learning_begins_without_sets_that_wait_for_others():
+    planned = [PlannedSet(Later(lambda: None), (), weight, late) for weight, late in ((1.0, False), (50.0, True))]
+    chances = [torch.Generator().manual_seed(number) for number in range(20)]
+    assert {choose_set(planned, each, first=True) for each in chances} == {0}
+    assert 1 in {choose_set(planned, each) for each in chances}
+    assert choose_set(planned[1:], chances[0], first=True) == 0, "where there is nothing else"
+
+
+def test_the_turned_sets_are_the_late_ones(person):
+    late = {number for number, each in enumerate(person.sets) if each.later_than_others}
+    assert late == {len(person.sets) - 1}
+    begun = {choose_set(person.sets, chance_of_step(0, number), first=True) for number in range(40)}
+    assert begun == set(range(len(person.sets))) - late
 
 
 def test_it_is_told_that_one_photo_teaches_little(lone_person, person):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from liquidwarp.personal.lessons import Lesson, chance_of_step, draw_lesson
-from liquidwarp.personal.material import PLANS, Material
+from liquidwarp.personal.material import FIRST_LESSONS, PLANS, Material
 from liquidwarp.personal_config import PersonalizeConfig
 
 __all__ = ["Curriculum", "repeats_on", "window_of"]
@@ -83,4 +83,5 @@ class Curriculum:
 
     def _draw(self, number: int) -> Lesson:
         person, chance = self._people[number % len(self._people)], chance_of_step(self._config.seed, number)
-        return draw_lesson(person.sets, person.views, self._size, self._window, chance, self._config.harder)
+        first = number < FIRST_LESSONS
+        return draw_lesson(person.sets, person.views, self._size, self._window, chance, self._config.harder, first)

@@ -71,6 +71,8 @@ class SourceSet:
     """The views that may be drawn from it."""
     weight: float = 1.0
     """How often it is taken."""
+    later_than_others: bool = False
+    """Whether it is made of another set, so that it is there last."""
 
     def to(self, device: torch.device | str) -> "SourceSet":
         """The same on another device."""
@@ -89,10 +91,14 @@ class PlannedSet:
     targets: tuple[int, ...]
     """See :class:`SourceSet`."""
     weight: float
+    later_than_others: bool = False
+    """See :class:`SourceSet`."""
 
     def get(self) -> SourceSet:
         """The set; waits for it, or prepares it."""
-        return replace(self.later.get(), targets=self.targets, weight=self.weight)
+        return replace(
+            self.later.get(), targets=self.targets, weight=self.weight, later_than_others=self.later_than_others
+        )
 
 
 @dataclass(frozen=True)
@@ -220,8 +226,17 @@ def chance_of_step(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
-def choose_set(weights: Sequence[float], generator: torch.Generator) -> int:
-    """The number of a source set by chance: the first thing that is drawn of a lesson."""
+def choose_set(sets: Sequence[SourceSet | PlannedSet], generator: torch.Generator, first: bool = False) -> int:
+    """The number of a source set by chance: it is drawn before anything else of a lesson.
+
+    Args:
+        sets: To choose from, by their weights.
+        generator: On the CPU.
+        first: Of the lessons with which learning begins, which do not wait for sets that are made of others.
+    """
+    weights = [0.0 if first and each.later_than_others else each.weight for each in sets]
+    if not any(weights):
+        weights = [each.weight for each in sets]
     return int(torch.multinomial(torch.tensor(weights), 1, generator=generator))
 
 
@@ -232,6 +247,7 @@ def draw_lesson(
     window: int,
     generator: torch.Generator,
     harder: bool = True,
+    first: bool = False,
 ) -> Lesson:
     """A lesson by chance: a set, one of its targets, a window at some scale, sometimes mirrored.
 
@@ -242,8 +258,9 @@ def draw_lesson(
         window: Side of the pictures that are drawn [px], a multiple of 8, at most ``size``.
         generator: On the CPU.
         harder: Allow mirroring.
+        first: See :func:`choose_set`.
     """
-    number = choose_set([each.weight for each in sets], generator)
+    number = choose_set(sets, generator, first)
     chosen = sets[number].get()
     target = chosen.targets[int(torch.randint(len(chosen.targets), (), generator=generator))]
     place = _window(views[target], size, window, generator)

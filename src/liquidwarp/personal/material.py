@@ -26,7 +26,7 @@ from liquidwarp.personal.views import View, held_out_patches, views_of
 from liquidwarp.personal_config import PersonalizeConfig
 from liquidwarp.recover.photos import SourcePhotos
 
-__all__ = ["PLANS", "Material", "Plan", "prepare_material"]
+__all__ = ["FIRST_LESSONS", "PLANS", "Material", "Plan", "prepare_material"]
 
 _PATCH_SHARE = 0.15
 """Share of the patches on the person that are held out where there are no further frames."""
@@ -35,8 +35,10 @@ _EXAM_FRAMES = 4
 _MOST_EXAMS = 4
 """Photos that are drawn in an exam of patches, at most."""
 _LONE = "One photo teaches little: two to four from different sides, or a short video, bring more."
+FIRST_LESSONS = 32
+"""With which learning begins before the sets that are made of others are there."""
 _LOOK_AHEAD = 60
-"""Steps whose source sets are prepared in the order of their use."""
+"""Lessons whose source sets are prepared in the order of their use."""
 
 
 @dataclass(frozen=True)
@@ -184,10 +186,12 @@ def _plan_sets(
     plan, count = PLANS[config.quality], len(photos)
     planned: list[PlannedSet] = []
 
-    def add(targets: Sequence[int], weight: float, make: Callable[[torch.Generator], SourceSet]) -> None:
+    def add(
+        targets: Sequence[int], weight: float, make: Callable[[torch.Generator], SourceSet], late: bool = False
+    ) -> None:
         # Each has a chance of its own, so that it does not matter which is made first.
         own = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=chance)))
-        planned.append(PlannedSet(Later(lambda: make(own), lambda made: made.to(device)), tuple(targets), weight))
+        planned.append(PlannedSet(Later(lambda: make(own), lambda made: made.to(device)), tuple(targets), weight, late))
 
     for left in range(count if count > 1 else 0):
         others = [*photos[:left], *photos[left + 1 :]]
@@ -207,15 +211,16 @@ def _plan_sets(
         def turned(own: torch.Generator, view: View = view) -> SourceSet:
             return turned_set(plain.get().to("cpu"), model, synthesis, view, own)
 
-        add(sharp, share / plan.turned / 2, turned)
+        add(sharp, share / plan.turned / 2, turned, late=True)
     return planned
 
 
 def _by_first_use(planned: Sequence[PlannedSet], seed: int) -> list[PlannedSet]:
     """In the order in which learning alone with this seed will ask for them."""
     used = [each for each in planned if each.weight > 0]
-    weights = [each.weight for each in used]
-    order = dict.fromkeys(choose_set(weights, chance_of_step(seed, step)) for step in range(_LOOK_AHEAD))
+    order = dict.fromkeys(
+        choose_set(used, chance_of_step(seed, number), first=number < FIRST_LESSONS) for number in range(_LOOK_AHEAD)
+    )
     first = [used[number] for number in order]
     return [*first, *(each for each in planned if not any(each is other for other in first))]
 

@@ -305,7 +305,7 @@ def estimate_seconds(
 
     def draw() -> None:
         chance = chance_of_step(config.seed, 0)
-        draw_lesson(people[0].sets, people[0].views, size, window, chance, harder=False)
+        draw_lesson(people[0].sets, people[0].views, size, window, chance, harder=False, first=True)
 
     # The first one prepares the device, the second one is recorded on a GPU.
     step = [_seconds(lambda: tuner.rehearse(lesson), device) for _ in range(3 if device.type == "cuda" else 2)][-1]
