@@ -176,7 +176,8 @@ def main() -> None:
         for size in args.sizes:  # each in a process of its own, for its peak of memory
             own = ["--alone", "--presets", preset, "--sizes", str(size), *rest, *more]
             # As the command does; it must be said before torch is imported.
-            subprocess.run([sys.executable, __file__, *own], check=True, env={"OMP_WAIT_POLICY": "PASSIVE"} | os.environ)
+            environment = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
+            subprocess.run([sys.executable, __file__, *own], check=True, env=environment)
 
 
 if __name__ == "__main__":
