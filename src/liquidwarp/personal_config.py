@@ -24,7 +24,7 @@ class PersonalizeConfig:
     all: also the one that looks at the photos. decoder: only what draws its last layers."""
     rank: int = 16
     """Rank of what is kept of each layer's change, and of low-rank tuning; 0 keeps the whole change."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 6e-4
     """Adam's; low-rank additions learn five times as fast."""
     leave_one_out: bool = True
     """Draw each photo from the other ones alone. Otherwise it is also one of its own sources, as in the paper's
