@@ -53,7 +53,7 @@ _NEAR = 0.005
 """Surface points this little outside of the head belong to it, in rest coordinates."""
 _SOFT = 2 / 256
 """Width of the head's soft edge, as a share of the picture."""
-_WAY = 29
+_WAY = 30
 """Raised when the same network, or texture warping, draws otherwise."""
 _SOLID = 0.6
 _HANDS = ("left_hand", "right_hand")

@@ -47,6 +47,14 @@ def test_blend_prefers_one_source():
     assert blend_weights(visible * 0, visible).abs().max() == 0
 
 
+def test_what_a_source_hardly_sees_comes_from_another():
+    """Where a photo's part of the head ends it is seen by 1 %, but from a better side."""
+    visible = torch.tensor([1.0, 0.01]).view(1, 2, 1, 1)
+    better = torch.tensor([0.1, 0.3]).view(1, 2, 1, 1)
+    assert blend_weights(visible, better)[0, 0] > 0.99
+    assert blend_weights(torch.ones_like(visible), better)[0, 1] > 0.99
+
+
 def test_two_half_visible_sources_make_one_texture(box_body):
     bodies = [box_params(), box_params(turn=(0, math.pi, 0))]
     colours = torch.tensor([[1.0, 0, 0], [0, 0, 1]])[:, :, None, None].expand(-1, -1, *SIZE).contiguous()

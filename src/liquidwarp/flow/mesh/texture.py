@@ -10,6 +10,8 @@ from torch import Tensor
 __all__ = ["blend_weights", "grow_colours", "mean_around"]
 
 _SHARPNESS = 8
+_HARDLY = 0.6
+"""A source with less visibility than this stands back. With 1, rims of hair come from photos that see them edge-on."""
 _FILLED = 1e-3
 
 
@@ -107,9 +109,11 @@ def blend_weights(visible: Float[Tensor, "N S H W"], preference: Float[Tensor, "
     """How much of each source goes into a pixel's colour; they sum to 1 where any source sees it, else to 0.
 
     Nearly all goes to the preferred source, so that two photos that do not fit exactly are not averaged into a
-    ghost; the preference is smooth over the surface, so the change-over is a short and soft seam.
+    ghost; the preference is smooth over the surface, so the change-over is a short and soft seam. A source that hardly
+    sees the place is not preferred to one that does: where a photo's part ends, it would leave a line of its colours.
     """
-    best = preference.amax(1, keepdim=True).clamp(min=1e-6)
-    weight = visible * ((preference / best) ** _SHARPNESS + 1e-4)
+    worth = preference * (visible / _HARDLY).clamp(max=1)
+    best = worth.amax(1, keepdim=True).clamp(min=1e-6)
+    weight = visible * ((worth / best) ** _SHARPNESS + 1e-4)
     total = weight.sum(1, keepdim=True)
     return weight / total.clamp(min=1e-6) * (total > 1e-6)
