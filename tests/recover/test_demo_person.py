@@ -100,3 +100,10 @@ def test_matte_matches_the_truth(detector, views, name, finer):
     opacity = matte(rgb, views[name], coarse=detector.coarse_mask(rgb, views[name]) if finer else None)
     assert iou(opacity > 0.5, truth(name) > 0.5) > 0.975
     assert np.abs(opacity - truth(name)).mean() < 0.006
+
+
+@pytest.mark.parametrize("name", ["front", "back"])
+def test_nobody_else_is_found_however_near_one_looks(detector, name):
+    """A part of the picture with half of the person in it was taken for somebody twice as large around both."""
+    (person,) = detector.detect_people(picture(f"{name}.jpg"))
+    assert person.height < 900

@@ -53,6 +53,8 @@ LOOKS = (1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18)
 SECOND_LOOK = 1.3
 """Side of the square in which somebody just found must be found again, upright and in the middle, in sides of the
 pose's own region. Real people are; of the shapes that are taken for people in one way of looking, hardly any."""
+SWALLOWED = 0.5
+"""Nobody new hides more than this share of those who are known, if only a part of the picture showed this person."""
 CLOSE_UP = 1.5
 """Of whom the region is larger than this, in longer sides of the picture, the whole body cannot be looked at again."""
 BELIEF = 0.5, 0.64
@@ -180,6 +182,8 @@ class PersonDetector:
                 if pose is None or not self._is_person(rgb, pose):
                     continue
                 mask = pose.soft_mask((width, height), mask_size((width, height))) >= 0.5
+                if level and _is_near(pose, rgb) and mask[taken].sum() > SWALLOWED * max(1, taken.sum()):
+                    continue  # too large for the picture, and most of it is those who are known
                 if mask.any() and mask[taken].sum() <= SAME_PERSON * mask.sum():
                     people.append(pose)
                     taken |= mask
@@ -387,7 +391,7 @@ class PersonDetector:
         view = replace(region, side=SECOND_LOOK * region.side)
         if any(is_near(region, found.region, 0.2, 0.5) for found in self.finder(rgb, view)):
             return True
-        return region.side > CLOSE_UP * max(rgb.shape[:2]) and self._is_close_up(rgb, pose)
+        return _is_near(pose, rgb) and self._is_close_up(rgb, pose)
 
     def _is_close_up(self, rgb: UInt8[np.ndarray, "H W 3"], pose: Pose) -> bool:
         """Whether somebody is there who is too near for a second look at the whole body."""
@@ -396,6 +400,11 @@ class PersonDetector:
             return belief >= BELIEF[1]
         face = self.face(rgb, pose)
         return face is not None and face.score >= SURE_FACE
+
+
+def _is_near(pose: Pose, rgb: UInt8[np.ndarray, "H W 3"]) -> bool:
+    """Whether a body is too large for the picture."""
+    return pose.next_region.side > CLOSE_UP * max(rgb.shape[:2])
 
 
 def _checked(frame: UInt8[np.ndarray, "H W 3"], size: tuple[int, int], index: int) -> UInt8[np.ndarray, "H W 3"]:
