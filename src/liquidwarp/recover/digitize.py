@@ -36,7 +36,7 @@ __all__ = ["Recovery", "recover_photos", "recover_video"]
 
 _SECONDS = 3.0
 """Work after which detections are kept; a killed run loses no more."""
-_DETECTIONS = "detections-8"
+_DETECTIONS = "detections-9"
 _VIDEO_DETECTIONS = "detections-7"
 _RECOVERY = "recovery-19"
 _VIDEO_RECOVERY = "recovery-26"
