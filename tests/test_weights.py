@@ -101,3 +101,9 @@ def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     assert load_tensors(path)[0]["a"].item() == 1
     assert list(tmp_path.iterdir()) == [path]
     shutil.rmtree(tmp_path)
+
+
+def test_others_may_read_what_is_saved_as_any_other_file(tmp_path):
+    plain, saved = tmp_path / "plain", save_tensors(tmp_path / "saved.safetensors", {"a": torch.zeros(1)})
+    plain.touch()
+    assert saved.stat().st_mode == plain.stat().st_mode

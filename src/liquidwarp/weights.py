@@ -137,5 +137,8 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
     prepare_target(path)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as partial:
+        partial.touch()
+        usual = partial.stat().st_mode
         save_file(plain, partial, dict(metadata or {}))
+        partial.chmod(usual)  # safetensors makes files that nobody else may read
     return path
