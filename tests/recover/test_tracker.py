@@ -177,7 +177,7 @@ def test_messages_say_what_to_do(crowd):
         finder.detect_photo(crowd, (5.0, 5.0))
     with pytest.raises(NoPersonFoundError, match="at least 64 px high, found one of 60 px"):
         detector(min_height=64.0).detect_photo(crowd)
-    with pytest.raises(NoPersonFoundError, match="found 1 person"):
+    with pytest.raises(NoPersonFoundError, match=r"found 1 person\. Choose 1, or"):
         choose_person(finder.detect_people(draw(SIZE, LARGE)), 2, 20.0)
 
 

@@ -120,9 +120,10 @@ def choose_person(people: Sequence[_Placed], choice: PersonChoice, min_height: f
         chosen = people[0]
     elif isinstance(choice, int):
         if choice > len(people):
+            numbers = f"a number from 1 (the largest) to {len(people)}" if len(people) > 1 else "1"
             raise NoPersonFoundError(
-                f"expected person {choice}, found {_people(len(people))}. Choose a number from 1 (the largest) to "
-                f"{len(people)}, or give a place x,y on the person."
+                f"expected person {choice}, found {_people(len(people))}. Choose {numbers}, or give a place x,y on the "
+                "person."
             )
         chosen = people[choice - 1]
     else:
