@@ -44,7 +44,7 @@ class Making:
     one choice for all photos, or one for each."""
     background: str | None = None
     """What stands behind the person instead: an image, a video, a colour (white, "#00b140"), or transparent (then --out
-    is a .mov, a .webm, or a folder)."""
+    is a .mov, a .webm, a folder, or a .png of one picture)."""
     background_end: Ending = "loop"
     """A video as background begins again at its end (loop), or stands still (hold)."""
     shadow: bool = True
